@@ -95,3 +95,21 @@ func (f *Frame) Release() {
 		panic("encoded: frame released more often than retained")
 	}
 }
+
+// Size is the bytes of the series' labels and of the data of its chunks.
+func (s *Series) Size() int {
+	n := len(s.Labels)
+	for i := range s.Chunks {
+		n += s.Chunks[i].Size()
+	}
+	return n
+}
+
+// Size is the bytes of the chunk's data.
+func (c *Chunk) Size() int {
+	n := len(c.Raw.Bytes)
+	if a := c.Aggregates; a != nil {
+		n += len(a.Count.Bytes) + len(a.Sum.Bytes) + len(a.Min.Bytes) + len(a.Max.Bytes) + len(a.Counter.Bytes)
+	}
+	return n
+}

@@ -1,0 +1,251 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/store"
+)
+
+type failingFrames struct{ sink }
+
+func (failingFrames) SendFrame(*encoded.Frame) error { return errSink }
+
+func TestLimits(t *testing.T) {
+	a, b := labels.FromStrings("a", "1"), labels.FromStrings("a", "2")
+	in := list{a, a, b} // a in two parts
+	size := int64(a.ByteSize()) + int64(len("chunk 0"))
+	wire := int64(len(encoded.AppendLabels(nil, a)) + len("chunk 0"))
+	for _, tc := range []struct {
+		name   string
+		limits store.Limits // Bytes as a multiple of one series with its chunk
+		want   int          // series sent
+		failed string
+	}{
+		{"none", store.Limits{}, 3, ""},
+		{"just enough", store.Limits{Series: 2, Chunks: 3, Bytes: 3}, 3, ""},
+		{"series", store.Limits{Series: 1}, 2, "series limit of 1 exceeded"},
+		{"chunks", store.Limits{Chunks: 1}, 1, "chunks limit of 1 exceeded"},
+		{"bytes", store.Limits{Bytes: 2}, 2, "bytes limit of"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			check := func(err error, sent int) {
+				t.Helper()
+				testutil.Equals(t, tc.want, sent)
+				if tc.failed == "" {
+					testutil.Ok(t, err)
+					return
+				}
+				var le *store.LimitError
+				testutil.Assert(t, errors.Is(err, store.ErrLimit) && errors.As(err, &le), "got %v", err)
+				testutil.Equals(t, tc.failed, err.Error()[:len(tc.failed)])
+			}
+			l := tc.limits
+			l.Bytes *= size
+			var plain sink
+			err := store.Wrap(in, store.WithLimits(l)).Series(t.Context(), &store.SeriesRequest{}, &plain)
+			check(err, len(plain.got))
+
+			l.Bytes = tc.limits.Bytes * wire
+			live := 0
+			var frames frameSink
+			err = store.Wrap(framed{in, 1, &live}, store.WithLimits(l)).Series(t.Context(), &store.SeriesRequest{}, &frames)
+			frames.drain()
+			check(err, len(frames.got))
+		})
+	}
+}
+
+func TestLimitsCountASeriesWithoutLabels(t *testing.T) {
+	live := 0
+	var frames frameSink
+	err := store.Wrap(framed{list{labels.EmptyLabels()}, 1, &live}, store.WithLimits(store.Limits{Series: 1})).Series(t.Context(), &store.SeriesRequest{}, &frames)
+	testutil.Ok(t, err)
+	frames.drain()
+	testutil.Equals(t, 1, len(frames.got))
+}
+
+func TestRecovery(t *testing.T) {
+	cause := errors.New("cause")
+	s := store.Wrap(panicking{cause}, store.WithRecovery())
+	check := func(err error) {
+		t.Helper()
+		var p *store.PanicError
+		testutil.Assert(t, errors.As(err, &p) && errors.Is(err, cause), "got %v", err)
+		testutil.Assert(t, len(p.Stack) > 0)
+		testutil.Equals(t, "panic: cause", err.Error())
+	}
+	check(s.Series(t.Context(), &store.SeriesRequest{}, &sink{}))
+	_, err := store.LabelNames(t.Context(), s, &store.LabelNamesRequest{})
+	check(err)
+	_, err = store.LabelValues(t.Context(), s, &store.LabelValuesRequest{Label: "a"})
+	check(err)
+	_, err = store.Describe(t.Context(), s)
+	check(err)
+}
+
+type panicking struct{ cause error }
+
+func (p panicking) Series(context.Context, *store.SeriesRequest, store.SeriesWriter) error {
+	panic(p.cause)
+}
+func (p panicking) Describe(context.Context) (store.Info, error) { panic(p.cause) }
+
+func TestAll(t *testing.T) {
+	warning := errors.New("careful")
+	returned := false
+	s := store.Func(func(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+		defer func() { returned = true }()
+		req.Outcome.AddMember(store.MemberOutcome{Member: "m"})
+		if err := w.Warn(warning); err != nil {
+			return err
+		}
+		for range 3 {
+			if err := w.Send(&store.Series{}); err != nil {
+				testutil.Assert(t, ctx.Err() != nil, "the context should have ended")
+				// A Store that does not listen must not bring the loop back to life.
+				testutil.NotOk(t, w.Send(&store.Series{}))
+				testutil.NotOk(t, w.Warn(warning))
+				return err
+			}
+		}
+		return errSink
+	})
+	var out store.Outcome
+	n := 0
+	var last error
+	for series, err := range store.All(t.Context(), s, &store.SeriesRequest{}, &out) {
+		if err != nil {
+			testutil.Assert(t, series == nil)
+			last = err
+			continue
+		}
+		n++
+	}
+	testutil.Equals(t, 3, n)
+	testutil.Assert(t, errors.Is(last, errSink))
+	testutil.Equals(t, []error{warning}, out.Warnings())
+	testutil.Equals(t, "m", out.Members()[0].Member)
+	testutil.Assert(t, !out.Complete())
+
+	returned = false
+	for range store.All(t.Context(), s, &store.SeriesRequest{}, nil) {
+		break
+	}
+	testutil.Assert(t, returned, "the Store should have returned before the loop ended")
+}
+
+func TestOutcomeComplete(t *testing.T) {
+	var none *store.Outcome
+	none.AddMember(store.MemberOutcome{Status: store.Failed})
+	none.AddWarning(errSink)
+	none.AddHints(store.Any{})
+	testutil.Assert(t, none.Complete())
+	testutil.Equals(t, 0, len(none.Members())+len(none.Warnings())+len(none.Hints()))
+
+	for status, want := range map[store.MemberStatus]bool{
+		store.Answered: true, store.Pruned: true, store.Failed: false, store.TimedOut: false, store.Canceled: false,
+	} {
+		var o store.Outcome
+		o.AddHints(store.Any{TypeURL: "x"})
+		o.AddMember(store.MemberOutcome{Status: status})
+		testutil.Equals(t, want, o.Complete(), status.String())
+		testutil.Equals(t, 1, len(o.Hints()))
+	}
+	var o store.Outcome
+	o.AddMember(store.MemberOutcome{Warnings: []error{errSink}})
+	testutil.Assert(t, !o.Complete())
+}
+
+func TestInfoMayHold(t *testing.T) {
+	info := store.Info{MinTime: 10, MaxTime: 20, LabelSets: []labels.Labels{labels.FromStrings("cluster", "a"), labels.FromStrings("cluster", "b", "replica", "1")}}
+	for _, tc := range []struct {
+		name       string
+		info       store.Info
+		mint, maxt int64
+		m          *labels.Matcher
+		want       bool
+		why        string
+	}{
+		{"says nothing", store.Info{}, math.MinInt64, math.MinInt64, match(t, labels.MatchEqual, "x", "y"), true, ""},
+		{"last millisecond", info, 20, 30, match(t, labels.MatchEqual, "cluster", "a"), true, ""},
+		{"first millisecond", info, 0, 10, match(t, labels.MatchEqual, "cluster", "a"), true, ""},
+		{"too late", info, 21, 30, match(t, labels.MatchEqual, "cluster", "a"), false, store.PrunedByTime},
+		{"too early", info, 0, 9, match(t, labels.MatchEqual, "cluster", "a"), false, store.PrunedByTime},
+		{"no such cluster", info, 0, 30, match(t, labels.MatchEqual, "cluster", "c"), false, store.PrunedByLabels},
+		{"other label", info, 0, 30, match(t, labels.MatchEqual, "job", "c"), true, ""},
+		{"one of the sets does not tell", info, 0, 30, match(t, labels.MatchEqual, "replica", "2"), true, ""},
+		{"negative", info, 0, 30, match(t, labels.MatchNotRegexp, "cluster", "a|b"), false, store.PrunedByLabels},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ok, why := tc.info.MayHold(tc.mint, tc.maxt, []*labels.Matcher{tc.m})
+			testutil.Equals(t, tc.want, ok)
+			testutil.Equals(t, tc.why, why)
+		})
+	}
+}
+
+func TestShardMatches(t *testing.T) {
+	lset := labels.FromStrings("__name__", "up", "instance", "a:9090", "job", "node")
+	var all *store.Shard
+	testutil.Assert(t, all.Matches(lset))
+	testutil.Assert(t, (&store.Shard{}).Matches(lset))
+	for _, by := range []bool{true, false} {
+		n := 0
+		for i := range int64(7) {
+			if (&store.Shard{Index: i, Total: 7, By: by, Labels: []string{"job"}}).Matches(lset) {
+				n++
+			}
+		}
+		testutil.Equals(t, 1, n)
+	}
+	a := labels.FromStrings("__name__", "up", "instance", "b:9090", "job", "node")
+	s := &store.Shard{Index: 0, Total: 1000, By: true, Labels: []string{"job"}}
+	for s.Index = 0; !s.Matches(lset); s.Index++ {
+	}
+	testutil.Assert(t, s.Matches(a), "by job, the instance must not matter")
+	s.By = false
+	testutil.Assert(t, s.Matches(lset) != s.Matches(a) || !s.Matches(lset), "without job, it does")
+}
+
+func TestChunkEncodings(t *testing.T) {
+	x := chunkenc.NewXORChunk()
+	c, err := store.RawChunk(1, 2, x)
+	testutil.Ok(t, err)
+	testutil.Assert(t, !c.Raw.IsZero())
+	back, err := c.Raw.Chunk()
+	testutil.Ok(t, err)
+	testutil.Equals(t, chunkenc.EncXOR, back.Encoding())
+
+	_, err = store.RawChunk(1, 2, oddChunk{x})
+	testutil.Assert(t, errors.Is(err, store.ErrEncoding), "got %v", err)
+	testutil.Equals(t, "chunk encoding 9 (<unknown>) not supported by the StoreAPI", err.Error())
+	_, err = store.ChunkData{}.Chunk()
+	testutil.Assert(t, errors.Is(err, store.ErrEncoding), "got %v", err)
+	err = &store.EncodingError{Encoding: 9, Series: labels.FromStrings("a", "b")}
+	testutil.Equals(t, `chunk encoding 9 (<unknown>) not supported by the StoreAPI in series {a="b"}`, err.Error())
+}
+
+type oddChunk struct{ chunkenc.Chunk }
+
+func (oddChunk) Encoding() chunkenc.Encoding { return 9 }
+
+func TestStrings(t *testing.T) {
+	testutil.Equals(t, "WARN ABORT PartialResponseStrategy(7)", store.Warn.String()+" "+store.Abort.String()+" "+store.PartialResponseStrategy(7).String())
+	testutil.Equals(t, "RAW", store.Aggregates(0).String())
+	testutil.Equals(t, "COUNT|COUNTER", (store.AggregateCount | store.AggregateCounter).String())
+	testutil.Assert(t, (store.AggregateCount | store.AggregateSum).Has(store.AggregateSum))
+	testutil.Equals(t, "answered pruned failed timed out canceled MemberStatus(9)",
+		store.Answered.String()+" "+store.Pruned.String()+" "+store.Failed.String()+" "+store.TimedOut.String()+" "+store.Canceled.String()+" "+store.MemberStatus(9).String())
+	req := store.SeriesRequest{MinTime: 1, MaxTime: 2, MaxResolution: time.Hour, Matchers: []*labels.Matcher{match(t, labels.MatchEqual, "a", "b"), match(t, labels.MatchNotRegexp, "c", "d")}}
+	testutil.Equals(t, `{a="b",c!~"d"}[1..2]`, req.String())
+	testutil.Equals(t, "store x: series: cause", (&store.Error{Store: "x", Op: "series", Err: errors.New("cause")}).Error())
+}
