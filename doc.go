@@ -1,0 +1,29 @@
+// Package thanoskit is the root of a set of packages that Thanos is made of:
+// clients and servers of the StoreAPI, the fan-out between them, deduplication
+// of replicas and PromQL over all of it, to import and wire into the topology
+// that one needs. They speak Thanos' own formats, so any part can stand beside,
+// in front of or behind a real Thanos component.
+//
+// The packages:
+//
+//	store             a source of series, and the middleware around one
+//	store/grpcstore   StoreAPI over gRPC: serve a Store, dial one
+//	store/fanout      many Stores as one
+//	store/promstore   a running Prometheus as a Store: a sidecar's reading half
+//	store/tsdbstore   a TSDB in this process as a Store
+//	store/memstore    series in memory as a Store
+//	dedup             one series from many replicas
+//	query             PromQL over a Store
+//	query/httpapi     the Prometheus HTTP API over a query.Querier
+//	examples          a program per component, and multicluster: all of them in one
+//
+// This package itself holds only what all of them share with the programs of
+// the Thanos world: [FromGoKit] and [ToGoKit] connect slog, which every package
+// here logs to, with go-kit's log package, which Thanos and objstore log to.
+//
+// Nothing in this module is global. A component gets its logger, its metrics
+// registry and its tracer from the caller; nil means silent, unregistered and
+// untraced. It links under every build tag that chooses the layout of
+// Prometheus' labels.Labels, and the program that imports it needs no replace
+// directive.
+package thanoskit
