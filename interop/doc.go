@@ -1,0 +1,22 @@
+// Package interop holds thanoskit to the real thing: it runs Thanos,
+// Prometheus and promtool beside thanoskit's own programs and packages, and
+// compares answers, bytes and costs.
+//
+// It is a module of its own, because it links all of Thanos; nothing of it is
+// linked by users of thanoskit. Thanos' wire types need a build tag, so:
+//
+//	go test -tags slicelabels ./...
+//
+// The binaries are found in the folder named by THANOSKIT_INTEROP_BIN, else in
+// the cache that .ci/run fills: thanos, prometheus and promtool, built from
+// this module's tool lines, and Debian's Prometheus 2.42 as debian/prometheus.
+// The Prometheus node exporter comes from Debian too. A test whose binary is
+// missing fails and says how to get it.
+//
+// Ratios beside Thanos are taken in one process, in pairs (A B A B), after a
+// check that both sides answer the same. They are printed by
+//
+//	go test -tags slicelabels -run Ratio -v -ratio 21 .
+//
+// Without -ratio the same tests check equality and allocations only.
+package interop

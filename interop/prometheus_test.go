@@ -1,0 +1,132 @@
+package interop
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// prometheus is a running Prometheus that scrapes itself and a node exporter
+// every second, over back-filled history.
+type prometheus struct {
+	*process
+	url      string
+	dir      string
+	external map[string]string
+}
+
+// Versions of Prometheus to run.
+const (
+	currentPrometheus = "prometheus"        // from this module's go.mod
+	debianPrometheus  = "debian/prometheus" // 2.42
+)
+
+// startPrometheus runs a version of Prometheus with external labels.
+// history fills its data folder first; see backfill.
+func startPrometheus(t testing.TB, version string, external map[string]string, history func(dir string)) *prometheus {
+	t.Helper()
+	addr := freeAddr(t)
+	dir := t.TempDir()
+	p := &prometheus{url: "http://" + addr, dir: filepath.Join(dir, "data"), external: external}
+	if history != nil {
+		history(p.dir)
+	}
+	var ext []string
+	for k, v := range external {
+		ext = append(ext, fmt.Sprintf("%s: %q", k, v))
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	text := fmt.Sprintf("global: {scrape_interval: 1s, external_labels: {%s}}\nscrape_configs:\n- {job_name: prometheus, static_configs: [{targets: [%q]}]}\n- {job_name: node, static_configs: [{targets: [%q]}]}\n",
+		strings.Join(ext, ", "), addr, nodeExporter(t))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.process = start(t, "prometheus-"+strings.ReplaceAll(fmt.Sprint(external), " ", "-"), binary(t, version),
+		"--config.file="+config, "--storage.tsdb.path="+p.dir, "--web.listen-address="+addr,
+		"--storage.tsdb.retention.time=30d", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
+	awaitHTTP(t, p.process, p.url+"/-/ready")
+	return p
+}
+
+// nodeExporter starts a node exporter for the test and returns its address.
+func nodeExporter(t testing.TB) string {
+	t.Helper()
+	path, err := exec.LookPath("prometheus-node-exporter")
+	if err != nil {
+		t.Fatalf("find prometheus-node-exporter: %v; it is a Debian package", err)
+	}
+	addr := freeAddr(t)
+	p := start(t, "node-exporter", path, "--web.listen-address="+addr, "--log.level=error")
+	awaitHTTP(t, p, "http://"+addr+"/metrics")
+	return addr
+}
+
+// backfill writes history between from and to, with the step and the phase of
+// one replica, into a data folder: counters with resets, gauges and a
+// histogram. drop, if not nil, leaves samples out.
+func backfill(t testing.TB, dir string, from, to time.Time, step, phase time.Duration, drop func(time.Time) bool) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# TYPE requests counter\n")
+	times := func(f func(i int, at time.Time)) {
+		i := 0
+		for at := from; at.Before(to); at = at.Add(step) {
+			if drop == nil || !drop(at) {
+				f(i, at.Add(phase))
+			}
+			i++
+		}
+	}
+	for inst := range 6 {
+		for _, code := range []string{"200", "404", "500"} {
+			times(func(i int, at time.Time) {
+				v := (i % 400) * (inst + 1) * len(code) // a reset every 400 samples
+				fmt.Fprintf(&b, "requests_total{instance=\"i%d\",code=%q} %d %s\n", inst, code, v, seconds(at))
+			})
+		}
+	}
+	b.WriteString("# TYPE temperature gauge\n")
+	for inst := range 6 {
+		times(func(i int, at time.Time) {
+			fmt.Fprintf(&b, "temperature{instance=\"i%d\"} %g %s\n", inst, 20+float64(inst)+5*math.Sin(float64(i)/17), seconds(at))
+		})
+	}
+	b.WriteString("# TYPE latency_seconds histogram\n")
+	for _, le := range []string{"0.1", "1", "+Inf"} {
+		times(func(i int, at time.Time) {
+			fmt.Fprintf(&b, "latency_seconds_bucket{le=%q} %d %s\n", le, i*len(le), seconds(at))
+		})
+	}
+	b.WriteString("# EOF\n")
+	in := filepath.Join(t.TempDir(), "history.txt")
+	if err := os.WriteFile(in, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", "-q", in, dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("create blocks: %v\n%s", err, out)
+	}
+}
+
+func seconds(at time.Time) string { return fmt.Sprintf("%.3f", float64(at.UnixMilli())/1000) }
+
+// awaitScrapes waits until Prometheus has scraped both of its targets.
+func (p *prometheus) awaitScrapes(t testing.TB) {
+	t.Helper()
+	await(t, "scrapes", p.process, func(ctx context.Context) error {
+		got, err := queryHTTP(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[1m]) > 2)"})
+		if err != nil {
+			return err
+		}
+		if len(got.Data.Result) != 1 || got.Data.Result[0].Value[1] != "2" {
+			return fmt.Errorf("scraped: %+v", got.Data.Result)
+		}
+		return nil
+	})
+}
