@@ -1,7 +1,7 @@
 // Package promcompat is the one place that touches what differs between the
 // minor versions of the Prometheus libraries, v0.309 to v0.315: the argument
-// lists of the chunk appenders, the parser's constructor, the start timestamp
-// of an iterator and the encodings of a chunk.
+// lists of the chunk appenders, the start timestamp of an iterator, the encodings
+// of a chunk and, in package parse below it, the parser's constructor.
 //
 //	c := chunkenc.NewXORChunk()
 //	app, err := promcompat.NewAppender(c)

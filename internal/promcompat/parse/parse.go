@@ -1,4 +1,4 @@
-package promcompat
+package parse
 
 import (
 	"errors"
@@ -26,12 +26,12 @@ type (
 	}
 )
 
-// ParseExpr parses a PromQL expression with the default options of the linked
+// Expr parses a PromQL expression with the default options of the linked
 // parser.
 //
 // Errors: parser.ParseErrors with positions for input that does not parse;
 // ErrUnknownParser.
-func ParseExpr(input string) (parser.Expr, error) {
+func Expr(input string) (parser.Expr, error) {
 	switch p := newParser(input).(type) {
 	case inputParser:
 		defer p.Close()
@@ -43,14 +43,14 @@ func ParseExpr(input string) (parser.Expr, error) {
 	}
 }
 
-// ParseMetricSelector parses an instant vector selector without modifiers, such
+// MetricSelector parses an instant vector selector without modifiers, such
 // as up{job="x"}, into its matchers in the order written, the metric name last.
 // It accepts selectors that match everything, such as {}. With an error there
 // are no matchers.
 //
 // Errors: parser.ParseErrors with positions for input that does not parse;
 // ErrUnknownParser.
-func ParseMetricSelector(input string) ([]*labels.Matcher, error) {
+func MetricSelector(input string) ([]*labels.Matcher, error) {
 	switch p := newParser(input).(type) {
 	case inputParser:
 		// Beside this parser stands a function for selectors, which became a

@@ -1,4 +1,4 @@
-package promcompat
+package parse
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package promcompat_test
+package parse_test
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/thanoskit/thanoskit/internal/promcompat"
+	"github.com/thanoskit/thanoskit/internal/promcompat/parse"
 )
 
-func ExampleParseMetricSelector() {
-	matchers, err := promcompat.ParseMetricSelector(`up{job="node", instance=~"a.*"}`)
+func ExampleMetricSelector() {
+	matchers, err := parse.MetricSelector(`up{job="node", instance=~"a.*"}`)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -28,13 +28,13 @@ func ExampleParseMetricSelector() {
 	// __name__="up"
 }
 
-func TestParseExpr(t *testing.T) {
+func TestExpr(t *testing.T) {
 	t.Parallel()
-	expr, err := promcompat.ParseExpr(`sum by (job) (rate(up{job="a"}[5m]))`)
+	expr, err := parse.Expr(`sum by (job) (rate(up{job="a"}[5m]))`)
 	testutil.Ok(t, err)
 	testutil.Equals(t, `sum by (job) (rate(up{job="a"}[5m]))`, expr.String())
 
-	_, err = promcompat.ParseExpr(`sum(`)
+	_, err = parse.Expr(`sum(`)
 	var perr parser.ParseErrors
 	testutil.Assert(t, errors.As(err, &perr), "got %T: %v", err, err)
 }
@@ -47,7 +47,7 @@ func texts(ms []*labels.Matcher) []string {
 	return out
 }
 
-func TestParseMetricSelector(t *testing.T) {
+func TestMetricSelector(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, in string
@@ -70,7 +70,7 @@ func TestParseMetricSelector(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := promcompat.ParseMetricSelector(tc.in)
+			got, err := parse.MetricSelector(tc.in)
 			testutil.Ok(t, err)
 			if d := cmp.Diff(tc.want, texts(got)); d != "" {
 				t.Fatalf("matchers differ (-want +got):\n%s", d)
@@ -79,7 +79,7 @@ func TestParseMetricSelector(t *testing.T) {
 	}
 }
 
-func TestParseMetricSelectorErrors(t *testing.T) {
+func TestMetricSelectorErrors(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{
 		``, `#`, `{`, `}`, `up{`, `up}`, `{a}`, `{a=}`, `{a="1"`, `{a="1" b="2"}`, `{,}`, `{a="1",,}`, `{a="("`,
@@ -89,7 +89,7 @@ func TestParseMetricSelectorErrors(t *testing.T) {
 	} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
-			got, err := promcompat.ParseMetricSelector(in)
+			got, err := parse.MetricSelector(in)
 			testutil.NotOk(t, err)
 			testutil.Equals(t, 0, len(got))
 			var perr parser.ParseErrors
@@ -111,7 +111,7 @@ func selectorOf(in string) ([]*labels.Matcher, bool) {
 		lex.NextItem(&item)
 		switch item.Typ {
 		case parser.EOF:
-			expr, err := promcompat.ParseExpr(in)
+			expr, err := parse.Expr(in)
 			if err != nil {
 				return nil, false
 			}
@@ -126,9 +126,9 @@ func selectorOf(in string) ([]*labels.Matcher, bool) {
 	}
 }
 
-// FuzzParseMetricSelector holds the selector parser to the library's expression
+// FuzzMetricSelector holds the selector parser to the library's expression
 // parser wherever the two accept the same language.
-func FuzzParseMetricSelector(f *testing.F) {
+func FuzzMetricSelector(f *testing.F) {
 	for _, in := range []string{
 		`up`, `up{job="a",b!="c",d=~"e.*",f!~"g"}`, `{"http.requests", "a.b"=~"x",}`, `{}`, `{a=""}`, "{a='\\'', b=`\\`} # x", `sum{by="x"}`,
 		`up{__name__="down"}`, `up offset 5m`, `(up)`, `up[5m]`, `{a="1"`, `{a=~"("}`, "\xff{", `offset`, `start{}`, `{le="+Inf"}`, `step`, `up smoothed`,
@@ -136,7 +136,7 @@ func FuzzParseMetricSelector(f *testing.F) {
 		f.Add(in)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		got, err := promcompat.ParseMetricSelector(in)
+		got, err := parse.MetricSelector(in)
 		want, isSelector := selectorOf(in)
 		if isSelector {
 			if err != nil {
@@ -158,7 +158,7 @@ func FuzzParseMetricSelector(f *testing.F) {
 			}
 			empty = empty && m.Matches("")
 		}
-		if _, exprErr := promcompat.ParseExpr(in); exprErr != nil && !empty && names < 2 {
+		if _, exprErr := parse.Expr(in); exprErr != nil && !empty && names < 2 {
 			t.Fatalf("parse %q: accepted as %v; the expression parser has %v", in, texts(got), exprErr)
 		}
 	})
