@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
-
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -160,8 +158,8 @@ func checkChunk(c store.Chunk, aggregated bool) error {
 			continue
 		}
 		empty = false
-		if d.Encoding != chunkenc.EncXOR && d.Encoding != chunkenc.EncHistogram && d.Encoding != chunkenc.EncFloatHistogram {
-			return &store.EncodingError{Encoding: d.Encoding}
+		if _, err := d.Chunk(); err != nil {
+			return err
 		}
 	}
 	if empty {

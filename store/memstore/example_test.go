@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/memstore"
@@ -39,24 +38,26 @@ func Example() {
 }
 
 func ExampleStore_AddDownsampled() {
-	count, sum := chunkenc.NewXORChunk(), chunkenc.NewXORChunk()
-	for _, c := range []struct {
-		chunk *chunkenc.XORChunk
-		value float64
-	}{{count, 20}, {sum, 50}} {
-		app, err := c.chunk.Appender()
-		if err != nil {
-			fmt.Println(err)
-			return
+	// Chunks to add come from a downsampler; here another Store makes them.
+	aggregate := func(v float64) store.ChunkData {
+		var s memstore.Store
+		if err := s.Append(labels.EmptyLabels(), 299_999, v); err != nil {
+			panic(err)
 		}
-		app.Append(299_999, c.value)
+		for series, err := range store.All(context.Background(), &s, &store.SeriesRequest{MaxTime: 299_999}, nil) {
+			if err != nil {
+				panic(err)
+			}
+			return series.Chunks[0].Raw
+		}
+		panic("no series")
 	}
+
 	var s memstore.Store
 	err := s.AddDownsampled(5*time.Minute, &store.Series{
 		Labels: labels.FromStrings("__name__", "queue_length"),
 		Chunks: []store.Chunk{{MinTime: 299_999, MaxTime: 299_999, Aggregated: &store.AggregatedChunk{
-			Count: store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: count.Bytes()},
-			Sum:   store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: sum.Bytes()},
+			Count: aggregate(20), Sum: aggregate(50),
 		}}},
 	})
 	if err != nil {
