@@ -176,6 +176,7 @@ func TestFromGoKitSlogtest(t *testing.T) {
 		kit = &kitLogger{}
 		return thanoskit.FromGoKit(kit).Handler()
 	}, func(t *testing.T) map[string]any {
+		t.Helper()
 		testutil.Equals(t, 1, len(kit.events))
 		event := map[string]any{}
 		if !strings.HasSuffix(t.Name(), "/zero-time") {

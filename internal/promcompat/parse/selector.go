@@ -12,8 +12,8 @@ import (
 // parseSelector reads a metric selector from the library's lexer, which is the
 // same in every version, with the grammar of its START_METRIC_SELECTOR:
 //
-//	selector = name [ matchers ] | matchers
-//	matchers = "{" [ matcher { "," matcher } [ "," ] ] "}"
+//	selector = braces | name [ braces ]
+//	braces   = "{" [ matcher { "," matcher } [ "," ] ] "}"
 //	matcher  = ( identifier | string ) operator string | string
 //
 // A string alone is the metric's name, as in {"http.requests", job="x"}.
