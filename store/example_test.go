@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -25,17 +24,11 @@ func (t thermometers) Series(_ context.Context, req *store.SeriesRequest, w stor
 		if !req.Matches(lset) || row.at < req.MinTime || row.at > req.MaxTime {
 			continue
 		}
-		c := chunkenc.NewXORChunk()
-		app, err := c.Appender()
+		chunks, err := store.FloatChunks([]int64{row.at}, []float64{row.temp})
 		if err != nil {
 			return err
 		}
-		app.Append(row.at, row.temp)
-		chunk, err := store.RawChunk(row.at, row.at, c)
-		if err != nil {
-			return err
-		}
-		if err := w.Send(&store.Series{Labels: lset, Chunks: []store.Chunk{chunk}}); err != nil {
+		if err := w.Send(&store.Series{Labels: lset, Chunks: chunks}); err != nil {
 			return err
 		}
 	}

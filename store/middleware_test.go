@@ -234,6 +234,40 @@ func TestChunkEncodings(t *testing.T) {
 	testutil.Equals(t, `chunk encoding 9 (<unknown>) not supported by the StoreAPI in series {a="b"}`, err.Error())
 }
 
+func TestFloatChunks(t *testing.T) {
+	var ts []int64
+	var vs []float64
+	for i := range 250 {
+		ts, vs = append(ts, int64(i)*15000), append(vs, float64(i))
+	}
+	chunks, err := store.FloatChunks(ts, vs)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 3, len(chunks))
+	var gotT []int64
+	var gotV []float64
+	for _, c := range chunks {
+		data, err := c.Raw.Chunk()
+		testutil.Ok(t, err)
+		n := len(gotT)
+		for it := data.Iterator(nil); it.Next() != chunkenc.ValNone; {
+			at, v := it.At()
+			gotT, gotV = append(gotT, at), append(gotV, v)
+		}
+		testutil.Assert(t, c.MinTime == gotT[n] && c.MaxTime == gotT[len(gotT)-1], "bounds %d..%d", c.MinTime, c.MaxTime)
+	}
+	testutil.Equals(t, ts, gotT)
+	testutil.Equals(t, vs, gotV)
+
+	chunks, err = store.FloatChunks(nil, nil)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 0, len(chunks))
+	_, err = store.FloatChunks([]int64{1}, nil)
+	testutil.NotOk(t, err)
+	ts[120] = ts[119] // across the cut
+	_, err = store.FloatChunks(ts, vs)
+	testutil.Assert(t, err != nil && err.Error() == "encode samples: time 1785000 follows 1785000", "got %v", err)
+}
+
 type oddChunk struct{ chunkenc.Chunk }
 
 func (oddChunk) Encoding() chunkenc.Encoding { return 9 }

@@ -1,0 +1,62 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Strings declares a flag that may be given many times, or with many values
+// between commas.
+func (p *Program) Strings(name, usage string) *[]string {
+	var out []string
+	p.Flags.Func(name, usage+" (repeatable)", func(s string) error {
+		out = append(out, strings.Split(s, ",")...)
+		return nil
+	})
+	return &out
+}
+
+// Enum declares a flag that takes one of the values; the first is the default.
+func (p *Program) Enum(name, usage string, values ...string) *string {
+	out := values[0]
+	p.Flags.Func(name, fmt.Sprintf("%s: %s (default %s)", usage, strings.Join(values, " or "), values[0]), func(s string) error {
+		for _, v := range values {
+			if s == v {
+				out = s
+				return nil
+			}
+		}
+		return fmt.Errorf("not one of %s", strings.Join(values, ", "))
+	})
+	return &out
+}
+
+// TimeOrAge is a point in time: fixed, or a constant age.
+type TimeOrAge struct {
+	Time time.Time     // zero if it is an age
+	Age  time.Duration // 0 if it is a time
+}
+
+// TimeOrAge declares a flag that takes a time in RFC 3339, or a negative
+// duration (-6h) that says how long ago.
+func (p *Program) TimeOrAge(name, usage string) *TimeOrAge {
+	var out TimeOrAge
+	p.Flags.Func(name, usage+": RFC 3339 time, or a negative duration", func(s string) error {
+		if t, err := time.Parse(time.RFC3339, s); err == nil {
+			out = TimeOrAge{Time: t}
+			return nil
+		}
+		d, err := time.ParseDuration(s)
+		switch {
+		case err != nil:
+			return errors.New("neither a time in RFC 3339 nor a duration")
+		case d > 0:
+			return errors.New("duration lies in the future")
+		}
+		out = TimeOrAge{Age: -d}
+		return nil
+	})
+	return &out
+}

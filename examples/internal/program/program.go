@@ -1,0 +1,149 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+)
+
+// Program is a component that is being put together.
+type Program struct {
+	Flags    *flag.FlagSet
+	Log      *slog.Logger
+	Registry *prometheus.Registry
+
+	name       string
+	grpcAddr   *string
+	grpcGrace  *time.Duration
+	httpAddr   *string
+	background []func(context.Context) error
+}
+
+// Main runs a component until it fails or is told to end by SIGINT or SIGTERM.
+// run declares flags, calls Parse, and ends with Serve.
+func Main(name string, run func(ctx context.Context, p *Program) error) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	p := New(name)
+	if err := run(ctx, p); err != nil && !errors.Is(err, flag.ErrHelp) {
+		p.Log.Error("program ended", "err", err)
+		cancel()
+		os.Exit(1)
+	}
+}
+
+// New returns a Program with the flags that every component has.
+func New(name string) *Program {
+	p := &Program{
+		Flags:    flag.NewFlagSet(name, flag.ContinueOnError),
+		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", name),
+		Registry: prometheus.NewRegistry(),
+		name:     name,
+	}
+	p.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
+	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
+	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
+	return p
+}
+
+// Parse reads the command line.
+func (p *Program) Parse() error { return p.Flags.Parse(os.Args[1:]) }
+
+// Go adds something that runs as long as the program.
+func (p *Program) Go(run func(context.Context) error) { p.background = append(p.background, run) }
+
+// Serve runs everything until ctx ends: the Store over gRPC, the handler (nil
+// for none) beside /-/ready, /-/healthy and /metrics over HTTP, and what Go
+// added. ready is asked until it returns nil; then one line is logged and
+// /-/ready answers 200.
+func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.ServerOptions, handler http.Handler, ready func(context.Context) error) error {
+	opts.Component, opts.GracePeriod, opts.Logger = p.name, *p.grpcGrace, p.Log
+	grpcServer, err := grpcstore.NewServer(s, &opts)
+	if err != nil {
+		return err
+	}
+	grpcListener, err := net.Listen("tcp", *p.grpcAddr)
+	if err != nil {
+		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	httpListener, err := net.Listen("tcp", *p.httpAddr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for HTTP: %w", err), grpcListener.Close())
+	}
+	var isReady atomic.Bool
+	httpServer := &http.Server{Handler: p.handler(&isReady, handler), ReadHeaderTimeout: 10 * time.Second}
+
+	g, ctx := errgroup.WithContext(ctx)
+	for _, run := range p.background {
+		g.Go(func() error { return run(ctx) })
+	}
+	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
+	g.Go(func() error {
+		if err := httpServer.Serve(httpListener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		isReady.Store(false)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), *p.grpcGrace)
+		defer cancel()
+		return httpServer.Shutdown(ctx)
+	})
+	g.Go(func() error {
+		if awaitReady(ctx, ready) {
+			isReady.Store(true)
+			p.Log.Info("ready", "grpc", grpcListener.Addr().String(), "http", httpListener.Addr().String())
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+func (p *Program) handler(ready *atomic.Bool, next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /-/healthy", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if !ready.Load() {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Registry, promhttp.HandlerOpts{}))
+	if next != nil {
+		mux.Handle("/", next)
+	}
+	return mux
+}
+
+// awaitReady asks until the answer is nil, and reports whether it came.
+func awaitReady(ctx context.Context, ready func(context.Context) error) bool {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for ready(ctx) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+
+	"github.com/efficientgo/core/errcapture"
+
+	"github.com/thanoskit/thanoskit/examples/internal/program"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+	_ "github.com/thanoskit/thanoskit/store/grpcstore/snappy" // for peers that compress
+	"github.com/thanoskit/thanoskit/store/promstore"
+)
+
+func main() { program.Main("sidecar", run) }
+
+func run(ctx context.Context, p *program.Program) (err error) {
+	url := p.Flags.String("prometheus.url", "http://localhost:9090", "URL of the Prometheus to serve")
+	minTime := p.TimeOrAge("min-time", "hide data before")
+	if err := p.Parse(); err != nil {
+		return err
+	}
+	opts := promstore.Options{MaxAge: minTime.Age, Logger: p.Log, Registerer: p.Registry}
+	if !minTime.Time.IsZero() {
+		opts.MinTime = minTime.Time.UnixMilli()
+	}
+	s, err := promstore.New(*url, &opts)
+	if err != nil {
+		return err
+	}
+	defer errcapture.Do(&err, s.Close, "close store")
+	p.Go(s.Run)
+	ready := func(ctx context.Context) error {
+		_, err := s.Describe(ctx) // Prometheus has been reached, and has external labels
+		return err
+	}
+	return p.Serve(ctx, s, grpcstore.ServerOptions{}, nil, ready)
+}
