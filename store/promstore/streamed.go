@@ -1,0 +1,187 @@
+package promstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// minChunkBytes is the size below which a chunk has not even its header, so
+// that decoders would fail in ways of their own.
+//
+// Source: tsdb/docs/format/chunks.md; an XOR chunk begins with the number of
+// samples, histogram chunks have a further byte of flags.
+const (
+	minXORBytes       = 2
+	minHistogramBytes = 3
+)
+
+// streamed sends the series of a streamed answer as they come.
+func (r *reader) streamed(resp *response, req *store.SeriesRequest, out *sender) error {
+	p := &seriesParser{req: req, ordered: r.bare}
+	frames := newFrameReader(resp, r.s.arenas, p.frame)
+	defer func() {
+		frames.release()
+		r.s.metrics.frames.Observe(float64(frames.frames))
+	}()
+	for {
+		a, err := frames.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		err = out.frame(a.frame)
+		a.frame.Release()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// seriesParser makes views of the series in frames.
+//
+// Source: ChunkedReadResponse in Prometheus' prompb/remote.proto. Its labels
+// are written as those of the StoreAPI are.
+type seriesParser struct {
+	req *store.SeriesRequest
+	// ordered demands that series ascend by their labels.
+	ordered bool
+
+	last   []byte // labels of the last series
+	series int    // number of series, if there is a limit or an order
+}
+
+// frame parses the body of one frame, a ChunkedReadResponse.
+func (p *seriesParser) frame(a *arena, b []byte) error {
+	return eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
+		if num != 1 || typ != protowire.BytesType {
+			return nil // query_index: there is one query
+		}
+		return p.chunkedSeries(a, v.bytes)
+	})
+}
+
+// chunkedSeries parses a ChunkedSeries, a series or a part of one.
+func (p *seriesParser) chunkedSeries(a *arena, b []byte) error {
+	var (
+		run      labelRun
+		overlaps bool
+		bad      error // of a chunk, to be told with the labels of its series
+	)
+	from := len(a.chunks)
+	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
+		switch {
+		case typ != protowire.BytesType:
+		case num == 1:
+			run.add(v.from, v.to)
+		case num == 2:
+			c, err := parseChunk(v.bytes)
+			switch {
+			case errors.Is(err, store.ErrEncoding) || errors.Is(err, errShortChunk):
+				bad = err
+			case err != nil:
+				return err
+			}
+			overlaps = overlaps || (c.MinTime <= p.req.MaxTime && c.MaxTime >= p.req.MinTime)
+			if !p.req.SkipChunks {
+				a.chunks = append(a.chunks, c)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	lset, err := run.canonical(b)
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		return ofSeries(bad, lset)
+	case !overlaps:
+		a.chunks = a.chunks[:from]
+		return nil
+	}
+	return p.add(a, encoded.Series{Labels: lset, Chunks: a.chunks[from:len(a.chunks):len(a.chunks)]})
+}
+
+// add adds a series to the arena if it may be sent.
+func (p *seriesParser) add(a *arena, s encoded.Series) error {
+	if p.ordered || p.req.Limit > 0 {
+		if p.series == 0 || !bytes.Equal(p.last, s.Labels) {
+			if p.ordered && p.series > 0 && encoded.CompareLabels(p.last, s.Labels) > 0 {
+				return fmt.Errorf("%w: Prometheus may have got external labels", store.ErrUnsorted)
+			}
+			if p.req.Limit > 0 && p.series == p.req.Limit {
+				return io.EOF
+			}
+			p.series++
+			p.last = append(p.last[:0], s.Labels...)
+		}
+	}
+	a.frame.Series = append(a.frame.Series, s)
+	return nil
+}
+
+var errShortChunk = fmt.Errorf("%w: chunk without header", store.ErrMalformed)
+
+// parseChunk parses a Chunk. With ErrEncoding and errShortChunk the rest of it
+// is known.
+func parseChunk(b []byte) (encoded.Chunk, error) {
+	var (
+		c   encoded.Chunk
+		enc uint64
+	)
+	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
+		switch {
+		case num == 4 && typ == protowire.BytesType:
+			c.Raw.Bytes = v.bytes[:len(v.bytes):len(v.bytes)]
+		case typ != protowire.VarintType:
+		case num == 1:
+			c.MinTime = int64(v.bits)
+		case num == 2:
+			c.MaxTime = int64(v.bits)
+		case num == 3:
+			enc = v.bits
+		}
+		return nil
+	})
+	if err != nil {
+		return c, err
+	}
+	least := minHistogramBytes
+	switch e := chunkenc.Encoding(enc); {
+	case enc > 0xff:
+		return c, fmt.Errorf("%w: chunk encoding %d", store.ErrMalformed, enc)
+	case e == chunkenc.EncXOR:
+		least = minXORBytes
+	case e != chunkenc.EncHistogram && e != chunkenc.EncFloatHistogram:
+		return c, &store.EncodingError{Encoding: e}
+	}
+	c.Raw.Encoding = chunkenc.Encoding(enc)
+	if len(c.Raw.Bytes) < least {
+		return c, errShortChunk
+	}
+	return c, nil
+}
+
+// ofSeries adds the series to an error.
+func ofSeries(err error, lset []byte) error {
+	sb := labels.NewScratchBuilder(0)
+	series := encoded.Labels(lset, &sb)
+	var enc *store.EncodingError
+	if errors.As(err, &enc) {
+		return &store.EncodingError{Encoding: enc.Encoding, Series: series}
+	}
+	return fmt.Errorf("series %s: %w", series, err)
+}
