@@ -1,0 +1,91 @@
+package dedup
+
+import (
+	"fmt"
+
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+)
+
+// Algorithm merges the replicas of one series into one sequence of samples.
+//
+// An Algorithm has no state of its own, so one value serves queries and
+// compaction, and any number of goroutines. It knows nothing of labels, stores
+// or blocks: a replica is whatever can be iterated, a storage.Series and a
+// chunkenc.Chunk among others.
+type Algorithm interface {
+	// Merge returns an iterator over the merged samples.
+	//
+	// Input: replicas hold samples of the same series in ascending order of
+	// time (ms), floats and native histograms mixed as they come. Their order
+	// matters to an algorithm that prefers one replica in a tie, so the caller
+	// keeps it stable. Merge opens each of them at most once at a time and may
+	// do so before it returns. values says what the caller knows of the
+	// samples. reuse may be nil or any iterator that the caller gives up; one
+	// that the same Algorithm returned earlier saves all allocations, those of
+	// the replicas' iterators included.
+	//
+	// Output: never nil. It obeys the contract of chunkenc.Iterator, belongs to
+	// the caller until passed as reuse, and reads from the replicas, which must
+	// stay valid as long. Given no replica it is empty, given one it may be
+	// that replica's own iterator.
+	//
+	// Errors: a replica that ends with an error makes the iterator's Err not
+	// nil once it is exhausted.
+	//
+	// Concurrency: Merge is safe for concurrent use, the iterator is not.
+	Merge(reuse chunkenc.Iterator, values Values, replicas ...chunkenc.Iterable) chunkenc.Iterator
+}
+
+// Values says what a caller knows about the values of a series. It is an
+// argument because nothing that an Algorithm sees tells it: a metric's name, or
+// the PromQL function around it, is only a hint.
+type Values uint8
+
+const (
+	// Untyped values may go up and down. They are never altered.
+	Untyped Values = iota
+	// Counters only go down when the counter was reset. An algorithm may raise
+	// float values at a switch of replica, lest a replica that lags behind the
+	// other look like a reset.
+	Counters
+)
+
+// String returns "untyped" or "counters".
+func (v Values) String() string {
+	switch v {
+	case Untyped:
+		return "untyped"
+	case Counters:
+		return "counters"
+	default:
+		return fmt.Sprintf("Values(%d)", uint8(v))
+	}
+}
+
+// Parse returns the algorithm of that name: "penalty" or "chain", the values of
+// Thanos' --deduplication.func.
+//
+// Errors: *UnknownAlgorithmError for any other name. The empty one is among
+// them: it means penalty to Thanos' querier and chain to its compactor, so what
+// it means is for the program to say.
+func Parse(name string) (Algorithm, error) {
+	switch name {
+	case penaltyName:
+		return Penalty{}, nil
+	case chainName:
+		return Chain{}, nil
+	default:
+		return nil, &UnknownAlgorithmError{Name: name}
+	}
+}
+
+// UnknownAlgorithmError is returned by Parse for a name that is none of its
+// algorithms'.
+type UnknownAlgorithmError struct {
+	Name string // As given to Parse.
+}
+
+// Error implements error.
+func (e *UnknownAlgorithmError) Error() string {
+	return fmt.Sprintf("parse deduplication algorithm %q: unknown name, want %q or %q", e.Name, penaltyName, chainName)
+}

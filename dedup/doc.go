@@ -1,0 +1,61 @@
+// Package dedup merges the replicas of a series, such as those that the
+// Prometheus servers of a highly available pair scraped, into one.
+//
+// The smallest complete use turns a series set in which replicas follow one
+// another, because the label that told them apart has been removed, into one in
+// which each series comes once:
+//
+//	set = dedup.NewSeriesSet(set, dedup.Penalty{}, dedup.Untyped)
+//
+// # Algorithms
+//
+// Two Prometheus servers, a and b, scrape one target every 15 s, b 2 s after a.
+// Each was down for a while. Below them is which samples come out:
+//
+//	         0    15   30   45   60   75   90   105  120  135  150 s
+//	a        .    .    .                             .    .    .
+//	b         .    .    .    .    .    .    .    .
+//
+//	Chain    ab   ab   ab    b    b    b    b    b   a    a    a
+//	Penalty  a    a    a          b    b    b    b             a
+//
+// Chain returns every sample of every replica once. That is right for copies
+// with identical times, such as replicated receivers hold. Replicas that scrape
+// on their own come out interleaved: twice as many samples as were scraped, and
+// a counter that falls wherever one replica saw less than the other.
+//
+// Penalty stays with one replica. Samples of the other are skipped for twice the
+// distance of the last two samples returned, which keeps the scrape interval and
+// bridges small differences, at the price of a hole at each change. It is what
+// Thanos' querier does, sample for sample, and is here to give the same answers.
+//
+// # Counters
+//
+// When Penalty changes to a replica that has seen less of a counter, the counter
+// seems to fall, and PromQL takes that for a reset. With Counters the new replica
+// is raised to the last value returned. Nothing in a series tells whether it is
+// a counter, so the caller says so, and says Untyped if it does not know.
+//
+// # Replicas
+//
+// A replica is anything that can be iterated: a storage.Series, a chunk, a list
+// of chunks. Where the labels are gone and only one list of overlapping chunks is
+// left, Tracks splits it into tracks that can be iterated, as Thanos does. A
+// track is not a replica: at every gap it may go on with another one's chunks.
+//
+// # What it does not do
+//
+// The package does not remove labels, sort series, fetch anything, choose the
+// algorithm or guess which series are counters. It does not merge downsampled
+// chunks as such: each aggregate is a sequence of samples to it.
+//
+// # Own algorithms
+//
+// Algorithm is one method, and its comment is the contract. Package deduptest
+// has timelines as text and random replicas to try one on.
+//
+// # Neighbours
+//
+// Packages query and compact decide what is a replica of what and hand it over
+// here; this package knows neither of them, nor stores or blocks.
+package dedup
