@@ -3,6 +3,7 @@ package aggr
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -79,12 +80,13 @@ func (it *HistogramAverages) aligned(sum, count chunkenc.ValueType) chunkenc.Val
 	return chunkenc.ValFloatHistogram
 }
 
-// At panics: no sample is a float.
-func (it *HistogramAverages) At() (int64, float64) { panic("aggr: At of histogram averages") }
+// At implements chunkenc.Iterator. No sample is a float: the value is NaN.
+func (it *HistogramAverages) At() (int64, float64) { return it.sum.AtT(), math.NaN() }
 
-// AtHistogram panics: averages have floating-point counts.
+// AtHistogram implements chunkenc.Iterator. Averages have floating-point counts:
+// the histogram is nil.
 func (it *HistogramAverages) AtHistogram(*histogram.Histogram) (int64, *histogram.Histogram) {
-	panic("aggr: AtHistogram of histogram averages")
+	return it.sum.AtT(), nil
 }
 
 // AtFloatHistogram implements chunkenc.Iterator.
