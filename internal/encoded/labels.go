@@ -79,26 +79,34 @@ func First(b []byte) (entry, name []byte) {
 // labels.Compare orders the decoded ones: by the names and values of the first
 // entry that differs, a prefix before what it is a prefix of.
 func CompareLabels(a, b []byte) int {
-	d := firstDifference(a, b)
+	order, _ := CompareLabelsFrom(a, b, 0)
+	return order
+}
+
+// CompareLabelsFrom is CompareLabels for label sets that are known to be equal
+// in front of byte from, at which an entry starts in both, or both end. It also
+// returns at which byte the first entry starts that differs; where one is a
+// prefix of the other, that is where it ends.
+func CompareLabelsFrom(a, b []byte, from int) (order, at int) {
+	d := from + firstDifference(a[from:], b[from:])
 	if d == len(a) || d == len(b) {
-		return len(a) - len(b)
+		return len(a) - len(b), d
 	}
 	// Everything before d is equal, so entries that end at or before d start
 	// and end alike in both.
-	p := 0
 	for {
-		_, end := entryBounds(a, p)
+		_, end := entryBounds(a, from)
 		if end > d {
 			break
 		}
-		p = end
+		from = end
 	}
-	an, av, _ := entryAt(a, p)
-	bn, bv, _ := entryAt(b, p)
+	an, av, _ := entryAt(a, from)
+	bn, bv, _ := entryAt(b, from)
 	if c := bytes.Compare(a[an.from:an.to], b[bn.from:bn.to]); c != 0 {
-		return c
+		return c, from
 	}
-	return bytes.Compare(a[av.from:av.to], b[bv.from:bv.to])
+	return bytes.Compare(a[av.from:av.to], b[bv.from:bv.to]), from
 }
 
 // CheckLabels reports whether b is a label set in canonical form, with an

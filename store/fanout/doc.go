@@ -1,0 +1,2 @@
+// Package fanout makes many Stores one.
+package fanout

@@ -1,0 +1,256 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// Options are what a fan-out may be given. The zero value is ready for use.
+type Options struct {
+	// BufferBytes is how many bytes of frames all calls together hold that
+	// members send ahead of the merge; 64 MiB if 0. Beside that, each member of
+	// each call may always hold one frame.
+	BufferBytes int64
+	// InfoInterval is the time between two questions of Run for the members'
+	// Info; 5 s if 0.
+	InfoInterval time.Duration
+	// InfoTimeout is how long a member may take to answer one; 5 s if 0.
+	InfoTimeout time.Duration
+	// WaitBudget is for how long in all, in one call, the merge waits for one
+	// member. One that used it up is TimedOut, and the merge goes on without it.
+	// Time in which the merge waits for its own reader does not count. For label
+	// names and values it is the member's time to answer. Without limit if 0.
+	WaitBudget time.Duration
+	// Logger is told of members whose health changes; silent if nil.
+	Logger *slog.Logger
+	// Registerer gets the metrics; none if nil. Fan-outs with the same one share
+	// collectors, which are then sums over them.
+	Registerer prometheus.Registerer
+	// TracerProvider gets a span for each member that is asked; none if nil.
+	TracerProvider trace.TracerProvider
+}
+
+func (o *Options) withDefaults() (Options, error) {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	var errs []error
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"BufferBytes", out.BufferBytes},
+		{"InfoInterval", int64(out.InfoInterval)},
+		{"InfoTimeout", int64(out.InfoTimeout)},
+		{"WaitBudget", int64(out.WaitBudget)},
+	} {
+		if f.value < 0 {
+			errs = append(errs, fmt.Errorf("options: %s is negative", f.name))
+		}
+	}
+	if out.BufferBytes == 0 {
+		out.BufferBytes = 64 << 20
+	}
+	if out.InfoInterval == 0 {
+		out.InfoInterval = 5 * time.Second
+	}
+	if out.InfoTimeout == 0 {
+		out.InfoTimeout = 5 * time.Second
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.TracerProvider == nil {
+		out.TracerProvider = noop.NewTracerProvider()
+	}
+	return out, errors.Join(errs...)
+}
+
+// Store is many Stores as one. It is a store.Store, a store.LabelQuerier and a
+// store.Describer, and safe for concurrent use.
+type Store struct {
+	source  Source
+	opts    Options
+	budget  *budget
+	frames  framePool
+	metrics *metrics
+	tracer  trace.Tracer
+
+	set      atomic.Pointer[memberSet]
+	updating sync.Mutex
+}
+
+// memberSet is the members that a Source yielded.
+type memberSet struct {
+	source  []Member
+	members []*member
+}
+
+var (
+	_ store.Store        = (*Store)(nil)
+	_ store.LabelQuerier = (*Store)(nil)
+	_ store.Describer    = (*Store)(nil)
+)
+
+// New makes a fan-out over the members that source yields. It asks none of them
+// anything.
+//
+// Errors: all that is wrong with the options and with the members of now, joined.
+// A member that is wrong later, without a name, without a Store or with a name
+// that is taken, counts as one that fails.
+func New(source Source, opts *Options) (*Store, error) {
+	if source == nil {
+		return nil, errors.New("make fan-out: no source of members")
+	}
+	members := source.Members()
+	o, err := opts.withDefaults()
+	if err := errors.Join(err, joinMemberErrors(members, checkMembers(members))); err != nil {
+		return nil, fmt.Errorf("make fan-out: %w", err)
+	}
+	f := &Store{source: source, opts: o, tracer: o.TracerProvider.Tracer("github.com/thanoskit/thanoskit/store/fanout")}
+	if f.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, fmt.Errorf("make fan-out: %w", err)
+	}
+	f.budget = newBudget(o.BufferBytes, f.metrics.buffered)
+	f.members()
+	return f, nil
+}
+
+// members returns the members of now.
+func (f *Store) members() []*member {
+	now := f.source.Members()
+	if set := f.set.Load(); set != nil && set.holds(now) {
+		return set.members
+	}
+	f.updating.Lock()
+	defer f.updating.Unlock()
+	old := f.set.Load()
+	if old != nil && old.holds(now) {
+		return old.members
+	}
+	set := f.update(old, now)
+	f.set.Store(set)
+	f.metrics.update(healthOf(set.members))
+	return set.members
+}
+
+// holds reports whether the set was made of the very slice.
+func (s *memberSet) holds(source []Member) bool {
+	return len(s.source) == len(source) && (len(source) == 0 || &s.source[0] == &source[0])
+}
+
+func (f *Store) update(old *memberSet, source []Member) *memberSet {
+	known := map[string]*member{}
+	if old != nil {
+		for _, m := range old.members {
+			known[m.name] = m
+		}
+	}
+	set := &memberSet{source: source, members: make([]*member, len(source))}
+	invalid := checkMembers(source)
+	for i, s := range source {
+		m := newMember(s, invalid[i], f.changed)
+		if invalid[i] != nil {
+			f.opts.Logger.Warn("member cannot be asked", "store", s.Name, "err", invalid[i])
+		}
+		if was := known[s.Name]; was != nil {
+			m.inherit(was)
+		}
+		set.members[i] = m
+	}
+	return set
+}
+
+// changed is told whenever a member was asked for its Info.
+func (f *Store) changed(before, after Health) {
+	if !sameKind(&before, &after) {
+		f.metrics.update(f.Health())
+	}
+	switch {
+	case after.Err != nil && (before.Err == nil || errors.Is(before.Err, errUndescribed)):
+		f.opts.Logger.Warn("member became unhealthy", "store", after.Member, "err", after.Err)
+	case after.Err == nil && before.Err != nil && !errors.Is(before.Err, errUndescribed):
+		f.opts.Logger.Info("member became healthy", "store", after.Member)
+	}
+}
+
+// maxAge is the age up to which what a member said of itself is acted upon.
+// While Run runs, nothing becomes older.
+func (f *Store) maxAge() time.Duration { return 2*f.opts.InfoInterval + f.opts.InfoTimeout }
+
+// Run asks the members for their Info, again and again, until the context ends,
+// and then returns nil. Without it, a request that comes upon a member that was
+// last asked twice the interval and the timeout ago asks it first.
+func (f *Store) Run(ctx context.Context) error {
+	t := time.NewTicker(f.opts.InfoInterval)
+	defer t.Stop()
+	for {
+		_ = f.Sync(ctx) // a member's error is kept as its Health, and logged
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// Sync asks all members for their Info once, all at the same time.
+//
+// Errors: that of the context, or one *store.Error, joined, for each member that
+// cannot be asked. What is known of the others is up to date even so.
+func (f *Store) Sync(ctx context.Context) error {
+	health, err := f.refresh(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range health {
+		errs = append(errs, health[i].Err)
+	}
+	return errors.Join(errs...)
+}
+
+// refresh returns what is known of the members, none of it older than notBefore.
+// The error is that of the context.
+func (f *Store) refresh(ctx context.Context, notBefore time.Time) ([]Health, error) {
+	members := f.members()
+	out := make([]Health, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		var fresh bool
+		if out[i], fresh = m.knownSince(notBefore); fresh {
+			continue
+		}
+		wg.Go(func() {
+			if h, err := m.refresh(ctx, notBefore, f.opts.InfoTimeout); err == nil {
+				out[i] = h
+			}
+		})
+	}
+	wg.Wait()
+	return out, ctx.Err()
+}
+
+// Health returns what is known of each member, in the order of the Source. It
+// asks none of them.
+func (f *Store) Health() []Health { return healthOf(f.members()) }
+
+func healthOf(members []*member) []Health {
+	out := make([]Health, len(members))
+	for i, m := range members {
+		out[i] = m.known()
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package fanout
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// metrics are shared by the fan-outs of one registerer. All are counters, or
+// gauges to which each fan-out adds its share.
+type metrics struct {
+	empty       prometheus.Counter
+	requests    *prometheus.CounterVec
+	buffered    prometheus.Gauge
+	members     *prometheus.GaugeVec
+	connections *prometheus.GaugeVec
+
+	mu    sync.Mutex
+	share map[nodes]int // of this fan-out, in members and connections
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		empty: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "thanos_proxy_store_empty_stream_responses_total",
+			Help: "Total number of empty responses received.",
+		}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "thanoskit_fanout_member_requests_total",
+			Help: "Requests to a fan-out, counted once for each of its members, by what became of the member.",
+		}, []string{"status"}),
+		buffered: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "thanoskit_fanout_buffered_bytes",
+			Help: "Bytes of the buffer budget that frames sent ahead of the merge take up.",
+		}),
+		members: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "thanoskit_fanout_members",
+			Help: "Members of the fan-out by health: healthy, unhealthy or, if never asked for their Info, unknown.",
+		}, []string{"health"}),
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "thanos_store_nodes_grpc_connections",
+			Help: "Number of healthy Store APIs available to the fan-out.",
+		}, []string{"external_labels", "store_type"}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, errors.Join(
+		register(r, &m.empty), register(r, &m.requests), register(r, &m.buffered),
+		register(r, &m.members), register(r, &m.connections),
+	)
+}
+
+// register registers a collector, or takes the one that is registered already.
+func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {
+	err := r.Register(*c)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			*c = existing
+			return nil
+		}
+	}
+	return err
+}
+
+// observe counts what became of a member in one request.
+func (m *metrics) observe(o *store.MemberOutcome) {
+	m.requests.WithLabelValues(o.Status.String()).Inc()
+}
+
+// nodes is a kind of member that is counted together.
+type nodes struct{ health, externalLabels, component string }
+
+// update brings the share of this fan-out up to date.
+func (m *metrics) update(health []Health) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	share := make(map[nodes]int, len(health))
+	for i := range health {
+		share[kindOf(&health[i])]++
+	}
+	for n, count := range m.share {
+		if share[n] != count {
+			m.add(n, -count)
+		}
+	}
+	for n, count := range share {
+		if m.share[n] != count {
+			m.add(n, count)
+		}
+	}
+	m.share = share
+}
+
+func (m *metrics) add(n nodes, count int) {
+	m.members.WithLabelValues(n.health).Add(float64(count))
+	if n.health == "healthy" {
+		m.connections.WithLabelValues(n.externalLabels, n.component).Add(float64(count))
+	}
+}
+
+func kindOf(h *Health) nodes {
+	switch {
+	case h.Err == nil:
+		return nodes{"healthy", externalLabels(h.Info.LabelSets), h.Info.Component}
+	case errors.Is(h.Err, errUndescribed):
+		return nodes{health: "unknown"}
+	}
+	return nodes{health: "unhealthy"}
+}
+
+// maxExternalLabels bounds the length of a metric's label, in bytes, as Thanos
+// does.
+const maxExternalLabels = 1000
+
+func externalLabels(sets []labels.Labels) string {
+	if len(sets) == 0 {
+		return "no_external_labels"
+	}
+	out := make([]string, len(sets))
+	for i, lset := range sets {
+		out[i] = lset.String()
+	}
+	slices.Sort(out)
+	s := strings.Join(out, ",")
+	if len(s) > maxExternalLabels {
+		s = strings.ToValidUTF8(s[:maxExternalLabels], "")
+	}
+	return s
+}
+
+// sameKind reports whether two states of one member are counted alike, which is
+// cheaper to say than how they are counted.
+func sameKind(a, b *Health) bool {
+	return (a.Err == nil) == (b.Err == nil) &&
+		errors.Is(a.Err, errUndescribed) == errors.Is(b.Err, errUndescribed) &&
+		a.Info.Component == b.Info.Component &&
+		slices.EqualFunc(a.Info.LabelSets, b.Info.LabelSets, labels.Equal)
+}

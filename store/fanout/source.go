@@ -1,0 +1,74 @@
+package fanout
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// Member is one of the Stores that a fan-out asks.
+type Member struct {
+	// Name names the member in outcomes, warnings, errors and logs. It is
+	// required, and no two members of a fan-out have the same.
+	Name string
+	// Store is asked. It is required. Whoever made it closes it, when the
+	// fan-out is done with it.
+	Store store.Store
+}
+
+// Source yields the members of a fan-out, which may change while it runs.
+//
+// Members is called for every request: it returns at once, does no I/O and is
+// safe for concurrent use. As long as nothing has changed it returns the same
+// slice; a slice that it returned is never altered. A member of a new slice
+// that has the name of one before it is the same member as far as what it said
+// of itself goes.
+type Source interface {
+	Members() []Member
+}
+
+// Static is a Source whose members never change.
+func Static(members ...Member) Source { return static(slices.Clone(members)) }
+
+type static []Member
+
+func (s static) Members() []Member { return s }
+
+// Conditions under which a Member cannot be asked.
+var (
+	errNoName        = errors.New("member without a name")
+	errNoStore       = errors.New("member without a Store")
+	errDuplicateName = errors.New("more than one member has this name")
+)
+
+// checkMembers returns, for each member, why it can never be asked.
+func checkMembers(members []Member) []error {
+	errs := make([]error, len(members))
+	names := make(map[string]struct{}, len(members))
+	for i, m := range members {
+		_, taken := names[m.Name]
+		switch {
+		case m.Name == "":
+			errs[i] = errNoName
+		case m.Store == nil:
+			errs[i] = errNoStore
+		case taken:
+			errs[i] = errDuplicateName
+		}
+		names[m.Name] = struct{}{}
+	}
+	return errs
+}
+
+// joinMemberErrors describes what checkMembers found.
+func joinMemberErrors(members []Member, errs []error) error {
+	var out []error
+	for i, err := range errs {
+		if err != nil {
+			out = append(out, fmt.Errorf("member %d (%q): %w", i, members[i].Name, err))
+		}
+	}
+	return errors.Join(out...)
+}
