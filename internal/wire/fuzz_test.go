@@ -33,7 +33,7 @@ func requireKnown(t *testing.T, err error, known ...error) {
 }
 
 const (
-	slack       = 64 << 10  // runtime and test
+	slack       = 256 << 10 // fixed costs, of the runtime and the test too
 	regexpSlack = 256 << 20 // the most that regular expressions may take
 )
 
