@@ -96,7 +96,7 @@ func TestIterator(t *testing.T) {
 		t.Run(fmt.Sprintf("overlap=%t", overlap), func(t *testing.T) {
 			t.Parallel()
 			var it chunkenc.Iterator
-			for seed := range int64(1500) {
+			for seed := range int64(300) {
 				r := rand.New(rand.NewSource(seed))
 				all := randomSamples(r, 1+r.Intn(150))
 				chunks := cut(t, r, all, overlap)

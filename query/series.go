@@ -33,6 +33,7 @@ type series struct {
 	// again if they overlap, split into some that do not.
 	whole  track
 	tracks []chunkenc.Iterable
+	only   [1]chunkenc.Iterable // whole
 	// counter says that the samples of each track are put through aggr.Counter.
 	counter bool
 }
@@ -54,7 +55,7 @@ func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 		if own != nil || reuse == nil {
 			return s.whole.Iterator(reuse)
 		}
-		it := s.sel.algorithm.Merge(reuse, s.sel.values, &s.whole)
+		it := s.sel.algorithm.Merge(reuse, s.sel.values, s.only[:]...)
 		if own, ok := it.(*iterator); ok {
 			own.merged = reuse
 		}
@@ -91,6 +92,7 @@ func (t *track) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 func (s *series) arrange(chunks []chunk) {
 	chunks, overlap := tidy(chunks)
 	s.whole = track{series: s, chunks: chunks}
+	s.only[0] = &s.whole
 	aggregated := false
 	for i := range chunks {
 		aggregated = aggregated || chunks[i].aggregated
