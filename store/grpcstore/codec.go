@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/mem"
 	_ "google.golang.org/grpc/encoding/proto" // registers the stock codec, as grpc itself does
+	"google.golang.org/grpc/mem"
 )
 
 // codec is gRPC's codec "proto" that hands this package's own messages through

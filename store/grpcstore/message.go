@@ -47,24 +47,39 @@ func (m *message) String() string { return fmt.Sprintf("%d bytes", len(m.b)) }
 // ProtoReflect makes the message a proto.Message.
 func (m *message) ProtoReflect() protoreflect.Message { return reflectOf(m) }
 
-// sentFrame is a frame of an answer to be sent. Its buffer belongs to the
-// sender until buffers gives it to gRPC, which puts it back into the pool when
-// it was written to the connection.
+// sentFrame is a frame of an answer to be sent: the end of a buffer of the pool.
+// The buffer belongs to the sender until buffers gives it to gRPC, which puts it
+// back into the pool when it was written to the connection.
 type sentFrame struct {
 	buf  *[]byte // nil after buffers
-	pool *bufferPool
-	n    int
+	from int     // where in it the message begins
+	pool mem.BufferPool
+	n    int // the message's length
 }
 
-func (f *sentFrame) size() int                  { return len(*f.buf) }
-func (f *sentFrame) appendTo(dst []byte) []byte { return append(dst, *f.buf...) }
+func newSentFrame(buf *[]byte, from int, pool mem.BufferPool) *sentFrame {
+	return &sentFrame{buf: buf, from: from, pool: pool, n: len(*buf) - from}
+}
+
+func (f *sentFrame) size() int                  { return f.n }
+func (f *sentFrame) appendTo(dst []byte) []byte { return append(dst, (*f.buf)[f.from:]...) }
 func (f *sentFrame) copyFrom([]byte)            {} // never received
 func (f *sentFrame) take(mem.BufferSlice)       {}
 
 func (f *sentFrame) buffers() mem.BufferSlice {
-	b := mem.NewBuffer(f.buf, f.pool)
+	whole := mem.NewBuffer(f.buf, f.pool)
 	f.buf = nil
-	return mem.BufferSlice{b}
+	data := whole.Slice(f.from, f.from+f.n)
+	whole.Free() // data keeps it
+	return mem.BufferSlice{data}
+}
+
+// release gives back the buffer if gRPC did not take it.
+func (f *sentFrame) release() {
+	if f.buf != nil {
+		f.pool.Put(f.buf)
+		f.buf = nil
+	}
 }
 
 // Reset does nothing: the frame is only sent.
@@ -81,7 +96,7 @@ func (f *sentFrame) ProtoReflect() protoreflect.Message { return reflectOf(f) }
 // gRPC's own buffer if it is in one piece, else a copy in one of the pool.
 type receivedFrame struct {
 	buf  mem.Buffer // nil until received; whoever takes it frees it
-	pool *bufferPool
+	pool mem.BufferPool
 	n    int
 }
 
@@ -109,23 +124,23 @@ func (f *receivedFrame) String() string { return fmt.Sprintf("%d bytes", f.n) }
 // ProtoReflect makes the frame a proto.Message.
 func (f *receivedFrame) ProtoReflect() protoreflect.Message { return reflectOf(f) }
 
-// reflection lets protobuf's own functions marshal and unmarshal a wireMessage
+// reflected lets protobuf's own functions marshal and unmarshal a wireMessage
 // through ProtoMethods. To whatever else looks at it, an interceptor that logs
 // payloads say, it is an empty message.
-type reflection struct {
+type reflected struct {
 	protoreflect.Message
 	m wireMessage
 }
 
 func reflectOf(m wireMessage) protoreflect.Message {
-	return &reflection{Message: new(emptypb.Empty).ProtoReflect(), m: m}
+	return &reflected{Message: new(emptypb.Empty).ProtoReflect(), m: m}
 }
 
 // Interface returns the message itself.
-func (r *reflection) Interface() protoreflect.ProtoMessage { return r.m }
+func (r *reflected) Interface() protoreflect.ProtoMessage { return r.m }
 
 // ProtoMethods returns the functions that protobuf calls instead of reflecting.
-func (r *reflection) ProtoMethods() *protoiface.Methods {
+func (r *reflected) ProtoMethods() *protoiface.Methods {
 	return &protoiface.Methods{
 		Size: func(protoiface.SizeInput) protoiface.SizeOutput {
 			return protoiface.SizeOutput{Size: r.m.size()}

@@ -19,8 +19,6 @@ const (
 // one overwrite every byte of what they got before anybody reads it.
 type bufferPool struct {
 	classes [maxClass - minClass + 1]sync.Pool
-	// onPut, if not nil, is shown every buffer that comes back.
-	onPut func([]byte)
 }
 
 // Get returns a buffer of length n whose content is arbitrary. One larger than
@@ -41,9 +39,6 @@ func (p *bufferPool) Get(n int) *[]byte {
 
 // Put takes back a buffer, which may have been grown since.
 func (p *bufferPool) Put(b *[]byte) {
-	if p.onPut != nil {
-		p.onPut((*b)[:cap(*b)])
-	}
 	c := bits.Len(uint(cap(*b))) - 1 // rounded down: every buffer of a class has its size
 	if c < minClass || c > maxClass {
 		return

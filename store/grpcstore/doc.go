@@ -1,0 +1,61 @@
+// Package grpcstore speaks the StoreAPI over gRPC: [Register] serves a Store to
+// anything that speaks Thanos, and [Dial] makes any Thanos component a Store.
+//
+// The smallest complete server:
+//
+//	srv, err := grpcstore.NewServer(gateway, nil)
+//	if err != nil { ... }
+//	l, err := net.Listen("tcp", ":10901")
+//	if err != nil { ... }
+//	err = srv.Run(ctx, l)
+//
+// and client:
+//
+//	c, err := grpcstore.Dial("sidecar:10901", nil)
+//	if err != nil { ... }
+//	defer c.Close()
+//	for series, err := range store.All(ctx, c, req, nil) { ... }
+//
+// # Compatibility
+//
+// The services are thanos.Store and thanos.info.Info, on the wire as Thanos has
+// them; tested both ways against Thanos v0.42.4. Of thanos.info.Info only what
+// concerns the StoreAPI is kept. Nothing is generated and nothing is entered
+// into protobuf's registry, so that a program may link Thanos as well.
+//
+// # Servers of your own
+//
+// A Store can be registered on any grpc.Server, and works there, at the price
+// of copying each message once more, and of gRPC's defaults, which are wrong for
+// the StoreAPI in two ways: a message may have 4 MiB at most, and a client that
+// pings more often than every 5 minutes is sent away. Thanos' clients ping every
+// 10 s, so that a call on which nothing arrives for half a minute (a heavy
+// query) breaks with "too_many_pings". [GRPCServerOptions] sets both right, and
+// installs the codec that hands messages through without copying. Messages of
+// every other service on the server go to gRPC's stock codec. [NewServer] does
+// all of this, and adds health and reflection, which are also here by
+// themselves: [Health], [RegisterReflection], [GracefulStop].
+//
+// # Memory
+//
+// A client hands a message on as one frame of package internal/encoded, a view
+// of gRPC's own buffers, to a writer that takes frames, as thanoskit's fan-out
+// does. Anybody else gets plain series, which own their memory. Backpressure is
+// gRPC's flow control: a writer that does not return stops the peer once its
+// window is full.
+//
+// # Order
+//
+// The order of series is checked exactly once, where they come into the program
+// or leave a Store that anybody may have written: by the client for what a peer
+// sends, and by the server for plain series. Frames inside the program were
+// checked, or sorted, by who made them.
+//
+// # Compression
+//
+// Answers are compressed as their request was. Import package
+// store/grpcstore/snappy, on both sides, for the compressor that Thanos has.
+//
+// The package does not discover, balance over or watch peers: it is one
+// connection to one target. See store/fanout for many of them.
+package grpcstore

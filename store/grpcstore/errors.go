@@ -1,0 +1,77 @@
+package grpcstore
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// conditions are the errors that have a gRPC code of their own. Where an error
+// is several of them, the first decides its code.
+//
+// A code that a peer answers with becomes the first condition that has it.
+var conditions = []struct {
+	err  error
+	code codes.Code
+}{
+	{store.ErrInvalidRequest, codes.InvalidArgument},
+	{store.ErrLimit, codes.ResourceExhausted},
+	{context.Canceled, codes.Canceled},
+	{context.DeadlineExceeded, codes.DeadlineExceeded},
+	{store.ErrUnavailable, codes.Unavailable},
+	{store.ErrNoStores, codes.Unavailable},
+}
+
+// statusOf returns the gRPC status that a server answers err with: the code of
+// the condition that it is, else that of a status in its chain, which is how a
+// member's code gets through a fan-out, else Internal for what can only be a
+// defect and Unknown for everything else.
+func statusOf(err error) error {
+	for _, c := range conditions {
+		if errors.Is(err, c.err) {
+			return status.Error(c.code, err.Error())
+		}
+	}
+	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
+		return st.Err()
+	}
+	var p *store.PanicError
+	for _, defect := range []error{store.ErrMalformed, store.ErrUnsorted, store.ErrEncoding} {
+		if errors.Is(err, defect) || errors.As(err, &p) {
+			return status.Error(codes.Internal, err.Error())
+		}
+	}
+	return status.Error(codes.Unknown, err.Error())
+}
+
+// callError is an error of gRPC that is also the condition that its code stands
+// for. errors.As and status.FromError find the status in it.
+type callError struct {
+	err       error
+	condition error
+}
+
+// Error is the message of gRPC's error.
+func (e *callError) Error() string { return e.err.Error() }
+
+// Unwrap returns gRPC's error and the condition.
+func (e *callError) Unwrap() []error { return []error{e.err, e.condition} }
+
+// fromStatus returns err as the condition that its code stands for. The context
+// decides when it has ended: what gRPC then says may only follow from that.
+func fromStatus(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil {
+		return &callError{err, cause}
+	}
+	code := status.Code(err)
+	for _, c := range conditions {
+		if c.code == code {
+			return &callError{err, c.err}
+		}
+	}
+	return err
+}
