@@ -255,6 +255,13 @@ func (it *iterator) fail(c *chunk, err error) {
 // At implements chunkenc.Iterator.
 func (it *iterator) At() (int64, float64) { return it.ts[it.pos], it.vs[it.pos] }
 
+// FloatRun implements dedup.FloatRunner.
+func (it *iterator) FloatRun() ([]int64, []float64) {
+	from := it.pos
+	it.pos = len(it.ts) - 1
+	return it.ts[from:], it.vs[from:]
+}
+
 // AtHistogram implements chunkenc.Iterator.
 func (it *iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {
 	t, h := it.hist.AtHistogram(h)
