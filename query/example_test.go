@@ -67,7 +67,7 @@ func ExampleQuerier_Range() {
 		fmt.Println(err)
 		return
 	}
-	res, err := q.Range(context.Background(), `round(sum by (job) (rate(requests_total[5m])), 0.1)`, time.Unix(1200, 0), time.Unix(1800, 0), 5*time.Minute, nil)
+	res, err := q.Range(context.Background(), `round(sum by (job) (rate(requests_total[5m])), 0.1)`, time.Unix(1300, 0), time.Unix(1700, 0), 200*time.Second, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -76,9 +76,9 @@ func ExampleQuerier_Range() {
 	fmt.Println(res.Value)
 	// Output:
 	// {job="api"} =>
-	// 10 @[1200000]
+	// 10 @[1300000]
 	// 10 @[1500000]
-	// 10 @[1800000]
+	// 10 @[1700000]
 }
 
 // A store that is down is told apart from what the engine remarks, and can be

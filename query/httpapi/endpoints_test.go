@@ -98,7 +98,6 @@ func TestRoutes(t *testing.T) {
 	}{
 		{http.MethodGet, "/api/v1/nothing", 404},
 		{http.MethodGet, "/", 404},
-		{http.MethodGet, "/api/v1/label//values", 301},
 		{http.MethodPut, "/api/v1/query", 405},
 		{http.MethodPost, "/api/v1/label/job/values", 405},
 		{http.MethodDelete, "/api/v1/series?match[]=up", 405},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"io"
 	"math"
 	"strconv"
@@ -94,11 +95,11 @@ func (e *encoder) value(v parser.Value) {
 		}
 		e.raw(`]`)
 	case promql.Scalar:
-		e.timestamp(v.T).raw(`"`)
+		e.timestampOf(v.T).raw(`"`)
 		e.buf = strconv.AppendFloat(e.buf, v.V, 'f', -1, 64) // never with an exponent
 		e.raw(`"]`)
 	case promql.String:
-		e.timestamp(v.T)
+		e.timestampOf(v.T)
 		e.string(v.V)
 		e.raw(`]`)
 	}
@@ -146,7 +147,20 @@ func (e *encoder) float(t int64, v float64) {
 	e.raw(`]`)
 }
 
-// timestamp begins a point: milliseconds as seconds with a fraction.
+// timestampOf begins a scalar or a string, whose fraction Prometheus writes
+// without zeros at its end.
+func (e *encoder) timestampOf(t int64) *encoder {
+	e.timestamp(t)
+	b := e.buf[:len(e.buf)-1]
+	if t%1000 != 0 {
+		b = bytes.TrimRight(b, "0")
+	}
+	e.buf = b
+	return e.raw(`,`)
+}
+
+// timestamp begins a point: milliseconds as seconds, with a fraction of three
+// digits if it is not zero.
 func (e *encoder) timestamp(t int64) *encoder {
 	e.raw(`[`)
 	u := uint64(t)
@@ -157,9 +171,6 @@ func (e *encoder) timestamp(t int64) *encoder {
 	e.buf = strconv.AppendUint(e.buf, u/1000, 10)
 	if ms := u % 1000; ms != 0 {
 		e.buf = append(e.buf, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-		for e.buf[len(e.buf)-1] == '0' {
-			e.buf = e.buf[:len(e.buf)-1]
-		}
 	}
 	return e.raw(`,`)
 }
