@@ -21,7 +21,7 @@ const (
 )
 
 // errExited is the failure of a member that ends its goroutine.
-var errExited = errors.New("the goroutine was exited")
+var errExited = errors.New("goroutine exited")
 
 // asked is what one call asks of one member, and what comes of it.
 type asked struct {

@@ -36,7 +36,7 @@ func newBudget(size int64, used prometheus.Gauge) *budget {
 type held struct {
 	frame *encoded.Frame
 	size  int64
-	wake  chan<- struct{} // of the member; has room for one token
+	wake  chan struct{} // of the member; has room for one token
 
 	// What of the merge refers to the frame; see merge.
 	output, group uint64

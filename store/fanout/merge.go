@@ -194,10 +194,10 @@ func (m *merge) pass(h *held) {
 	m.let(h)
 }
 
-// let lets go of a frame.
+// let lets go of a frame, and only then of what it borrowed.
 func (m *merge) let(h *held) {
-	m.call.fanout.budget.settle(h)
 	h.frame.Release()
+	m.call.fanout.budget.settle(h)
 }
 
 // release lets go of everything.

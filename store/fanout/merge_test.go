@@ -125,7 +125,7 @@ func checkMerged(t *testing.T, got []*store.Series, members ...[]*store.Series) 
 
 func TestMergeEqualsModel(t *testing.T) {
 	t.Parallel()
-	for seed := range int64(60) {
+	for seed := range int64(40) {
 		r := rand.New(rand.NewSource(seed))
 		tr := &tracker{}
 		var answers [][]*store.Series

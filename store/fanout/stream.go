@@ -142,7 +142,7 @@ func (s *stream) seal() error {
 }
 
 // newHeld is for a frame that is handed over, reference and all.
-func newHeld(o *ownFrame, wake chan<- struct{}) *held {
+func newHeld(o *ownFrame, wake chan struct{}) *held {
 	return &held{frame: o.Frame, size: int64(o.Size), wake: wake}
 }
 
@@ -154,8 +154,8 @@ func (s *stream) put(h *held) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		b.settle(h)
 		h.frame.Release()
+		b.settle(h)
 		return s.cause()
 	}
 	s.queue = append(s.queue, h)
@@ -243,8 +243,8 @@ func (s *stream) close() {
 	s.queue, s.head, s.open, s.closed = nil, 0, nil, true
 	s.mu.Unlock()
 	for _, h := range queue {
-		s.call.fanout.budget.settle(h)
 		h.frame.Release()
+		s.call.fanout.budget.settle(h)
 	}
 	if open != nil {
 		open.Release()

@@ -1,0 +1,232 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/efficientgo/core/testutil"
+
+	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/fanout"
+)
+
+// bigAnswer is n series of about size bytes each.
+func bigAnswer(n, size int) []*store.Series {
+	out := make([]*store.Series, n)
+	for i := range out {
+		out[i] = series(fmt.Sprintf("%06d", i), chunk(1, 2, strings.Repeat("x", size)))
+	}
+	return out
+}
+
+// Members may be blocked for want of budget in any order: the merge must get the
+// frame that it needs next nevertheless.
+func TestBudgetSmallerThanAFrameDoesNotDeadlock(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		budget   int64
+		perFrame int
+	}{
+		"smaller than a frame":         {1, 5},
+		"a frame and a bit":            {600, 5},
+		"frames of one series":         {1, 1},
+		"frames that end in the midst": {700, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := &tracker{}
+			ss := bigAnswer(40, 100)
+			var stores []store.Store
+			var answers [][]*store.Series
+			for i := range 100 {
+				part := ss[i%7 : 40-i%5]
+				answers = append(answers, part)
+				stores = append(stores, sendsFrames(tr, tc.perFrame+i%3, part...))
+			}
+			f := newFanout(t, &fanout.Options{BufferBytes: tc.budget}, named(stores...)...)
+			r := &frameReader{}
+			testutil.Ok(t, f.Series(context.Background(), all(), r))
+			checkMerged(t, r.series, answers...)
+			tr.noneAlive(t)
+		})
+	}
+}
+
+// One series that is larger than all of the budget, in many frames of each of
+// its members, is merged whole.
+func TestSeriesLargerThanTheBudget(t *testing.T) {
+	t.Parallel()
+	tr := &tracker{}
+	var parts []*store.Series
+	for i := range 200 {
+		parts = append(parts, series("big", chunk(int64(i), int64(i), strings.Repeat("x", 100))))
+	}
+	parts = append(parts, series("next", chunk(1, 2, "y")))
+	f := newFanout(t, &fanout.Options{BufferBytes: 1000}, named(
+		sendsFrames(tr, 3, parts...), sendsFrames(tr, 2, parts...), sends(parts...),
+	)...)
+	r := &frameReader{}
+	testutil.Ok(t, f.Series(context.Background(), all(), r))
+	checkMerged(t, r.series, parts)
+	testutil.Equals(t, 2, len(r.series))
+	tr.noneAlive(t)
+}
+
+// While the reader stalls, members fill the budget and one frame each, and no
+// more; in several calls at once, the budget is still one.
+func TestStalledReaderBoundsMemory(t *testing.T) {
+	t.Parallel()
+	const (
+		members   = 20
+		perFrame  = 4
+		seriesLen = 1000
+		budget    = 50_000
+		calls     = 3
+	)
+	for name, share := range map[string]int{"replicas": 1, "disjoint": members} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := &tracker{}
+				ss := bigAnswer(400, seriesLen)
+				var stores []store.Store
+				for i := range members {
+					var part []*store.Series
+					for j := i % share; j < len(ss); j += share {
+						part = append(part, ss[j])
+					}
+					stores = append(stores, sendsFrames(tr, perFrame, part...))
+				}
+				f := tr.frame(ss[:perFrame]...)
+				frame := f.Size
+				f.Release()
+
+				fo := newFanout(t, &fanout.Options{BufferBytes: budget}, named(stores...)...)
+				resume := make(chan struct{})
+				done := make(chan error, calls)
+				for range calls {
+					go func() {
+						done <- fo.Series(t.Context(), all(), stalls{resume})
+					}()
+				}
+				bound := budget + calls*members*frame
+				for range 60 {
+					synctest.Wait() // everybody who can get on has
+					_, bytes, _ := tr.alive()
+					testutil.Assert(t, bytes <= bound, "%d bytes alive, want at most %d", bytes, bound)
+					testutil.Assert(t, bytes > budget-frame, "only %d bytes alive: the budget is not used", bytes)
+					resume <- struct{}{}
+				}
+				_, _, peak := tr.alive()
+				testutil.Assert(t, peak <= bound, "peak of %d bytes, want at most %d", peak, bound)
+				close(resume)
+				for range calls {
+					testutil.Ok(t, <-done)
+				}
+				tr.noneAlive(t)
+			})
+		})
+	}
+}
+
+type stalls struct{ resume <-chan struct{} }
+
+func (s stalls) Send(*store.Series) error { panic("plain series") }
+func (s stalls) Warn(err error) error     { return err }
+func (s stalls) SendFrame(*encoded.Frame) error {
+	<-s.resume
+	return nil
+}
+
+// A call whose reader stalls must not hold up another, whatever it has of the
+// budget.
+func TestStalledCallDoesNotStallOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr := &tracker{}
+		ss := bigAnswer(500, 100)
+		f := newFanout(t, &fanout.Options{BufferBytes: 2000}, named(sendsFrames(tr, 3, ss...), sendsFrames(tr, 4, ss...))...)
+		resume, done := make(chan struct{}), make(chan error)
+		go func() { done <- f.Series(t.Context(), all(), stalls{resume}) }()
+		synctest.Wait()
+		r := &frameReader{}
+		testutil.Ok(t, f.Series(t.Context(), all(), r))
+		testutil.Equals(t, 500, len(r.series))
+		close(resume)
+		testutil.Ok(t, <-done)
+		tr.noneAlive(t)
+	})
+}
+
+// Frames that do not say how large they are count with what is in them.
+func TestFramesWithoutSize(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		made := 0
+		s := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+			tr := &tracker{}
+			for i := range 100 {
+				f := tr.frame(series(fmt.Sprintf("%03d", i), chunk(1, 2, strings.Repeat("x", 1000))))
+				f.Size = 0
+				made++
+				err := w.(encoded.Writer).SendFrame(f)
+				f.Release()
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		f := newFanout(t, &fanout.Options{BufferBytes: 10_000}, named(s)...)
+		resume, done := make(chan struct{}), make(chan error)
+		go func() { done <- f.Series(t.Context(), all(), stalls{resume}) }()
+		synctest.Wait()
+		testutil.Assert(t, made > 5 && made < 20, "%d frames were made", made)
+		close(resume)
+		testutil.Ok(t, <-done)
+	})
+}
+
+// The number of goroutines is that of the members that are asked.
+func TestGoroutines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		waits := store.Func(func(ctx context.Context, _ *store.SeriesRequest, _ store.SeriesWriter) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		stores := make([]store.Store, 50)
+		for i := range stores {
+			stores[i] = waits
+			if i%2 == 0 {
+				stores[i] = withInfo(waits, store.Info{MinTime: 1, MaxTime: 2})
+			}
+		}
+		f := newFanout(t, nil, named(stores...)...)
+		testutil.Ok(t, f.Sync(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		req := all()
+		req.MinTime = 3
+		before := goroutinesOf(t)
+		go func() { done <- f.Series(ctx, req, &frameReader{}) }()
+		synctest.Wait()
+		testutil.Equals(t, 1+25, goroutinesOf(t)-before)
+		cancel()
+		testutil.Equals(t, context.Canceled, <-done)
+	})
+}
+
+// goroutinesOf counts the goroutines of the test's bubble.
+func goroutinesOf(t *testing.T) int {
+	buf := make([]byte, 1<<20)
+	all := string(buf[:runtime.Stack(buf, true)])
+	own, _, _ := strings.Cut(all, "\n")
+	_, bubble, ok := strings.Cut(own, "synctest bubble ")
+	testutil.Assert(t, ok, "no bubble in %q", own)
+	bubble, _, _ = strings.Cut(bubble, "]")
+	return strings.Count(all, "synctest bubble "+bubble+"]")
+}
