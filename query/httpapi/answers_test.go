@@ -30,7 +30,7 @@ func TestAnswers(t *testing.T) {
 	for target, want := range map[string]string{
 		"/api/v1/query?query=requests_total&time=600":                      `{"resultType":"vector","result":[{"metric":{"__name__":"requests_total","job":"api"},"value":[600,"40"]}]}`,
 		"/api/v1/query?query=sum(requests_total)&time=600&dedup=false":     `{"resultType":"vector","result":[{"metric":{},"value":[600,"80"]}]}`,
-		"/api/v1/query?query=temperatur&time=1.5":                          `{"resultType":"vector","result":[{"metric":{"__name__":"temperatur","job":"haus","straße/nr":"ä"},"value":[1.5,"20"]}]}`,
+		"/api/v1/query?query=temperatur&time=1.5":                          `{"resultType":"vector","result":[{"metric":{"__name__":"temperatur","job":"haus","straße/nr":"ä"},"value":[1.500,"20"]}]}`,
 		"/api/v1/query?query=absent_metric":                                `{"resultType":"vector","result":[]}`,
 		"/api/v1/query?query=1/0&time=1":                                   `{"resultType":"scalar","result":[1,"+Inf"]}`,
 		"/api/v1/query?query=%22a%22&time=1":                               `{"resultType":"string","result":[1,"a"]}`,
