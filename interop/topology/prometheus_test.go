@@ -1,4 +1,4 @@
-package interop
+package topology
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,12 @@ func startPrometheus(t testing.TB, version string, external map[string]string, h
 		ext = append(ext, fmt.Sprintf("%s: %q", k, v))
 	}
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, external_labels: {%s}}\nscrape_configs:\n- {job_name: prometheus, static_configs: [{targets: [%q]}]}\n- {job_name: node, static_configs: [{targets: [%q]}]}\n",
-		strings.Join(ext, ", "), addr, nodeExporter(t))
+	native := ""
+	if version == currentPrometheus {
+		native = "scrape_native_histograms: true, "
+	}
+	text := fmt.Sprintf("global: {scrape_interval: 1s, %sexternal_labels: {%s}}\nscrape_configs:\n- {job_name: prometheus, static_configs: [{targets: [%q]}]}\n- {job_name: node, static_configs: [{targets: [%q]}]}\n",
+		native, strings.Join(ext, ", "), addr, nodeExporter(t))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +67,7 @@ func nodeExporter(t testing.TB) string {
 		t.Fatalf("find prometheus-node-exporter: %v; it is a Debian package", err)
 	}
 	addr := freeAddr(t)
-	p := start(t, "node-exporter", path, "--web.listen-address="+addr, "--log.level=error")
+	p := start(t, "node-exporter", path, "--web.listen-address="+addr, "--log.level=error", "--collector.disable-defaults", "--collector.cpu", "--collector.meminfo", "--collector.netdev", "--collector.loadavg")
 	awaitHTTP(t, p, "http://"+addr+"/metrics")
 	return addr
 }
@@ -98,9 +103,9 @@ func backfill(t testing.TB, dir string, from, to time.Time, step, phase time.Dur
 		})
 	}
 	b.WriteString("# TYPE latency_seconds histogram\n")
-	for _, le := range []string{"0.1", "1", "+Inf"} {
+	for n, le := range []string{"0.1", "1", "+Inf"} {
 		times(func(i int, at time.Time) {
-			fmt.Fprintf(&b, "latency_seconds_bucket{le=%q} %d %s\n", le, i*len(le), seconds(at))
+			fmt.Fprintf(&b, "latency_seconds_bucket{le=%q} %d %s\n", le, i*(n+1), seconds(at))
 		})
 	}
 	b.WriteString("# EOF\n")
@@ -116,11 +121,14 @@ func backfill(t testing.TB, dir string, from, to time.Time, step, phase time.Dur
 
 func seconds(at time.Time) string { return fmt.Sprintf("%.3f", float64(at.UnixMilli())/1000) }
 
-// awaitScrapes waits until Prometheus has scraped both of its targets.
-func (p *prometheus) awaitScrapes(t testing.TB) {
+// awaitScrapes waits until Prometheus has scraped both of its targets for longer
+// than d, and returns a time d ago.
+func (p *prometheus) awaitScrapes(t testing.TB, d time.Duration) time.Time {
 	t.Helper()
-	await(t, "scrapes", p.process, func(ctx context.Context) error {
-		got, err := queryHTTP(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[1m]) > 2)"})
+	var at time.Time
+	await(t, "scrapes", p.process, 2*time.Minute, func(ctx context.Context) error {
+		at = time.Now().Truncate(time.Second).Add(-d)
+		got, err := queryHTTP(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
 		if err != nil {
 			return err
 		}
@@ -129,4 +137,5 @@ func (p *prometheus) awaitScrapes(t testing.TB) {
 		}
 		return nil
 	})
+	return at
 }

@@ -1,4 +1,4 @@
-package interop
+package topology
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func binaryDir() (string, error) {
 	if dir := os.Getenv("THANOSKIT_INTEROP_BIN"); dir != "" {
 		return dir, nil
 	}
-	sum, err := os.ReadFile("go.sum")
+	sum, err := os.ReadFile("../go.sum")
 	if err != nil {
 		return "", err
 	}
@@ -65,7 +65,7 @@ func ourBinary(t testing.TB, name string) string {
 	}
 	path := filepath.Join(ours.dir, name)
 	cmd := exec.Command("go", "build", "-o", path, "github.com/thanoskit/thanoskit/examples/"+name)
-	cmd.Dir = ".." // the root module's own versions, not this one's
+	cmd.Dir = "../.." // the root module's own versions, not this one's
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
 	}
@@ -133,10 +133,10 @@ func tail(path string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// await polls until cond holds, the program behind it ends, or a minute passed.
-func await(t testing.TB, what string, p *process, cond func(context.Context) error) {
+// await polls until cond holds, the program behind it ends, or the time is up.
+func await(t testing.TB, what string, p *process, most time.Duration, cond func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -162,7 +162,7 @@ func await(t testing.TB, what string, p *process, cond func(context.Context) err
 // awaitHTTP waits for a page to answer 200.
 func awaitHTTP(t testing.TB, p *process, url string) {
 	t.Helper()
-	await(t, url, p, func(ctx context.Context) error {
+	await(t, url, p, time.Minute, func(ctx context.Context) error {
 		_, err := get(ctx, url)
 		return err
 	})

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/efficientgo/core/testutil"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestProofsHold(t *testing.T) {
+	var out bytes.Buffer
+	testutil.Ok(t, run(t.Context(), &out, "", ""), out.String())
+	testutil.Assert(t, strings.Contains(out.String(), "3 of 3 proofs hold"), out.String())
+}
+
+func TestEachBreakFailsAProof(t *testing.T) {
+	failedBy := map[string]bool{}
+	for _, how := range breaks {
+		t.Run(how, func(t *testing.T) {
+			var out bytes.Buffer
+			testutil.NotOk(t, run(t.Context(), &out, how, ""), out.String())
+			for _, line := range strings.Split(out.String(), "\n") {
+				for i := range proofs {
+					if strings.HasPrefix(line, "FAILED    "+proofs[i].claim) {
+						failedBy[proofs[i].claim] = true
+					}
+				}
+			}
+		})
+	}
+	for i := range proofs {
+		testutil.Assert(t, failedBy[proofs[i].claim], "nothing breaks the proof that %s", proofs[i].claim)
+	}
+	testutil.NotOk(t, run(t.Context(), &bytes.Buffer{}, "unknown", ""))
+}

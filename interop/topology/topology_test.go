@@ -1,0 +1,267 @@
+package topology
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// history is the range of the back-filled data that questions are about: old
+// enough for nothing of it to change.
+type history struct{ start, end time.Time }
+
+// hole leaves out ten minutes of a replica's history, from an offset.
+func (h history) hole(from time.Duration) func(time.Time) bool {
+	return func(at time.Time) bool {
+		return !at.Before(h.start.Add(from)) && at.Before(h.start.Add(from+10*time.Minute))
+	}
+}
+
+// prometheusPair starts two replicas of one cluster with the same history; a is
+// without gaps and b has a hole.
+func prometheusPair(t testing.TB, versionA, versionB, cluster string) (h history, a, b *prometheus) {
+	t.Helper()
+	end := time.Now().Truncate(time.Minute).Add(-5 * time.Minute)
+	h = history{end.Add(-90 * time.Minute), end}
+	a = startPrometheus(t, versionA, map[string]string{"cluster": cluster, "replica": "a"}, func(dir string) {
+		backfill(t, dir, h.start, h.end, 15*time.Second, 0, nil)
+	})
+	b = startPrometheus(t, versionB, map[string]string{"cluster": cluster, "replica": "b"}, func(dir string) {
+		backfill(t, dir, h.start, h.end, 15*time.Second, 0, h.hole(30*time.Minute))
+	})
+	return h, a, b
+}
+
+// servers are the addresses of a component.
+type server struct {
+	*process
+	grpc, http string
+}
+
+// startServer runs a component, ours or Thanos', whose flags are the same.
+func startServer(t testing.TB, name, path string, args ...string) *server {
+	t.Helper()
+	s := &server{grpc: freeAddr(t), http: freeAddr(t)}
+	s.process = start(t, name, path, append(args, "--grpc-address="+s.grpc, "--http-address="+s.http)...)
+	awaitHTTP(t, s.process, "http://"+s.http+"/-/ready")
+	return s
+}
+
+// sidecar starts a sidecar of one kind for a Prometheus.
+func sidecar(t testing.TB, kind string, p *prometheus) *server {
+	t.Helper()
+	name := fmt.Sprintf("sidecar-%s-%s", kind, p.external["replica"])
+	args := []string{"--prometheus.url=" + p.url}
+	if kind == "thanos" {
+		return startServer(t, name, binary(t, "thanos"), append([]string{"sidecar", "--tsdb.path=" + t.TempDir()}, args...)...)
+	}
+	return startServer(t, name, ourBinary(t, "sidecar"), args...)
+}
+
+// querier starts a querier of one kind over endpoints, and waits until it knows
+// all of them.
+func querier(t testing.TB, kind string, compression string, endpoints ...*server) *server {
+	t.Helper()
+	args := []string{"--query.replica-label=replica", "--grpc-compression=" + compression}
+	for _, e := range endpoints {
+		args = append(args, "--endpoint="+e.grpc)
+	}
+	path := ""
+	if kind == "thanos" {
+		path, args = binary(t, "thanos"), append([]string{"query"}, args...)
+	} else {
+		path = ourBinary(t, "querier")
+	}
+	s := startServer(t, "query-"+kind, path, args...)
+	await(t, "endpoints", s.process, time.Minute, func(ctx context.Context) error {
+		body, err := get(ctx, "http://"+s.http+"/api/v1/stores")
+		if err != nil {
+			return err
+		}
+		var stores struct {
+			Data map[string][]struct {
+				LastError any `json:"lastError"`
+			} `json:"data"`
+		}
+		if err := json.Unmarshal(body, &stores); err != nil {
+			return err
+		}
+		healthy := 0
+		for _, kind := range stores.Data {
+			for _, e := range kind {
+				if e.LastError == nil {
+					healthy++
+				}
+			}
+		}
+		if healthy != len(endpoints) {
+			return fmt.Errorf("%d of %d endpoints are known: %s", healthy, len(endpoints), body)
+		}
+		return nil
+	})
+	return s
+}
+
+// question is an expression over the history whose answer must be Prometheus'.
+type question struct {
+	expr    string
+	instant bool
+}
+
+var questions = []question{
+	{expr: `requests_total{instance="i1"}`},
+	{expr: `sum by (code) (rate(requests_total[5m]))`},
+	{expr: `max_over_time(temperature[10m]) - min_over_time(temperature[10m])`},
+	{expr: `histogram_quantile(0.9, rate(latency_seconds_bucket[5m]))`},
+	{expr: `count by (instance) (requests_total offset 10m)`},
+	{expr: `topk(2, sum by (instance) (increase(requests_total{code!="200"}[10m])))`, instant: true},
+	{expr: `requests_total{instance=~"i[12]",code="404"}[2m]`, instant: true},
+	{expr: `avg(temperature) by (instance) > bool 22`},
+	{expr: `absent(no_such_metric)`},
+	{expr: `label_replace(temperature{instance="i0"}, "x", "$1", "instance", "(.*)")`},
+}
+
+// ask puts a question about the history to a server.
+func (h history) ask(t testing.TB, s *server, base string, q question, params map[string]string) string {
+	t.Helper()
+	p := map[string]string{"query": q.expr}
+	api := "query_range"
+	if q.instant {
+		api = "query"
+		p["time"] = strconv.FormatInt(h.end.Unix()-60, 10)
+	} else {
+		p["start"] = strconv.FormatInt(h.start.Unix()+600, 10)
+		p["end"] = strconv.FormatInt(h.end.Unix(), 10)
+		p["step"] = "30"
+	}
+	for k, v := range params {
+		p[k] = v
+	}
+	a, err := queryHTTP(t.Context(), base, api, p)
+	if err != nil {
+		if s != nil {
+			t.Fatalf("ask %s: %v\n%s", q.expr, err, tail(s.log, 10))
+		}
+		t.Fatalf("ask %s: %v", q.expr, err)
+	}
+	if len(a.Warnings) > 0 {
+		t.Errorf("ask %s: warnings %q", q.expr, a.Warnings)
+	}
+	if len(a.Data.Result) == 0 {
+		t.Errorf("no answer to %s from %s", q.expr, base)
+	}
+	return a.text("cluster")
+}
+
+// Every pair of a querier and sidecars, ours and Thanos', answers as the
+// Prometheus without gaps does.
+func TestQueriersOverSidecars(t *testing.T) {
+	t.Parallel()
+	h, a, b := prometheusPair(t, currentPrometheus, currentPrometheus, "c1")
+	sidecars := map[string][]*server{}
+	for _, kind := range []string{"ours", "thanos"} {
+		sidecars[kind] = []*server{sidecar(t, kind, a), sidecar(t, kind, b)}
+	}
+	sidecars["mixed"] = []*server{sidecars["ours"][0], sidecars["thanos"][1]}
+	for _, tc := range []struct{ querier, sidecars, compression string }{
+		{"thanos", "ours", "none"},
+		{"thanos", "ours", "snappy"},
+		{"ours", "thanos", "none"},
+		{"ours", "thanos", "snappy"},
+		{"ours", "ours", "snappy"},
+		{"ours", "mixed", "none"},
+		{"thanos", "mixed", "none"},
+	} {
+		t.Run(fmt.Sprintf("%s querier over %s sidecars, compression %s", tc.querier, tc.sidecars, tc.compression), func(t *testing.T) {
+			q := querier(t, tc.querier, tc.compression, sidecars[tc.sidecars]...)
+			for _, question := range questions {
+				want := h.ask(t, nil, a.url, question, nil)
+				got := h.ask(t, q, "http://"+q.http, question, map[string]string{"dedup": "true"})
+				if want != got {
+					t.Errorf("%s:\nPrometheus says %.1500s\nquerier says %.1500s", question.expr, want, got)
+				}
+			}
+		})
+	}
+}
+
+// A querier over everything at once: sidecars of both kinds for the same two
+// replicas, and queriers of both kinds over them.
+func TestStackedQueriers(t *testing.T) {
+	t.Parallel()
+	h, a, b := prometheusPair(t, currentPrometheus, debianPrometheus, "c1")
+	var all []*server
+	for _, kind := range []string{"ours", "thanos"} {
+		all = append(all, sidecar(t, kind, a), sidecar(t, kind, b))
+	}
+	lower := []*server{querier(t, "ours", "none", all...), querier(t, "thanos", "none", all...)}
+	for _, kind := range []string{"ours", "thanos"} {
+		t.Run(kind, func(t *testing.T) {
+			q := querier(t, kind, "none", append(lower, all...)...)
+			for _, question := range questions {
+				want := h.ask(t, nil, a.url, question, nil)
+				if got := h.ask(t, q, "http://"+q.http, question, nil); want != got {
+					t.Errorf("%s:\nPrometheus says %.1500s\nquerier says %.1500s", question.expr, want, got)
+				}
+			}
+			raw, err := queryHTTP(t.Context(), "http://"+q.http, "query", map[string]string{
+				"query": `count by (replica) (temperature)`, "dedup": "false", "time": strconv.FormatInt(h.end.Unix()-60, 10),
+			})
+			if err != nil || len(raw.Data.Result) != 2 {
+				t.Errorf("without deduplication, want two replicas: %v %+v", err, raw)
+			}
+		})
+	}
+}
+
+// What a Prometheus scrapes, native histograms too, is answered as Prometheus
+// itself does, by every pair of a querier and a sidecar.
+func TestScrapes(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, currentPrometheus, map[string]string{"cluster": "c1", "replica": "a"}, nil)
+	queriers := map[string]*server{
+		"ours over ours":     querier(t, "ours", "none", sidecar(t, "ours", p)),
+		"ours over Thanos":   querier(t, "ours", "none", sidecar(t, "thanos", p)),
+		"Thanos' over ours":  querier(t, "thanos", "none", sidecar(t, "ours", p)),
+		"ours over stacked":  nil,
+		"Thanos' over stack": nil,
+	}
+	queriers["ours over stacked"] = querier(t, "ours", "snappy", queriers["Thanos' over ours"])
+	queriers["Thanos' over stack"] = querier(t, "thanos", "snappy", queriers["ours over ours"])
+	at := p.awaitScrapes(t, time.Minute)
+	for _, expr := range []string{
+		`up`,
+		`count({__name__=~".+"})`,
+		`{__name__=~"node_.*",device!="lo"}`,
+		`sum by (mode) (rate(node_cpu_seconds_total[10s]))`,
+		`prometheus_tsdb_head_samples_appended_total[10s]`,
+		`histogram_quantile(0.9, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket[10s])))`,
+		`prometheus_http_request_duration_seconds{handler="/metrics"}`,
+		`histogram_sum(increase(prometheus_http_request_duration_seconds{handler="/metrics"}[10s]))`,
+		`histogram_count(rate(prometheus_http_request_duration_seconds[10s]))`,
+	} {
+		params := map[string]string{"query": expr, "time": strconv.FormatInt(at.Unix(), 10)}
+		want, err := queryHTTP(t.Context(), p.url, "query", params)
+		if err != nil {
+			t.Errorf("ask Prometheus %s: %v", expr, err)
+			continue
+		}
+		if len(want.Data.Result) == 0 {
+			t.Errorf("Prometheus has no answer to %s", expr)
+		}
+		text := want.text()
+		for name, q := range queriers {
+			got, err := queryHTTP(t.Context(), "http://"+q.http, "query", params)
+			if err != nil {
+				t.Errorf("ask %s %s: %v", name, expr, err)
+				continue
+			}
+			if x := got.text("cluster"); x != text {
+				t.Errorf("%s:\nPrometheus says %.1500s\n%s says %.1500s", expr, text, name, x)
+			}
+		}
+	}
+}
