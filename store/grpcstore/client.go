@@ -42,7 +42,8 @@ type ClientOptions struct {
 	Limits store.Limits
 	// DialOptions are further options for the connection that Dial makes:
 	// transport credentials, interceptors, stats handlers. They win over its
-	// own. Without credentials the connection is not encrypted.
+	// own. Without credentials the connection is not encrypted; besides a
+	// credentials bundle, grpc.WithTransportCredentials(nil) is needed.
 	DialOptions []grpc.DialOption
 }
 
@@ -94,8 +95,8 @@ var (
 
 // Dial makes a Client of the peer at target, a gRPC target such as
 // "host:port" or "dns:///name:port". It does not wait for a connection, which
-// is made when it is first needed, and again whenever it was lost, at the latest
-// 5 s after the last attempt failed.
+// is made when it is first needed, and again whenever it was lost; attempts that
+// fail are at most about 5 s apart.
 //
 // The connection pings the peer every 10 s while a call runs, and is given up
 // if no answer comes within 5 s, as Thanos does it. It is not encrypted unless

@@ -30,7 +30,7 @@ var seriesStream = grpc.StreamDesc{StreamName: "Series", ServerStreams: true}
 func (c *Client) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream, however we leave
-	r := &seriesReader{c: c, ctx: ctx, w: w, out: req.Outcome}
+	r := &seriesReader{c: c, w: w, out: req.Outcome}
 	r.limits = wire.Limits{MaxSeries: c.opts.Limits.Series, MaxChunks: c.opts.Limits.Chunks}
 	stream, err := c.cc.NewStream(ctx, &seriesStream, methodSeries, c.call...)
 	if err != nil {
@@ -62,7 +62,6 @@ func (c *Client) Series(ctx context.Context, req *store.SeriesRequest, w store.S
 // seriesReader hands on the answer to one call.
 type seriesReader struct {
 	c      *Client
-	ctx    context.Context
 	w      store.SeriesWriter
 	out    *store.Outcome
 	limits wire.Limits
@@ -82,6 +81,7 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 	if err != nil {
 		return r.c.error(opSeries, err)
 	}
+	h.frame.Size += cap(b) - len(b) // the buffer is kept whole
 	if r.bytes += int64(len(b)); r.c.opts.Limits.Bytes > 0 && r.bytes > r.c.opts.Limits.Bytes {
 		return r.c.error(opSeries, &store.LimitError{Limit: "bytes", Max: r.c.opts.Limits.Bytes})
 	}

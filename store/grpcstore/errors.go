@@ -3,6 +3,7 @@ package grpcstore
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -33,19 +34,33 @@ var conditions = []struct {
 func statusOf(err error) error {
 	for _, c := range conditions {
 		if errors.Is(err, c.err) {
-			return status.Error(c.code, err.Error())
+			return newStatus(c.code, err)
 		}
 	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
-		return st.Err()
+		return newStatus(st.Code(), err)
 	}
-	var p *store.PanicError
 	for _, defect := range []error{store.ErrMalformed, store.ErrUnsorted, store.ErrEncoding} {
-		if errors.Is(err, defect) || errors.As(err, &p) {
-			return status.Error(codes.Internal, err.Error())
+		if errors.Is(err, defect) {
+			return newStatus(codes.Internal, err)
 		}
 	}
-	return status.Error(codes.Unknown, err.Error())
+	if p := (*store.PanicError)(nil); errors.As(err, &p) {
+		return newStatus(codes.Internal, err)
+	}
+	return newStatus(codes.Unknown, err)
+}
+
+// maxStatusMessage is the longest text of a status, in bytes. It travels in a
+// header, which proxies give a few KiB.
+const maxStatusMessage = 2 << 10
+
+func newStatus(code codes.Code, err error) error {
+	text := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	if len(text) > maxStatusMessage {
+		text = strings.ToValidUTF8(text[:maxStatusMessage], "") + "..."
+	}
+	return status.Error(code, text)
 }
 
 // callError is an error of gRPC that is also the condition that its code stands

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,9 @@ var everything = &store.SeriesRequest{MinTime: math.MinInt64, MaxTime: math.MaxI
 // mixedSeries has every kind of chunk, a series without any, and one without
 // labels.
 func mixedSeries() []*store.Series {
-	data := func(e chunkenc.Encoding, s string) store.ChunkData { return store.ChunkData{Encoding: e, Bytes: []byte(s)} }
+	data := func(e chunkenc.Encoding, s string) store.ChunkData {
+		return store.ChunkData{Encoding: e, Bytes: []byte(s)}
+	}
 	return []*store.Series{
 		{},
 		{Labels: labels.FromStrings("__name__", "a", "ütf", "wërt\U0001f600")},
@@ -81,10 +84,11 @@ func mixedSeries() []*store.Series {
 }
 
 func TestSeriesArriveAsSent(t *testing.T) {
+	inputs := map[string][]*store.Series{"usual": seriesOf(t, 300, 3), "mixed": mixedSeries(), "none": nil}
 	for kind, gopts := range servers {
 		for _, compression := range []string{"", snappy.Name} {
 			for _, batch := range []int{1, 2, 64, 10_000} {
-				for name, ss := range map[string][]*store.Series{"usual": seriesOf(t, 500, 3), "mixed": mixedSeries(), "none": nil} {
+				for name, ss := range inputs {
 					t.Run(fmt.Sprintf("%s/%s/%d/%s", kind, compression, batch, name), func(t *testing.T) {
 						t.Parallel()
 						for _, s := range []store.Store{plainStore(ss), framesOf(ss, 100)} {
@@ -206,6 +210,8 @@ func TestMessages(t *testing.T) {
 	}
 	huge := *ss[6]
 	huge.Chunks = []store.Chunk{{Raw: store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: make([]byte, 5<<20)}}}
+	five := *ss[7]
+	five.Chunks = slices.Repeat(ss[7].Chunks, 5)
 	hints := store.Any{TypeURL: "t", Value: []byte("v")}
 
 	for _, tc := range []struct {
@@ -222,6 +228,8 @@ func TestMessages(t *testing.T) {
 		{"batch size 64, frames", framesOf(ss, 50), 64, nil, "b64 b64 b2"},
 		{"cut by bytes", plainStore(ss[:25]), 64, &grpcstore.ServerOptions{FrameSize: 10*size + size/2}, "b10 b10 b5"},
 		{"every series too large for a frame", plainStore(ss[:3]), 64, &grpcstore.ServerOptions{FrameSize: 10}, "s1 s1 s1"},
+		{"messages bounded", plainStore(ss[:25]), 64, &grpcstore.ServerOptions{MaxSendSize: 10*size + size/2}, "b10 b10 b5"},
+		{"messages bounded, large series", plainStore{&five}, 64, &grpcstore.ServerOptions{MaxSendSize: 3 * size}, "s1 s1"},
 		{"warnings between", script{send(ss[:2]...), warn("one"), warn("two"), send(ss[2:5]...), warn("three")}, 64, nil, "b2 wone wtwo b3 wthree"},
 		{"warnings only", script{warn("one")}, 64, nil, "wone"},
 		{"hints come last", script{hint(hints), send(ss[:2]...), hint(hints)}, 64, nil, "b2 h h"},

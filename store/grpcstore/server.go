@@ -26,8 +26,9 @@ type ServerOptions struct {
 	// in messages of their own, cut between chunks; 1 MiB if 0.
 	MaxSeriesSize int
 	// MaxRecvSize and MaxSendSize bound the messages that are received and sent,
-	// in bytes; 0 is unlimited. They take effect through GRPCServerOptions and
-	// NewServer.
+	// in bytes; 0 is unlimited. Series are sent in parts to keep to the bound; a
+	// single chunk that exceeds it fails the call with store.ErrLimit. A grpc.Server
+	// enforces them if it was made with GRPCServerOptions, or by NewServer.
 	MaxRecvSize, MaxSendSize int
 	// Health, if not nil, decides whether Info answers. NewServer makes one if
 	// there is none.
@@ -78,6 +79,8 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 			*f.value = f.def
 		}
 	}
+	out.FrameSize = min(out.FrameSize, out.MaxSendSize)
+	out.MaxSeriesSize = min(out.MaxSeriesSize, out.MaxSendSize-headroom)
 	if out.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("DrainDelay is negative: %s", out.DrainDelay))
 	}
@@ -118,7 +121,7 @@ func GRPCServerOptions(opts *ServerOptions) []grpc.ServerOption {
 // store.Describer. Panics of s become errors of the call.
 //
 // Errors: if an option is out of range, or the server has one of the services
-// already. It must not have been started.
+// already. A server that runs takes no more services: gRPC ends the program.
 func Register(r grpc.ServiceRegistrar, s store.Store, opts *ServerOptions) error {
 	o, err := opts.withDefaults()
 	if err != nil {
