@@ -238,7 +238,7 @@ func TestScrapes(t *testing.T) {
 		`{__name__=~"node_.*",device!="lo"}`,
 		`sum by (mode) (rate(node_cpu_seconds_total[10s]))`,
 		`prometheus_tsdb_head_samples_appended_total[10s]`,
-		`histogram_quantile(0.9, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket[10s])))`,
+		`histogram_quantile(0.9, sum by (job) (rate(prometheus_http_request_duration_seconds[10s])))`,
 		`prometheus_http_request_duration_seconds{handler="/metrics"}`,
 		`histogram_sum(increase(prometheus_http_request_duration_seconds{handler="/metrics"}[10s]))`,
 		`histogram_count(rate(prometheus_http_request_duration_seconds[10s]))`,
