@@ -155,10 +155,12 @@ type labelSets struct {
 	ends  []int
 }
 
-// decodeJSON adds an array of objects.
+// decodeJSON adds an array of objects, or none of null.
 func (l *labelSets) decodeJSON(dec *json.Decoder) error {
-	if err := expect(dec, '['); err != nil {
+	if tok, err := dec.Token(); err != nil || tok == nil {
 		return err
+	} else if tok != json.Delim('[') {
+		return fmt.Errorf("%v instead of an array", tok)
 	}
 	lset := map[string]string{}
 	var pairs []pair[string]

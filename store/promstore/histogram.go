@@ -10,18 +10,23 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// timedHistogram is a native histogram of either kind.
-type timedHistogram struct {
+// histogramCursor moves over the native histograms of a TimeSeries. It parses
+// them into the same memory again and again, as encoders allow.
+type histogramCursor struct {
+	fields  fields
+	ok      bool // it is at a histogram
 	t       int64
-	integer *histogram.Histogram      // nil if float is not
-	float   *histogram.FloatHistogram // nil if integer is not
+	isFloat bool // it is float, else integer
+	integer histogram.Histogram
+	float   histogram.FloatHistogram
+
+	message histogramMessage
 }
 
-// histogramMessage is a Histogram message as it is on the wire, numbers
-// unconverted.
+// histogramMessage is a Histogram as it is on the wire, numbers unconverted.
 type histogramMessage struct {
 	t                              int64
-	isFloat                        bool
+	hasCount, isFloat              bool
 	count, zeroCount               uint64 // float64 bits if isFloat
 	sum, zeroThreshold             float64
 	schema                         int32
@@ -32,109 +37,145 @@ type histogramMessage struct {
 	hint                           histogram.CounterResetHint
 }
 
-// parseHistogram parses a Histogram.
+// next parses the next Histogram.
 //
-// Errors: store.ErrMalformed if the buckets are not those that its spans
-// promise; ErrBucketBounds.
+// Errors: store.ErrMalformed if it is none, or its buckets are not those that
+// its spans promise; ErrBucketBounds.
+func (c *histogramCursor) next() error {
+	c.ok = false
+	for !c.ok && c.fields.next() {
+		c.ok = c.fields.isBytes(4)
+	}
+	if !c.ok {
+		return c.fields.err
+	}
+	m := &c.message
+	if err := m.parse(c.fields.bytes); err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	c.t, c.isFloat = m.t, m.isFloat
+	if m.isFloat {
+		c.float = histogram.FloatHistogram{
+			CounterResetHint: m.hint, Schema: m.schema, ZeroThreshold: m.zeroThreshold,
+			ZeroCount: math.Float64frombits(m.zeroCount), Count: math.Float64frombits(m.count), Sum: m.sum,
+			PositiveSpans: m.positiveSpans, NegativeSpans: m.negativeSpans,
+			PositiveBuckets: m.positiveCounts, NegativeBuckets: m.negativeCounts, CustomValues: m.customValues,
+		}
+		return nil
+	}
+	c.integer = histogram.Histogram{
+		CounterResetHint: m.hint, Schema: m.schema, ZeroThreshold: m.zeroThreshold,
+		ZeroCount: m.zeroCount, Count: m.count, Sum: m.sum,
+		PositiveSpans: m.positiveSpans, NegativeSpans: m.negativeSpans,
+		PositiveBuckets: m.positiveDeltas, NegativeBuckets: m.negativeDeltas, CustomValues: m.customValues,
+	}
+	return nil
+}
+
+// parse parses a Histogram, over what was there before.
 //
 // Source: Histogram in Prometheus' prompb/types.proto. It is one with float
 // counts if field 2 is there.
-func parseHistogram(b []byte) (timedHistogram, error) {
-	var m histogramMessage
-	if err := eachField(b, m.field); err != nil {
-		return timedHistogram{}, err
+func (m *histogramMessage) parse(b []byte) error {
+	*m = histogramMessage{
+		negativeSpans: m.negativeSpans[:0], positiveSpans: m.positiveSpans[:0],
+		negativeDeltas: m.negativeDeltas[:0], positiveDeltas: m.positiveDeltas[:0],
+		negativeCounts: m.negativeCounts[:0], positiveCounts: m.positiveCounts[:0],
+		customValues: m.customValues[:0],
 	}
+	f := fields{b: b}
+	for f.next() {
+		if err := m.field(&f); err != nil {
+			return err
+		}
+	}
+	if f.err == nil && !m.hasCount {
+		return fmt.Errorf("%w: native histogram without a count", store.ErrMalformed)
+	}
+	return f.err
+}
+
+// field takes one field.
+func (m *histogramMessage) field(f *fields) (err error) {
+	switch f.num {
+	case 1:
+		m.count, m.hasCount, m.isFloat = f.bits, true, false
+	case 2:
+		m.count, m.hasCount, m.isFloat = f.bits, true, true
+	case 3:
+		m.sum = math.Float64frombits(f.bits)
+	case 4:
+		m.schema = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
+	case 5:
+		m.zeroThreshold = math.Float64frombits(f.bits)
+	case 6, 7:
+		m.zeroCount = f.bits
+	case 8:
+		m.negativeSpans, err = appendSpan(m.negativeSpans, f.bytes)
+	case 9:
+		m.negativeDeltas, err = appendDeltas(m.negativeDeltas, f)
+	case 10:
+		m.negativeCounts, err = appendDoubles(m.negativeCounts, f)
+	case 11:
+		m.positiveSpans, err = appendSpan(m.positiveSpans, f.bytes)
+	case 12:
+		m.positiveDeltas, err = appendDeltas(m.positiveDeltas, f)
+	case 13:
+		m.positiveCounts, err = appendDoubles(m.positiveCounts, f)
+	case 14:
+		if f.bits <= uint64(histogram.GaugeType) { // what may be added counts as unknown
+			m.hint = histogram.CounterResetHint(f.bits)
+		}
+	case 15:
+		m.t = int64(f.bits)
+	case 16:
+		m.customValues, err = appendDoubles(m.customValues, f)
+	}
+	return err
+}
+
+// check compares what the encoders of chunks rely on.
+func (m *histogramMessage) check() error {
 	negative, positive := len(m.negativeDeltas), len(m.positiveDeltas)
 	if m.isFloat {
 		negative, positive = len(m.negativeCounts), len(m.positiveCounts)
 	}
 	if err := checkBuckets(m.negativeSpans, negative); err != nil {
-		return timedHistogram{}, err
+		return err
 	}
 	if err := checkBuckets(m.positiveSpans, positive); err != nil {
-		return timedHistogram{}, err
+		return err
 	}
 	if histogram.IsCustomBucketsSchema(m.schema) {
-		if err := checkBounds(m.positiveSpans, len(m.customValues)); err != nil {
-			return timedHistogram{}, err
-		}
+		return checkBounds(m.positiveSpans, len(m.customValues))
 	}
-	if m.isFloat {
-		return timedHistogram{t: m.t, float: &histogram.FloatHistogram{
-			CounterResetHint: m.hint, Schema: m.schema, ZeroThreshold: m.zeroThreshold,
-			ZeroCount: math.Float64frombits(m.zeroCount), Count: math.Float64frombits(m.count), Sum: m.sum,
-			PositiveSpans: m.positiveSpans, NegativeSpans: m.negativeSpans,
-			PositiveBuckets: m.positiveCounts, NegativeBuckets: m.negativeCounts, CustomValues: m.customValues,
-		}}, nil
-	}
-	return timedHistogram{t: m.t, integer: &histogram.Histogram{
-		CounterResetHint: m.hint, Schema: m.schema, ZeroThreshold: m.zeroThreshold,
-		ZeroCount: m.zeroCount, Count: m.count, Sum: m.sum,
-		PositiveSpans: m.positiveSpans, NegativeSpans: m.negativeSpans,
-		PositiveBuckets: m.positiveDeltas, NegativeBuckets: m.negativeDeltas, CustomValues: m.customValues,
-	}}, nil
-}
-
-// field takes one field of the message.
-func (m *histogramMessage) field(num protowire.Number, typ protowire.Type, v field) (err error) {
-	switch num {
-	case 1:
-		m.count = v.bits
-	case 2:
-		m.count, m.isFloat = v.bits, true
-	case 3:
-		m.sum = math.Float64frombits(v.bits)
-	case 4:
-		m.schema = int32(protowire.DecodeZigZag(v.bits & math.MaxUint32))
-	case 5:
-		m.zeroThreshold = math.Float64frombits(v.bits)
-	case 6, 7:
-		m.zeroCount = v.bits
-	case 8:
-		m.negativeSpans, err = appendSpan(m.negativeSpans, v.bytes)
-	case 9:
-		m.negativeDeltas, err = appendDeltas(m.negativeDeltas, typ, v)
-	case 10:
-		m.negativeCounts, err = appendDoubles(m.negativeCounts, typ, v)
-	case 11:
-		m.positiveSpans, err = appendSpan(m.positiveSpans, v.bytes)
-	case 12:
-		m.positiveDeltas, err = appendDeltas(m.positiveDeltas, typ, v)
-	case 13:
-		m.positiveCounts, err = appendDoubles(m.positiveCounts, typ, v)
-	case 14:
-		if v.bits <= uint64(histogram.GaugeType) { // what may be added counts as unknown
-			m.hint = histogram.CounterResetHint(v.bits)
-		}
-	case 15:
-		m.t = int64(v.bits)
-	case 16:
-		m.customValues, err = appendDoubles(m.customValues, typ, v)
-	}
-	return err
+	return nil
 }
 
 // appendSpan parses a BucketSpan.
 func appendSpan(spans []histogram.Span, b []byte) ([]histogram.Span, error) {
 	var s histogram.Span
-	err := eachField(b, func(num protowire.Number, _ protowire.Type, v field) error {
-		switch num {
-		case 1:
-			s.Offset = int32(protowire.DecodeZigZag(v.bits & math.MaxUint32))
-		case 2:
-			s.Length = uint32(v.bits)
+	f := fields{b: b}
+	for f.next() {
+		switch {
+		case f.isVarint(1):
+			s.Offset = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
+		case f.isVarint(2):
+			s.Length = uint32(f.bits)
 		}
-		return nil
-	})
-	return append(spans, s), err
+	}
+	return append(spans, s), f.err
 }
 
 // appendDeltas appends a repeated sint64, packed or not.
-func appendDeltas(dst []int64, typ protowire.Type, v field) ([]int64, error) {
-	if typ != protowire.BytesType {
-		return append(dst, protowire.DecodeZigZag(v.bits)), nil
+func appendDeltas(dst []int64, f *fields) ([]int64, error) {
+	if f.typ != protowire.BytesType {
+		return append(dst, protowire.DecodeZigZag(f.bits)), nil
 	}
-	for b := v.bytes; len(b) > 0; {
+	for b := f.bytes; len(b) > 0; {
 		x, n := protowire.ConsumeVarint(b)
 		if n < 0 {
 			return nil, fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(n))
@@ -145,11 +186,11 @@ func appendDeltas(dst []int64, typ protowire.Type, v field) ([]int64, error) {
 }
 
 // appendDoubles appends a repeated double, packed or not.
-func appendDoubles(dst []float64, typ protowire.Type, v field) ([]float64, error) {
-	if typ != protowire.BytesType {
-		return append(dst, math.Float64frombits(v.bits)), nil
+func appendDoubles(dst []float64, f *fields) ([]float64, error) {
+	if f.typ != protowire.BytesType {
+		return append(dst, math.Float64frombits(f.bits)), nil
 	}
-	for b := v.bytes; len(b) > 0; {
+	for b := f.bytes; len(b) > 0; {
 		x, n := protowire.ConsumeFixed64(b)
 		if n < 0 {
 			return nil, fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(n))

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -68,27 +66,30 @@ func (l *labelRun) canonical(b []byte) ([]byte, error) {
 // valid encoding.
 func remakeLabels(b []byte) ([]byte, error) {
 	var pairs []pair[[]byte]
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num != 1 || typ != protowire.BytesType {
-			return nil
+	f := fields{b: b}
+	for f.next() {
+		if !f.isBytes(1) {
+			continue
 		}
 		var p pair[[]byte]
-		err := eachField(v.bytes, func(num protowire.Number, typ protowire.Type, v field) error {
+		l := fields{b: f.bytes}
+		for l.next() {
 			switch {
-			case num == 1 && typ == protowire.BytesType:
-				p.name = v.bytes
-			case num == 2 && typ == protowire.BytesType:
-				p.value = v.bytes
+			case l.isBytes(1):
+				p.name = l.bytes
+			case l.isBytes(2):
+				p.value = l.bytes
 			}
-			return nil
-		})
-		if len(p.name)+len(p.value) > 0 {
+		}
+		if l.err != nil {
+			return nil, l.err
+		}
+		if len(p.value) > 0 {
 			pairs = append(pairs, p)
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	}
+	if f.err != nil {
+		return nil, f.err
 	}
 	return appendCanonical(nil, pairs)
 }

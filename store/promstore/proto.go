@@ -9,45 +9,79 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// field is the value of a field of a message: bytes for a message, string or
-// packed list, bits for a number as it is on the wire. It spans from to to in
-// its message, tag included.
-type field struct {
-	bits     uint64
-	bytes    []byte
-	from, to int
+// fields reads the fields of a message one after the other:
+//
+//	f := fields{b: message}
+//	for f.next() {
+//		if f.isBytes(1) {
+//			// use f.bytes
+//		}
+//	}
+//	return f.err
+//
+// A message that does not parse is a store.ErrMalformed. Groups are skipped.
+type fields struct {
+	b []byte
+
+	num   protowire.Number
+	typ   protowire.Type
+	bits  uint64 // a number as it is on the wire
+	bytes []byte // a message, string or packed list; a view of b
+	from  int    // the field spans b[from:to], tag included
+	to    int
+	err   error
 }
 
-// eachField calls f with every field of message b, and stops at its error. A
-// message that does not parse is a store.ErrMalformed.
-func eachField(b []byte, f func(protowire.Number, protowire.Type, field) error) error {
-	for i := 0; i < len(b); {
-		num, typ, n := protowire.ConsumeTag(b[i:])
-		if n < 0 {
-			return fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(n))
-		}
-		v := field{from: i}
-		m := 0
-		switch rest := b[i+n:]; typ {
-		case protowire.VarintType:
-			v.bits, m = protowire.ConsumeVarint(rest)
-		case protowire.Fixed64Type:
-			v.bits, m = protowire.ConsumeFixed64(rest)
-		case protowire.BytesType:
-			v.bytes, m = protowire.ConsumeBytes(rest)
-		default:
-			m = protowire.ConsumeFieldValue(num, typ, rest)
-		}
-		if m < 0 {
-			return fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(m))
-		}
-		i += n + m
-		v.to = i
-		if err := f(num, typ, v); err != nil {
-			return err
+// next moves to the next field and reports whether there is one.
+func (f *fields) next() bool {
+	f.from = f.to
+	if f.from == len(f.b) || f.err != nil {
+		return false
+	}
+	b := f.b[f.from:]
+	num, typ, n := protowire.Number(b[0]>>3), protowire.Type(b[0]&7), 1
+	if num == 0 || num > 15 { // not a tag of one byte
+		if num, typ, n = protowire.ConsumeTag(b); n < 0 {
+			return f.fail(n)
 		}
 	}
-	return nil
+	m := 0
+	f.bits, f.bytes = 0, nil
+	switch b = b[n:]; typ {
+	case protowire.VarintType:
+		f.bits, m = protowire.ConsumeVarint(b)
+	case protowire.Fixed64Type:
+		f.bits, m = protowire.ConsumeFixed64(b)
+	case protowire.BytesType:
+		f.bytes, m = protowire.ConsumeBytes(b)
+	default:
+		m = protowire.ConsumeFieldValue(num, typ, b)
+	}
+	if m < 0 {
+		return f.fail(m)
+	}
+	f.num, f.typ, f.to = num, typ, f.from+n+m
+	return true
+}
+
+// isBytes reports whether the field is number num, of bytes.
+func (f *fields) isBytes(num protowire.Number) bool {
+	return f.num == num && f.typ == protowire.BytesType
+}
+
+// isVarint reports whether the field is number num, a varint.
+func (f *fields) isVarint(num protowire.Number) bool {
+	return f.num == num && f.typ == protowire.VarintType
+}
+
+// isFixed64 reports whether the field is number num, of 8 bytes.
+func (f *fields) isFixed64(num protowire.Number) bool {
+	return f.num == num && f.typ == protowire.Fixed64Type
+}
+
+func (f *fields) fail(code int) bool {
+	f.err = fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(code))
+	return false
 }
 
 // Response types that a remote read request accepts.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/snappy"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
@@ -69,30 +68,39 @@ type sampledSeries struct {
 //
 // Source: ReadResponse in Prometheus' prompb/remote.proto.
 func parseReadResponse(b []byte) ([]sampledSeries, error) {
-	var series []sampledSeries
-	results := 0
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num != 1 || typ != protowire.BytesType {
-			return nil
+	result, results := []byte(nil), 0
+	f := fields{b: b}
+	for f.next() {
+		if f.isBytes(1) {
+			result = f.bytes
+			results++
 		}
-		results++
-		return eachField(v.bytes, func(num protowire.Number, typ protowire.Type, v field) error {
-			if num != 1 || typ != protowire.BytesType {
-				return nil
-			}
-			lset, err := labelsOf(v.bytes)
-			if err != nil {
-				return err
-			}
-			series = append(series, sampledSeries{lset, v.bytes})
-			return nil
-		})
-	})
+	}
 	switch {
-	case err != nil:
-		return nil, err
+	case f.err != nil:
+		return nil, f.err
 	case results != 1:
 		return nil, fmt.Errorf("%w: %d results for one query", store.ErrMalformed, results)
+	}
+	n := 0
+	for f = (fields{b: result}); f.next(); {
+		if f.isBytes(1) {
+			n++
+		}
+	}
+	series := make([]sampledSeries, 0, n)
+	for f = (fields{b: result}); f.next(); {
+		if !f.isBytes(1) {
+			continue
+		}
+		lset, err := labelsOf(f.bytes)
+		if err != nil {
+			return nil, err
+		}
+		series = append(series, sampledSeries{lset, f.bytes})
+	}
+	if f.err != nil {
+		return nil, f.err
 	}
 	slices.SortStableFunc(series, func(a, b sampledSeries) int { return encoded.CompareLabels(a.labels, b.labels) })
 	return series, nil
@@ -101,54 +109,48 @@ func parseReadResponse(b []byte) ([]sampledSeries, error) {
 // labelsOf returns the labels of a TimeSeries in canonical form.
 func labelsOf(b []byte) ([]byte, error) {
 	var run labelRun
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num == 1 && typ == protowire.BytesType {
-			run.add(v.from, v.to)
+	f := fields{b: b}
+	for f.next() {
+		if f.isBytes(1) {
+			run.add(f.from, f.to)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	}
+	if f.err != nil {
+		return nil, f.err
 	}
 	return run.canonical(b)
 }
 
 // sendSampled encodes and sends sorted series, a run at a time.
 func sendSampled(series []sampledSeries, req *store.SeriesRequest, out *sender) error {
-	f := encoded.NewFrame(nil)
-	flush := func() error {
-		err := out.frame(f)
-		f.Release()
-		f = encoded.NewFrame(nil)
-		return err
-	}
+	var e encoder
 	sent := 0
-	for _, s := range series {
-		if req.Limit > 0 && sent == req.Limit {
-			break
+	for len(series) > 0 && (req.Limit <= 0 || sent < req.Limit) {
+		most := min(maxRunSeries, len(series))
+		if req.Limit > 0 {
+			most = min(most, req.Limit-sent)
 		}
-		es := encoded.Series{Labels: s.labels}
-		if !req.SkipChunks {
-			chunks, err := encodeSamples(s.message)
-			switch {
-			case err != nil:
-				return ofSeries(err, s.labels)
-			case len(chunks) == 0: // no data in the range
+		f := encoded.NewFrame(nil)
+		f.Series = make([]encoded.Series, 0, most)
+		for len(series) > 0 && len(f.Series) < most && f.Size < maxRunBytes {
+			s := encoded.Series{Labels: series[0].labels}
+			if !req.SkipChunks {
+				var err error
+				if s.Chunks, err = e.encode(series[0].message); err != nil {
+					return ofSeries(err, s.Labels)
+				}
+			}
+			series = series[1:]
+			if len(s.Chunks) == 0 && !req.SkipChunks { // no data in the range
 				continue
 			}
-			es.Chunks = chunks
+			f.Series, f.Size = append(f.Series, s), f.Size+s.Size()
 		}
-		sent++
-		f.Series, f.Size = append(f.Series, es), f.Size+es.Size()
-		if len(f.Series) < maxRunSeries && f.Size < maxRunBytes {
-			continue
-		}
-		if err := flush(); err != nil {
+		sent += len(f.Series)
+		if err := out.frame(f); err != nil {
 			return err
 		}
+		f.Release()
 	}
-	if len(f.Series) == 0 {
-		return nil
-	}
-	return flush()
+	return nil
 }

@@ -1,60 +1,54 @@
 package promstore
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// maxSamplesPerChunk is the number of samples at which Prometheus cuts chunks.
-const maxSamplesPerChunk = 120
+// encoder encodes series after series, using its memory again.
+type encoder struct {
+	floats     floatCursor
+	histograms histogramCursor
 
-// encodeSamples encodes the samples and native histograms of a TimeSeries to
-// chunks, in order of time.
+	size     int // of the series as it came, in bytes
+	chunks   []encoded.Chunk
+	chunk    chunkenc.Chunk // nil if there is none open
+	app      *promcompat.Appender
+	previous *promcompat.Appender // of the chunk before, to see counter resets
+	n        int                  // samples in the open chunk
+	first    int64                // time of the first sample of the open chunk
+	last     int64                // time of the last sample
+}
+
+// encode encodes the samples and native histograms of a TimeSeries to chunks, in
+// order of time. The chunks are the caller's.
 //
 // Source: TimeSeries in Prometheus' prompb/types.proto. Either list is in order
 // of time.
-func encodeSamples(message []byte) ([]encoded.Chunk, error) {
-	var histograms []timedHistogram
-	err := eachField(message, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num != 4 || typ != protowire.BytesType {
-			return nil
-		}
-		h, err := parseHistogram(v.bytes)
-		histograms = append(histograms, h)
-		return err
-	})
-	if err != nil {
+func (e *encoder) encode(message []byte) ([]encoded.Chunk, error) {
+	e.size, e.chunks, e.chunk, e.app, e.previous, e.n = len(message), nil, nil, nil, nil, 0
+	f, h := &e.floats, &e.histograms
+	f.fields, h.fields = fields{b: message}, fields{b: message}
+	if err := errors.Join(f.next(), h.next()); err != nil {
 		return nil, err
 	}
-	e := encoder{last: math.MinInt64}
-	err = eachField(message, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num != 2 || typ != protowire.BytesType {
-			return nil
-		}
-		t, value, err := parseSample(v.bytes)
-		if err != nil {
-			return err
-		}
-		for len(histograms) > 0 && histograms[0].t < t {
-			if err := e.appendHistogram(histograms[0]); err != nil {
-				return err
+	for f.ok || h.ok {
+		var err error
+		if f.ok && (!h.ok || f.t <= h.t) {
+			if err = e.appendFloat(f.t, f.v); err == nil {
+				err = f.next()
 			}
-			histograms = histograms[1:]
+		} else if err = e.appendHistogram(h); err == nil {
+			err = h.next()
 		}
-		return e.appendFloat(t, value)
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range histograms {
-		if err := e.appendHistogram(h); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -62,47 +56,49 @@ func encodeSamples(message []byte) ([]encoded.Chunk, error) {
 	return e.chunks, nil
 }
 
-// parseSample parses a Sample.
-func parseSample(b []byte) (t int64, v float64, err error) {
-	err = eachField(b, func(num protowire.Number, typ protowire.Type, f field) error {
+// floatCursor moves over the samples of a TimeSeries.
+type floatCursor struct {
+	fields fields
+	ok     bool // it is at a sample
+	t      int64
+	v      float64
+}
+
+// next parses the next Sample.
+func (c *floatCursor) next() error {
+	c.ok = false
+	for !c.ok && c.fields.next() {
+		c.ok = c.fields.isBytes(2)
+	}
+	if !c.ok {
+		return c.fields.err
+	}
+	c.t, c.v = 0, 0
+	f := fields{b: c.fields.bytes}
+	for f.next() {
 		switch {
-		case num == 1 && typ == protowire.Fixed64Type:
-			v = math.Float64frombits(f.bits)
-		case num == 2 && typ == protowire.VarintType:
-			t = int64(f.bits)
+		case f.isFixed64(1):
+			c.v = math.Float64frombits(f.bits)
+		case f.isVarint(2):
+			c.t = int64(f.bits)
 		}
-		return nil
-	})
-	return t, v, err
+	}
+	return f.err
 }
 
-// encoder cuts the samples of one series into chunks.
-type encoder struct {
-	chunks []encoded.Chunk
-
-	chunk      chunkenc.Chunk // nil if there is none open
-	app        *promcompat.Appender
-	previous   *promcompat.Appender // of the chunk before, to see counter resets
-	n          int                  // samples in the open chunk
-	mint, last int64
-}
-
-// open makes the open chunk one that a sample of type vt at time t can be
+// open makes the open chunk one of encoding enc that a sample at time t can be
 // appended to.
-func (e *encoder) open(vt chunkenc.ValueType, t int64) error {
+func (e *encoder) open(enc chunkenc.Encoding, t int64) error {
 	if len(e.chunks)+e.n > 0 && t <= e.last {
 		return fmt.Errorf("%w: sample at %d follows %d", store.ErrMalformed, t, e.last)
 	}
-	if e.chunk != nil && (encodingOf(vt) != e.chunk.Encoding() || e.n == maxSamplesPerChunk) {
+	if e.chunk != nil && (e.chunk.Encoding() != enc || e.n == store.SamplesPerChunk) {
 		e.cut()
 	}
 	if e.chunk != nil {
 		return nil
 	}
-	c, err := promcompat.NewChunk(vt)
-	if err != nil {
-		return err
-	}
+	c := e.newChunk(enc)
 	app, err := promcompat.NewAppender(c)
 	if err != nil {
 		return err
@@ -111,22 +107,30 @@ func (e *encoder) open(vt chunkenc.ValueType, t int64) error {
 	return nil
 }
 
-func encodingOf(vt chunkenc.ValueType) chunkenc.Encoding {
-	switch vt {
-	case chunkenc.ValFloat:
-		return chunkenc.EncXOR
-	case chunkenc.ValHistogram:
-		return chunkenc.EncHistogram
-	case chunkenc.ValFloatHistogram:
-		return chunkenc.EncFloatHistogram
+// newChunk returns an empty chunk with memory for what came at most, so that many
+// series of few samples do not take many times their size.
+func (e *encoder) newChunk(enc chunkenc.Encoding) chunkenc.Chunk {
+	const usual = 128
+	var (
+		c      chunkenc.Chunk
+		header = minHistogramBytes
+	)
+	switch enc {
+	case chunkenc.EncHistogram:
+		c = &chunkenc.HistogramChunk{}
+	case chunkenc.EncFloatHistogram:
+		c = &chunkenc.FloatHistogramChunk{}
+	default:
+		c, header = &chunkenc.XORChunk{}, minXORBytes
 	}
-	return chunkenc.EncNone
+	c.Reset(make([]byte, header, min(usual, header+e.size)))
+	return c
 }
 
 // appended counts a sample of the open chunk.
 func (e *encoder) appended(t int64) {
 	if e.n == 0 {
-		e.mint = t
+		e.first = t
 	}
 	e.n++
 	e.last = t
@@ -138,14 +142,14 @@ func (e *encoder) cut() {
 		return
 	}
 	e.chunks = append(e.chunks, encoded.Chunk{
-		MinTime: e.mint, MaxTime: e.last,
+		MinTime: e.first, MaxTime: e.last,
 		Raw: encoded.Data{Encoding: e.chunk.Encoding(), Bytes: e.chunk.Bytes()},
 	})
 	e.chunk, e.previous, e.app, e.n = nil, e.app, nil, 0
 }
 
 func (e *encoder) appendFloat(t int64, v float64) error {
-	if err := e.open(chunkenc.ValFloat, t); err != nil {
+	if err := e.open(chunkenc.EncXOR, t); err != nil {
 		return err
 	}
 	e.app.Append(t, v)
@@ -153,12 +157,12 @@ func (e *encoder) appendFloat(t int64, v float64) error {
 	return nil
 }
 
-func (e *encoder) appendHistogram(h timedHistogram) error {
-	vt := chunkenc.ValHistogram
-	if h.float != nil {
-		vt = chunkenc.ValFloatHistogram
+func (e *encoder) appendHistogram(h *histogramCursor) error {
+	enc := chunkenc.EncHistogram
+	if h.isFloat {
+		enc = chunkenc.EncFloatHistogram
 	}
-	if err := e.open(vt, h.t); err != nil {
+	if err := e.open(enc, h.t); err != nil {
 		return err
 	}
 	var (
@@ -166,20 +170,20 @@ func (e *encoder) appendHistogram(h timedHistogram) error {
 		recoded bool
 		err     error
 	)
-	if h.float != nil {
-		next, recoded, err = e.app.AppendFloatHistogram(e.previous, h.t, h.float, false)
+	if h.isFloat {
+		next, recoded, err = e.app.AppendFloatHistogram(e.previous, h.t, &h.float, false)
 	} else {
-		next, recoded, err = e.app.AppendHistogram(e.previous, h.t, h.integer, false)
+		next, recoded, err = e.app.AppendHistogram(e.previous, h.t, &h.integer, false)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case next != nil && !recoded: // a reset or another layout: the sample begins a chunk
-		app := e.app
-		e.cut()
-		e.app = app
-		e.chunk = next
-	case next != nil:
+	}
+	if next != nil { // the appender has moved on to it
+		if !recoded { // a reset or another layout: the sample begins a chunk
+			app := e.app
+			e.cut()
+			e.app = app
+		}
 		e.chunk = next
 	}
 	e.appended(h.t)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
@@ -61,14 +60,19 @@ type seriesParser struct {
 	series int    // number of series, if there is a limit or an order
 }
 
-// frame parses the body of one frame, a ChunkedReadResponse.
+// frame parses the body of one frame, a ChunkedReadResponse. Its query index is
+// of no interest: there is one query.
 func (p *seriesParser) frame(a *arena, b []byte) error {
-	return eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
-		if num != 1 || typ != protowire.BytesType {
-			return nil // query_index: there is one query
+	f := fields{b: b}
+	for f.next() {
+		if !f.isBytes(1) {
+			continue
 		}
-		return p.chunkedSeries(a, v.bytes)
-	})
+		if err := p.chunkedSeries(a, f.bytes); err != nil {
+			return err
+		}
+	}
+	return f.err
 }
 
 // chunkedSeries parses a ChunkedSeries, a series or a part of one.
@@ -79,28 +83,24 @@ func (p *seriesParser) chunkedSeries(a *arena, b []byte) error {
 		bad      error // of a chunk, to be told with the labels of its series
 	)
 	from := len(a.chunks)
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
+	f := fields{b: b}
+	for f.next() {
 		switch {
-		case typ != protowire.BytesType:
-		case num == 1:
-			run.add(v.from, v.to)
-		case num == 2:
-			c, err := parseChunk(v.bytes)
-			switch {
-			case errors.Is(err, store.ErrEncoding) || errors.Is(err, errShortChunk):
+		case f.isBytes(1):
+			run.add(f.from, f.to)
+		case f.isBytes(2):
+			c, err := parseChunk(f.bytes)
+			if err != nil {
 				bad = err
-			case err != nil:
-				return err
 			}
 			overlaps = overlaps || (c.MinTime <= p.req.MaxTime && c.MaxTime >= p.req.MinTime)
 			if !p.req.SkipChunks {
 				a.chunks = append(a.chunks, c)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+	}
+	if f.err != nil {
+		return f.err
 	}
 	lset, err := run.canonical(b)
 	switch {
@@ -135,29 +135,27 @@ func (p *seriesParser) add(a *arena, s encoded.Series) error {
 
 var errShortChunk = fmt.Errorf("%w: chunk without header", store.ErrMalformed)
 
-// parseChunk parses a Chunk. With ErrEncoding and errShortChunk the rest of it
-// is known.
+// parseChunk parses a Chunk.
 func parseChunk(b []byte) (encoded.Chunk, error) {
 	var (
 		c   encoded.Chunk
 		enc uint64
 	)
-	err := eachField(b, func(num protowire.Number, typ protowire.Type, v field) error {
+	f := fields{b: b}
+	for f.next() {
 		switch {
-		case num == 4 && typ == protowire.BytesType:
-			c.Raw.Bytes = v.bytes[:len(v.bytes):len(v.bytes)]
-		case typ != protowire.VarintType:
-		case num == 1:
-			c.MinTime = int64(v.bits)
-		case num == 2:
-			c.MaxTime = int64(v.bits)
-		case num == 3:
-			enc = v.bits
+		case f.isVarint(1):
+			c.MinTime = int64(f.bits)
+		case f.isVarint(2):
+			c.MaxTime = int64(f.bits)
+		case f.isVarint(3):
+			enc = f.bits
+		case f.isBytes(4):
+			c.Raw.Bytes = f.bytes[:len(f.bytes):len(f.bytes)]
 		}
-		return nil
-	})
-	if err != nil {
-		return c, err
+	}
+	if f.err != nil {
+		return c, f.err
 	}
 	least := minHistogramBytes
 	switch e := chunkenc.Encoding(enc); {

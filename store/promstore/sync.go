@@ -212,13 +212,10 @@ func parseLowestTimestamp(r io.Reader) (int64, error) {
 	lines.Buffer(nil, maxLineBytes)
 	for lines.Scan() {
 		rest, ok := strings.CutPrefix(lines.Text(), lowestTimestamp)
-		if !ok {
+		if !ok || rest == "" || !strings.ContainsRune(" \t{", rune(rest[0])) {
 			continue
 		}
-		if _, after, ok := strings.Cut(rest, "}"); ok && strings.HasPrefix(rest, "{") {
-			rest = after
-		}
-		fields := strings.Fields(rest)
+		fields := strings.Fields(rest[strings.LastIndexByte(rest, '}')+1:])
 		if len(fields) == 0 {
 			continue
 		}
