@@ -6,9 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/memstore"
 )
@@ -36,14 +38,18 @@ func FuzzParameters(f *testing.F) {
 		}
 	}
 	s := &recorder{Store: mem}
-	h := handler(f, s, nil, nil)
+	h := handler(f, s, &query.Options{Timeout: time.Second}, nil)
 	paths := []string{"/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels", "/api/v1/label/job/values"}
 	f.Fuzz(func(t *testing.T, path uint8, form string) {
 		s.series, s.names, s.values = nil, nil, nil
 		r := httptest.NewRequest(http.MethodGet, paths[int(path)%len(paths)], nil)
 		r.URL.RawQuery = form
 		w := httptest.NewRecorder()
+		began := time.Now()
 		h.ServeHTTP(w, r)
+		if d := time.Since(began); d > 20*time.Second { // of which the querier has given it one
+			t.Fatalf("it took %s", d)
+		}
 		var e envelope
 		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil {
 			t.Fatalf("%v in %q", err, w.Body)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,6 +113,7 @@ type Handler struct {
 	opts    Options
 	mux     *http.ServeMux
 	gate    *gate
+	build   string // BuildInfo in JSON
 }
 
 // New returns a handler of queries to q. opts may be nil.
@@ -130,7 +132,11 @@ func New(q *query.Querier, opts *Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make HTTP API: %w", err)
 	}
-	h := &Handler{querier: q, opts: o, mux: http.NewServeMux(), gate: newGate(o.MaxConcurrent, m)}
+	build, err := json.Marshal(o.BuildInfo)
+	if err != nil {
+		return nil, fmt.Errorf("make HTTP API: encode build info: %w", err)
+	}
+	h := &Handler{querier: q, opts: o, mux: http.NewServeMux(), gate: newGate(o.MaxConcurrent, m), build: string(build)}
 	both := []string{http.MethodGet, http.MethodPost}
 	h.route(m, both, "/api/v1/query", "query", h.instant)
 	h.route(m, both, "/api/v1/query_range", "query_range", h.ranged)

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"math"
 	"net/http"
 	"strings"
@@ -115,9 +114,5 @@ func list[T any](items []T, l lookup, warnings []error, encode func(*encoder, T)
 
 // buildInfo answers /api/v1/status/buildinfo.
 func (h *Handler) buildInfo(*http.Request, params) (*answer, error) {
-	b, err := json.Marshal(h.opts.BuildInfo)
-	if err != nil {
-		return nil, internal("encode build info: %w", err)
-	}
-	return &answer{data: func(e *encoder) { e.raw(string(b)) }}, nil
+	return &answer{data: func(e *encoder) { e.raw(h.build) }}, nil
 }

@@ -90,7 +90,6 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string { return e.err.Error() }
-func (e *apiError) Unwrap() error { return e.err }
 
 func badData(format string, args ...any) error {
 	return &apiError{errorBadData, fmt.Errorf(format, args...)}
