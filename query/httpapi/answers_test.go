@@ -281,7 +281,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 func TestDefaultTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Hour) // of the bubble's clock
+		<-time.After(time.Hour) // of the bubble's clock
 		_, e := get(t, handler(t, replicas(t), nil, nil), "/api/v1/query?query=time()")
 		var d struct{ Result [2]any }
 		testutil.Ok(t, json.Unmarshal(e.Data, &d))
@@ -336,7 +336,7 @@ func TestGate(t *testing.T) {
 		time.AfterFunc(time.Second, giveUp)
 		_, e = send(t, full, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil).WithContext(waiting))
 		testutil.Equals(t, "canceled", e.ErrorType)
-		time.Sleep(time.Minute * 2) // until the other one is done
+		<-time.After(2 * time.Minute) // until the other one is done
 	})
 }
 
