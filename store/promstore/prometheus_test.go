@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +81,9 @@ func newFake(t *testing.T, external ...string) *fake {
 		return float64(db.Head().MinTime() / 1000) // what Prometheus says of an empty head is MaxInt64, in seconds
 	}))
 	f.setExternal(external...)
-	srv := httptest.NewServer(f.handler())
+	srv := httptest.NewUnstartedServer(f.handler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that had enough
+	srv.Start()
 	f.url = srv.URL + "/prefix"
 	t.Cleanup(func() {
 		srv.Close()

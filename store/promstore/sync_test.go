@@ -145,7 +145,7 @@ func TestNew(t *testing.T) {
 		_, err = s.LabelValues(t.Context(), &store.LabelValuesRequest{Label: "x"})
 		notSynced("label values", err)
 		testutil.Equals(t, "", s.Version())
-		testutil.Equals(t, labels.EmptyLabels(), s.ExternalLabels())
+		testutil.Assert(t, s.ExternalLabels().IsEmpty())
 		testutil.Ok(t, s.Close())
 		testutil.Ok(t, s.Close())
 	}
