@@ -31,6 +31,9 @@ type arena struct {
 
 	// Where the chunks and aggregates of the series being decoded begin.
 	chunkStart, aggrStart int
+	// outgrown is the size of slices that were too small, which series go on
+	// pointing to.
+	outgrown int
 
 	// msg is the SeriesBatch or Series being decoded. When memory runs out, it
 	// is counted through, so that each slice grows once for each response.
@@ -38,26 +41,27 @@ type arena struct {
 	isBatch bool
 }
 
-// growSeries makes room in f for the series of the message, one at least.
-func (a *arena) growSeries(f *encoded.Frame) {
+// growSeries makes room in f for the series of the message. most is the number
+// of series, the next one included, that may still come.
+func (a *arena) growSeries(f *encoded.Frame, most int) {
 	n := len(f.Series)
-	grown := make([]encoded.Series, n, max(n+1, a.count().series))
-	copy(grown, f.Series)
-	f.Series = grown
+	f.Series = append(make([]encoded.Series, 0, n+room(a.count().series-n, most)), f.Series...)
 }
+
+// room is for how many more things room is made, at least one: for all that are
+// still missing, but not for more than may come.
+func room(missing, most int) int { return max(1, min(missing, most)) }
 
 // newChunk adds a chunk to the series being decoded. most is the number of
 // chunks, this one included, that may still come.
 func (a *arena) newChunk(most int) *encoded.Chunk {
 	n := len(a.chunks)
 	if n == cap(a.chunks) {
-		begun := a.chunks[a.chunkStart:]
-		want := len(begun) + 1
-		if n := a.count().chunks; n > want {
-			want += min(n-want, most-1)
-		}
-		a.chunks = append(make([]encoded.Chunk, 0, want), begun...)
-		a.chunkStart, n = 0, len(begun)
+		begun := a.chunks[a.chunkStart:] // must not lie apart from what follows
+		a.outgrown += a.chunkStart * sizeofChunk
+		n = len(begun)
+		a.chunks = append(make([]encoded.Chunk, 0, n+room(a.count().chunks-n, most)), begun...)
+		a.chunkStart = 0
 	}
 	a.chunks = a.chunks[:n+1]
 	return &a.chunks[n]
@@ -69,8 +73,9 @@ func (a *arena) aggregates(c *encoded.Chunk) *encoded.Aggregates {
 		return c.Aggregates
 	}
 	n := len(a.aggrs)
-	if n == cap(a.aggrs) { // chunks go on pointing to the old ones
-		a.aggrs = make([]encoded.Aggregates, 0, max(1, a.count().aggregated))
+	if n == cap(a.aggrs) {
+		a.outgrown += n * sizeofAggregates
+		a.aggrs = make([]encoded.Aggregates, 0, room(a.count().aggregated, cap(a.chunks)))
 		a.aggrStart, n = 0, 0
 	}
 	a.aggrs = a.aggrs[:n+1]
@@ -93,6 +98,7 @@ func (a *arena) rewind() {
 	clear(a.chunks)
 	clear(a.aggrs)
 	a.chunks, a.aggrs, a.labels = a.chunks[:0], a.aggrs[:0], a.labels[:0]
+	a.outgrown = 0
 }
 
 // drop drops all references, and memory of unusual size.
@@ -116,7 +122,7 @@ func (a *arena) drop() {
 
 // size is the memory in use, in bytes.
 func (a *arena) size() int {
-	return len(a.chunks)*sizeofChunk + len(a.aggrs)*sizeofAggregates + len(a.labels)
+	return len(a.chunks)*sizeofChunk + len(a.aggrs)*sizeofAggregates + len(a.labels) + a.outgrown
 }
 
 // counts are numbers of things in a message.

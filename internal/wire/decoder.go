@@ -156,15 +156,16 @@ func (d *Decoder) batch(b []byte, f *encoded.Frame) error {
 
 // addSeries decodes b, the body of a Series, into another series of f.
 func (d *Decoder) addSeries(b []byte, f *encoded.Frame) error {
+	most := math.MaxInt
 	if l := d.Limits; l != nil {
-		if l.MaxSeries > 0 && l.Series >= l.MaxSeries {
+		if most = left(l.MaxSeries, l.Series); most == 0 {
 			return &store.LimitError{Limit: "series", Max: l.MaxSeries}
 		}
 		l.Series++
 	}
 	n := len(f.Series)
 	if n == cap(f.Series) {
-		d.growSeries(f)
+		d.growSeries(f, most)
 	}
 	f.Series = f.Series[:n+1]
 	d.chunkStart, d.aggrStart = len(d.chunks), len(d.aggrs)
@@ -178,17 +179,22 @@ func (d *Decoder) addSeries(b []byte, f *encoded.Frame) error {
 func (d *Decoder) addChunk(b []byte) (*encoded.Chunk, error) {
 	most := math.MaxInt
 	if l := d.Limits; l != nil {
-		if l.MaxChunks > 0 {
-			if l.Chunks >= l.MaxChunks {
-				return nil, &store.LimitError{Limit: "chunks", Max: l.MaxChunks}
-			}
-			most = int(min(l.MaxChunks-l.Chunks, math.MaxInt))
+		if most = left(l.MaxChunks, l.Chunks); most == 0 {
+			return nil, &store.LimitError{Limit: "chunks", Max: l.MaxChunks}
 		}
 		l.Chunks++
 	}
 	c := d.newChunk(most)
 	c.Wire = b
 	return c, nil
+}
+
+// left is how many more a limit allows.
+func left(most, soFar int64) int {
+	if most <= 0 {
+		return math.MaxInt
+	}
+	return int(min(max(most-soFar, 0), math.MaxInt))
 }
 
 // seriesChunks returns the chunks of the series being decoded.

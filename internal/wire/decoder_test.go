@@ -77,7 +77,16 @@ func TestResponseRoundTrip(t *testing.T) {
 			kind = wire.KindSeries
 		}
 		testutil.Equals(t, wire.Response{Kind: kind}, resp)
-		testutil.Assert(t, f.Size >= len(b))
+		size := len(b) + len(want)*wire.SizeofSeries
+		for _, s := range want {
+			size += len(s.Chunks) * wire.SizeofChunk
+			for _, c := range s.Chunks {
+				if c.Aggregated != nil {
+					size += wire.SizeofAggregates
+				}
+			}
+		}
+		testutil.Equals(t, size, f.Size)
 		requireSeries(t, want, plain(t, f))
 		// What came from the wire goes out as it was.
 		var e wire.Encoder
@@ -330,6 +339,14 @@ func TestLimitsBoundMemory(t *testing.T) {
 		testutil.Assert(t, errors.Is(err, store.ErrLimit))
 	})
 	testutil.Assert(t, used < 64<<10, "%d bytes for 100 chunks", used)
+
+	b = bytesField(4, []byte(strings.Repeat(string(bytesField(1)), 1<<16)))
+	used = allocated(func() {
+		d := wire.Decoder{Limits: &wire.Limits{MaxSeries: 100}}
+		_, err := d.Response(b, encoded.NewFrame(nil))
+		testutil.Assert(t, errors.Is(err, store.ErrLimit))
+	})
+	testutil.Assert(t, used < 64<<10, "%d bytes for 100 series", used)
 }
 
 // Frames are reused while others are kept: each Decoder's memory is its own.

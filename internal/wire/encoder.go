@@ -80,7 +80,7 @@ func (e *Encoder) Len() int { return max(len(e.buf)-headroom, 0) }
 
 // Response returns the message: a single series if one was added, otherwise a
 // batch, which is only for clients that asked for more than one. The result is
-// a part of the buffer and good until Reset.
+// a part of the buffer and good until the next Add or Reset.
 func (e *Encoder) Response() []byte {
 	if e.n == 1 {
 		return e.buf[headroom:]

@@ -11,8 +11,8 @@ import (
 // AppendSeriesRequest appends r as a thanos.SeriesRequest to dst. batch is the
 // number of series wanted in each response; 0 and 1 ask for single series.
 //
-// Durations are rounded down to milliseconds. The deprecated fields (6, 10 and
-// 11) are not written.
+// Of durations, whole milliseconds are written; the deprecated fields (6, 10 and
+// 11) never.
 //
 // Source: storepb/rpc.proto, SeriesRequest.
 func AppendSeriesRequest(dst []byte, r *store.SeriesRequest, batch int) []byte {
