@@ -130,6 +130,7 @@ func (t errorType) code() int {
 		return http.StatusUnprocessableEntity
 	case errorTimeout, errorCanceled:
 		return http.StatusServiceUnavailable
+	case errorInternal:
 	}
 	return http.StatusInternalServerError
 }

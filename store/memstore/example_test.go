@@ -13,7 +13,7 @@ import (
 
 func Example() {
 	var s memstore.Store
-	for t := int64(0); t < 3; t++ {
+	for t := range int64(3) {
 		for _, job := range []string{"node", "api"} {
 			if err := s.Append(labels.FromStrings("__name__", "up", "job", job), 15_000*t, 1); err != nil {
 				fmt.Println(err)

@@ -54,9 +54,7 @@ func points(t testing.TB, chunks []store.Chunk) []string {
 	for _, c := range chunks {
 		testutil.Assert(t, c.Aggregated == nil, "raw chunk expected")
 		first, last := int64(math.MaxInt64), int64(math.MinInt64)
-		for _, p := range dataPoints(t, c.Raw, &first, &last) {
-			out = append(out, p)
-		}
+		out = append(out, dataPoints(t, c.Raw, &first, &last)...)
 		testutil.Equals(t, c.MinTime, first)
 		testutil.Equals(t, c.MaxTime, last)
 	}
