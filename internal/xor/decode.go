@@ -55,7 +55,8 @@ func Decode(b []byte, maxTime int64, ts []int64, vs []float64) ([]int64, []float
 		return ts, vs, ErrTruncated
 	}
 	s := state{t: t, delta: int64(delta), v: v}
-	return s.decode(b[n:], total-1, maxTime, ts, vs)
+	k, err := s.decode(b[n:], total-1, maxTime, ts[len(ts):len(ts)+room-1], vs[len(vs):len(vs)+room-1])
+	return ts[:len(ts)+k], vs[:len(vs)+k], err
 }
 
 // state is what a sample is decoded relative to.
@@ -64,15 +65,16 @@ type state struct {
 	v        uint64
 }
 
-// decode reads n samples from bits, the highest of each byte first. The time of
-// the first of them is s.t+s.delta.
+// decode reads n samples from bits, the highest of each byte first, into ts and
+// vs, and returns how many there are. The time of the first of them is
+// s.t+s.delta. A chunk that does not fit into ts is truncated.
 //
 // All state is in local variables, to be kept in registers. acc holds the next
 // bits, left-aligned. Only the first have of them count; what follows them is
 // zero, or the bits that come next anyway. have falls below 0 when more was
 // taken than there is. It is 56 at least after bits were loaded where enough are
 // left, which does for all of a sample but distances and values in many bits.
-func (s state) decode(b []byte, n int, maxTime int64, ts []int64, vs []float64) ([]int64, []float64, error) {
+func (s state) decode(b []byte, n int, maxTime int64, ts []int64, vs []float64) (int, error) {
 	var (
 		t, delta, v = s.t, s.delta, s.v
 		acc         uint64
@@ -148,15 +150,15 @@ func (s state) decode(b []byte, n int, maxTime int64, ts []int64, vs []float64) 
 				v ^= changed << trail
 			}
 		}
-		if have < 0 {
-			return ts, vs, ErrTruncated
+		if have < 0 || i >= len(ts) || i >= len(vs) {
+			return i, ErrTruncated
 		}
 		if t > maxTime {
-			break
+			return i, nil
 		}
-		ts, vs = append(ts, t), append(vs, math.Float64frombits(v))
+		ts[i], vs[i] = t, math.Float64frombits(v)
 	}
-	return ts, vs, nil
+	return n, nil
 }
 
 // signed reads an n-bit number of which the values above 1<<(n-1) stand for
@@ -181,6 +183,14 @@ func loadTail(b []byte, acc uint64, have, p int) (uint64, int, int) {
 
 // take takes n bits, up to 64, of which acc need not have all.
 func take(b []byte, acc uint64, have, p, n int) (x, accAfter uint64, haveAfter, pAfter int) {
+	if have >= 32 && n > 32 && p+8 <= len(b) { // in two halves
+		x = acc >> 32
+		acc, have, n = acc<<32, have-32, n-32
+		acc |= binary.BigEndian.Uint64(b[p:]) >> (uint(have) & 63)
+		p += (63 - have) >> 3
+		have |= 56
+		return x<<uint(n) | acc>>uint(64-n), acc << uint(n), have - n, p
+	}
 	for n > 0 && have >= 0 {
 		if have == 0 || have < min(n, 8) {
 			acc, have, p = loadTail(b, acc, have, p)
