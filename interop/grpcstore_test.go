@@ -33,7 +33,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/component"
 	_ "github.com/thanos-io/thanos/pkg/extgrpc" // Thanos' codec, without which its messages are not safe
 	"github.com/thanos-io/thanos/pkg/extgrpc/snappy"
-	"github.com/thanos-io/thanos/pkg/info"
+	thanosinfo "github.com/thanos-io/thanos/pkg/info"
 	"github.com/thanos-io/thanos/pkg/info/infopb"
 	thanosstore "github.com/thanos-io/thanos/pkg/store"
 	"github.com/thanos-io/thanos/pkg/store/labelpb"
@@ -95,7 +95,7 @@ func ourClient(t testing.TB, addr string, opts *grpcstore.ClientOptions) *grpcst
 	return c
 }
 
-// answer is what came of a Series call, series and chunks as text.
+// seriesAnswer is what came of a Series call, series and chunks as text.
 type seriesAnswer struct {
 	Series, Warnings, Hints []string
 	Messages                int
@@ -144,14 +144,12 @@ func thanosAnswer(t testing.TB, cc *grpc.ClientConn, req *storepb.SeriesRequest)
 			return out, err
 		}
 		out.Messages++
-		series := []*storepb.Series{}
+		var series []*storepb.Series
 		switch r := resp.Result.(type) {
 		case *storepb.SeriesResponse_Series:
 			series = append(series, r.Series)
 		case *storepb.SeriesResponse_Batch:
-			for _, s := range r.Batch.Series {
-				series = append(series, s)
-			}
+			series = append(series, r.Batch.Series...)
 		case *storepb.SeriesResponse_Warning:
 			out.Warnings = append(out.Warnings, r.Warning)
 		case *storepb.SeriesResponse_Hints:
@@ -463,9 +461,9 @@ func TestGRPCStoreThanosTSDBStore(t *testing.T) {
 	}
 	testutil.Ok(t, app.Commit())
 	ts := thanosstore.NewTSDBStore(nil, db, component.Rule, labels.FromStrings("cluster", "eu", "replica", "x"))
-	addr := thanosServer(t, ts, info.NewInfoServer(component.Rule.String(),
-		info.WithLabelSetFunc(func() []labelpb.ZLabelSet { return ts.LabelSet() }),
-		info.WithStoreInfoFunc(func() (*infopb.StoreInfo, error) {
+	addr := thanosServer(t, ts, thanosinfo.NewInfoServer(component.Rule.String(),
+		thanosinfo.WithLabelSetFunc(func() []labelpb.ZLabelSet { return ts.LabelSet() }),
+		thanosinfo.WithStoreInfoFunc(func() (*infopb.StoreInfo, error) {
 			mint, maxt := ts.TimeRange()
 			return &infopb.StoreInfo{MinTime: mint, MaxTime: maxt, SupportsSharding: true, SupportsWithoutReplicaLabels: true, TsdbInfos: ts.TSDBInfos()}, nil
 		})))

@@ -19,8 +19,7 @@ var seriesStream = grpc.StreamDesc{StreamName: "Series", ServerStreams: true}
 //
 // A writer that takes frames gets every message as one, as views of gRPC's
 // buffers; any other gets copies that it owns. The peer's warnings go to w, each
-// as a *store.Error, its hints to req.Outcome. The order of the series is
-// checked here, where they enter the program, and nowhere behind.
+// as a *store.Error, its hints to req.Outcome.
 //
 // Errors: those of w are returned as they are. All others are *store.Error with
 // the client's name, and one of: store.ErrUnsorted with the series;
@@ -67,7 +66,7 @@ type seriesReader struct {
 	limits wire.Limits
 	bytes  int64
 	last   []byte // labels of the last series of the messages before
-	any    bool   // whether there was one
+	begun  bool   // whether there was one
 }
 
 // message hands on one message, and frees it unless the writer keeps it.
@@ -108,12 +107,12 @@ func (r *seriesReader) checkOrder(f *encoded.Frame) error {
 	prev := r.last
 	for i := range f.Series {
 		s := &f.Series[i]
-		if (i > 0 || r.any) && encoded.CompareLabels(prev, s.Labels) > 0 {
+		if (i > 0 || r.begun) && encoded.CompareLabels(prev, s.Labels) > 0 {
 			return unsorted(prev, s.Labels)
 		}
 		prev = s.Labels
 	}
-	r.last, r.any = append(r.last[:0], prev...), true
+	r.last, r.begun = append(r.last[:0], prev...), true
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package grpcstore_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -64,16 +65,39 @@ func cut(b []byte, pieces int) mem.BufferSlice {
 }
 
 func TestOtherMessagesGoToTheStockCodec(t *testing.T) {
-	c := grpcstore.NewCodec()
-	testutil.Equals(t, "proto", c.Name())
-	b, err := c.Marshal(wrapperspb.String("hello"))
-	testutil.Ok(t, err)
-	var got wrapperspb.StringValue
-	testutil.Ok(t, c.Unmarshal(b, &got))
-	testutil.Equals(t, "hello", got.Value)
-	_, err = c.Marshal("not a message")
-	testutil.NotOk(t, err)
-	testutil.NotOk(t, c.Unmarshal(b, new(string)))
+	for name, c := range map[string]encoding.CodecV2{"stock": grpcstore.NewCodec(), "older": grpcstore.NewCodecOver(olderProto{})} {
+		t.Run(name, func(t *testing.T) {
+			testutil.Equals(t, "proto", c.Name())
+			b, err := c.Marshal(wrapperspb.String("hello"))
+			testutil.Ok(t, err)
+			var got wrapperspb.StringValue
+			testutil.Ok(t, c.Unmarshal(b, &got))
+			testutil.Equals(t, "hello", got.Value)
+			_, err = c.Marshal("not a message")
+			testutil.NotOk(t, err)
+			testutil.NotOk(t, c.Unmarshal(b, new(string)))
+		})
+	}
+}
+
+// olderProto is a protobuf codec of gRPC's older interface.
+type olderProto struct{}
+
+func (olderProto) Name() string { return "proto" }
+func (olderProto) Marshal(v any) ([]byte, error) {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return nil, errors.New("not a message")
+	}
+	return proto.Marshal(m)
+}
+
+func (olderProto) Unmarshal(b []byte, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return errors.New("not a message")
+	}
+	return proto.Unmarshal(b, m)
 }
 
 // TestMessagesAreProtobufToInterceptors does what interceptors that log or count

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,10 +32,10 @@ func TestAPeerThatIsBackIsUsed(t *testing.T) {
 		srv := grpc.NewServer(grpcstore.GRPCServerOptions(nil)...)
 		testutil.Ok(t, grpcstore.Register(srv, plainStore(ss), nil))
 		go func() { _ = srv.Serve(l) }()
-		away := true
+		var back atomic.Bool
 		c := dialMemory(t, l, &grpcstore.ClientOptions{DialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-				if away {
+				if !back.Load() {
 					return nil, errors.New("away")
 				}
 				return l.DialContext(ctx)
@@ -45,7 +46,7 @@ func TestAPeerThatIsBackIsUsed(t *testing.T) {
 			testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
 			time.Sleep(time.Minute)
 		}
-		away = false
+		back.Store(true)
 		start := time.Now()
 		for c.Series(t.Context(), everything, &collector{}) != nil {
 			time.Sleep(100 * time.Millisecond)

@@ -1,6 +1,9 @@
 package grpcstore
 
-import "google.golang.org/grpc/mem"
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+)
 
 // SetBufferPool replaces the buffer pool of a *Client, or of what Register gave
 // to the server.
@@ -36,3 +39,7 @@ func NewReceivedFrame(p mem.BufferPool) (frame any, bytes func() []byte, free fu
 	f := &receivedFrame{pool: p}
 	return f, func() []byte { return f.buf.ReadOnlyData() }, func() { f.buf.Free() }
 }
+
+// NewCodecOver returns the codec as it is in a program that registered another
+// codec of the older kind.
+func NewCodecOver(c encoding.Codec) encoding.CodecV2 { return codec{olderCodec{c}} }

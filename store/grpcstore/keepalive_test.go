@@ -3,13 +3,16 @@ package grpcstore_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/thanoskit/thanoskit/store"
@@ -54,4 +57,33 @@ func TestSilentStream(t *testing.T) {
 		testutil.Ok(t, err)
 		testutil.Equals(t, silence, after)
 	})
+}
+
+// TestIdleConnection leaves a connection without calls for five minutes while
+// the client pings every 10 s.
+func TestIdleConnection(t *testing.T) {
+	for kind, want := range map[string]int64{"plain": 2, "our options": 1} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := bufconn.Listen(1 << 20)
+				srv := grpc.NewServer(servers[kind]()...)
+				testutil.Ok(t, grpcstore.Register(srv, plainStore(nil), nil))
+				go func() { _ = srv.Serve(l) }()
+				var dials atomic.Int64
+				c := dialMemory(t, l, &grpcstore.ClientOptions{DialOptions: []grpc.DialOption{
+					grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
+					grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+						dials.Add(1)
+						return l.DialContext(ctx)
+					}),
+				}})
+				testutil.Ok(t, c.Series(t.Context(), everything, &collector{}))
+				time.Sleep(5 * time.Minute)
+				testutil.Ok(t, c.Series(t.Context(), everything, &collector{}))
+				testutil.Equals(t, want, dials.Load())
+				testutil.Ok(t, c.Close())
+				srv.Stop()
+			})
+		})
+	}
 }

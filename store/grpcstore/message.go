@@ -10,33 +10,37 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// wireMessage is what this package gives to gRPC to send or to fill: bytes that
-// internal/wire writes and reads. Every one is a proto.Message as well, so that
-// gRPC's stock codec can carry it too.
-type wireMessage interface {
-	proto.Message
+// What this package gives to gRPC to send or to fill is bytes, which
+// internal/wire writes and reads. Each such type is a proto.Message as well, so
+// that gRPC's stock codec can carry it too.
 
+// outgoing is a message to be sent.
+type outgoing interface {
+	proto.Message
+	// buffers gives up the bytes to gRPC. It is called once.
+	buffers() mem.BufferSlice
 	// size and appendTo are for the stock codec, which copies.
 	size() int
 	appendTo(dst []byte) []byte
-	// copyFrom fills the message with a copy of b, which is not kept.
-	copyFrom(b []byte)
+}
 
-	// buffers gives up the bytes to be sent. It is called once.
-	buffers() mem.BufferSlice
-	// take fills the message from data, of which it keeps references to what it
-	// needs.
+// incoming is a message to be filled.
+type incoming interface {
+	proto.Message
+	// take keeps references to what it needs of data.
 	take(data mem.BufferSlice)
+	// copyFrom is for the stock codec, which reuses b.
+	copyFrom(b []byte)
 }
 
 // message is a request, or the answer to a unary call. Its bytes are its own.
 type message struct{ b []byte }
 
+func (m *message) buffers() mem.BufferSlice   { return mem.BufferSlice{mem.SliceBuffer(m.b)} }
 func (m *message) size() int                  { return len(m.b) }
 func (m *message) appendTo(dst []byte) []byte { return append(dst, m.b...) }
-func (m *message) copyFrom(b []byte)          { m.b = append([]byte(nil), b...) }
-func (m *message) buffers() mem.BufferSlice   { return mem.BufferSlice{mem.SliceBuffer(m.b)} }
 func (m *message) take(data mem.BufferSlice)  { m.b = data.Materialize() }
+func (m *message) copyFrom(b []byte)          { m.b = append([]byte(nil), b...) }
 
 // Reset empties the message.
 func (m *message) Reset() { m.b = nil }
@@ -61,11 +65,6 @@ func newSentFrame(buf *[]byte, from int, pool mem.BufferPool) *sentFrame {
 	return &sentFrame{buf: buf, from: from, pool: pool, n: len(*buf) - from}
 }
 
-func (f *sentFrame) size() int                  { return f.n }
-func (f *sentFrame) appendTo(dst []byte) []byte { return append(dst, (*f.buf)[f.from:]...) }
-func (f *sentFrame) copyFrom([]byte)            {} // never received
-func (f *sentFrame) take(mem.BufferSlice)       {}
-
 func (f *sentFrame) buffers() mem.BufferSlice {
 	whole := mem.NewBuffer(f.buf, f.pool)
 	f.buf = nil
@@ -74,6 +73,9 @@ func (f *sentFrame) buffers() mem.BufferSlice {
 	return mem.BufferSlice{data}
 }
 
+func (f *sentFrame) size() int                  { return f.n }
+func (f *sentFrame) appendTo(dst []byte) []byte { return append(dst, (*f.buf)[f.from:]...) }
+
 // release gives back the buffer if gRPC did not take it.
 func (f *sentFrame) release() {
 	if f.buf != nil {
@@ -81,9 +83,6 @@ func (f *sentFrame) release() {
 		f.buf = nil
 	}
 }
-
-// Reset does nothing: the frame is only sent.
-func (f *sentFrame) Reset() {}
 
 // String tells the size of the frame, and is good for as long as the frame is:
 // gRPC's tracing may format a message long after it was sent.
@@ -100,9 +99,10 @@ type receivedFrame struct {
 	n    int
 }
 
-func (f *receivedFrame) size() int                  { return 0 }
-func (f *receivedFrame) appendTo(dst []byte) []byte { return dst } // never sent
-func (f *receivedFrame) buffers() mem.BufferSlice   { return nil }
+func (f *receivedFrame) take(data mem.BufferSlice) {
+	f.buf = data.MaterializeToBuffer(f.pool)
+	f.n = f.buf.Len()
+}
 
 func (f *receivedFrame) copyFrom(b []byte) {
 	buf := f.pool.Get(len(b))
@@ -110,29 +110,21 @@ func (f *receivedFrame) copyFrom(b []byte) {
 	f.buf, f.n = mem.NewBuffer(buf, f.pool), len(b)
 }
 
-func (f *receivedFrame) take(data mem.BufferSlice) {
-	f.buf = data.MaterializeToBuffer(f.pool)
-	f.n = f.buf.Len()
-}
-
-// Reset does nothing: a frame is filled once.
-func (f *receivedFrame) Reset() {}
-
 // String tells the size of the frame; see sentFrame.String.
 func (f *receivedFrame) String() string { return fmt.Sprintf("%d bytes", f.n) }
 
 // ProtoReflect makes the frame a proto.Message.
 func (f *receivedFrame) ProtoReflect() protoreflect.Message { return reflectOf(f) }
 
-// reflected lets protobuf's own functions marshal and unmarshal a wireMessage
+// reflected lets protobuf's own functions marshal and unmarshal our messages
 // through ProtoMethods. To whatever else looks at it, an interceptor that logs
 // payloads say, it is an empty message.
 type reflected struct {
 	protoreflect.Message
-	m wireMessage
+	m proto.Message
 }
 
-func reflectOf(m wireMessage) protoreflect.Message {
+func reflectOf(m proto.Message) protoreflect.Message {
 	return &reflected{Message: new(emptypb.Empty).ProtoReflect(), m: m}
 }
 
@@ -141,19 +133,24 @@ func (r *reflected) Interface() protoreflect.ProtoMessage { return r.m }
 
 // ProtoMethods returns the functions that protobuf calls instead of reflecting.
 func (r *reflected) ProtoMethods() *protoiface.Methods {
-	return &protoiface.Methods{
-		Size: func(protoiface.SizeInput) protoiface.SizeOutput {
-			return protoiface.SizeOutput{Size: r.m.size()}
-		},
-		Marshal: func(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
-			return protoiface.MarshalOutput{Buf: r.m.appendTo(in.Buf)}, nil
-		},
-		Unmarshal: func(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
-			r.m.copyFrom(in.Buf)
-			return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
-		},
+	methods := &protoiface.Methods{
 		CheckInitialized: func(protoiface.CheckInitializedInput) (protoiface.CheckInitializedOutput, error) {
 			return protoiface.CheckInitializedOutput{}, nil
 		},
 	}
+	if m, ok := r.m.(outgoing); ok {
+		methods.Size = func(protoiface.SizeInput) protoiface.SizeOutput {
+			return protoiface.SizeOutput{Size: m.size()}
+		}
+		methods.Marshal = func(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
+			return protoiface.MarshalOutput{Buf: m.appendTo(in.Buf)}, nil
+		}
+	}
+	if m, ok := r.m.(incoming); ok {
+		methods.Unmarshal = func(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
+			m.copyFrom(in.Buf)
+			return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+		}
+	}
+	return methods
 }

@@ -68,7 +68,7 @@ func TestOneServerForAll(t *testing.T) {
 	testutil.Equals(t, map[string]any{"a": 1.0, "b": "x", "seen": true}, out.AsMap())
 
 	// A client that knows nothing but what reflection tells asks for Info.
-	files := reflect(t, cc, "thanos.info.Info")
+	files := filesWith(t, cc, "thanos.info.Info")
 	method := find(t, files, "thanos.info.Info").(protoreflect.ServiceDescriptor).Methods().ByName("Info")
 	reply := dynamicpb.NewMessage(method.Output())
 	testutil.Ok(t, cc.Invoke(t.Context(), "/thanos.info.Info/Info", dynamicpb.NewMessage(method.Input()), reply))
@@ -76,8 +76,8 @@ func TestOneServerForAll(t *testing.T) {
 	testutil.Assert(t, reply.Has(method.Output().Fields().ByName("store")))
 }
 
-// reflect returns the files that reflection gives for a symbol.
-func reflect(t testing.TB, cc *grpc.ClientConn, symbol string) *protoregistry.Files {
+// filesWith returns the files that reflection gives for a symbol.
+func filesWith(t testing.TB, cc *grpc.ClientConn, symbol string) *protoregistry.Files {
 	t.Helper()
 	stream, err := reflectionv1.NewServerReflectionClient(cc).ServerReflectionInfo(t.Context())
 	testutil.Ok(t, err)
@@ -134,15 +134,15 @@ func TestReflection(t *testing.T) {
 
 	// A symbol of ours comes with all that its file imports, one of another
 	// service from the global registry.
-	files := reflect(t, cc, "thanos.Store")
+	files := filesWith(t, cc, "thanos.Store")
 	series := find(t, files, "thanos.Store").(protoreflect.ServiceDescriptor).Methods().ByName("Series")
 	testutil.Assert(t, series.IsStreamingServer() && !series.IsStreamingClient())
 	testutil.Equals(t, protoreflect.FullName("thanos.SeriesRequest"), series.Input().FullName())
 	for _, name := range []protoreflect.FullName{"thanos.Label", "thanos.AggrChunk", "thanos.Chunk.Encoding", "google.protobuf.Any"} {
 		find(t, files, name)
 	}
-	find(t, reflect(t, cc, "grpc.health.v1.Health"), "grpc.health.v1.Health")
-	find(t, reflect(t, cc, "thanos.Chunk"), "thanos.Chunk")
+	find(t, filesWith(t, cc, "grpc.health.v1.Health"), "grpc.health.v1.Health")
+	find(t, filesWith(t, cc, "thanos.Chunk"), "thanos.Chunk")
 
 	// Nothing of ours is in the registry that the program shares.
 	for _, name := range []protoreflect.FullName{"thanos.Store", "thanos.info.Info", "thanos.Series"} {

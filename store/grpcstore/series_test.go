@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/efficientgo/core/testutil"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
@@ -37,9 +38,13 @@ func describe(ss []*store.Series) []string {
 		var b strings.Builder
 		b.WriteString(s.Labels.String())
 		for _, c := range s.Chunks {
-			fmt.Fprintf(&b, " [%d..%d %d:%x", c.MinTime, c.MaxTime, c.Raw.Encoding, c.Raw.Bytes)
+			fmt.Fprintf(&b, " [%d..%d", c.MinTime, c.MaxTime)
+			data := []store.ChunkData{c.Raw}
 			if a := c.Aggregated; a != nil {
-				fmt.Fprintf(&b, " %+v", *a)
+				data = append(data, a.Count, a.Sum, a.Min, a.Max, a.Counter)
+			}
+			for _, d := range data {
+				fmt.Fprintf(&b, " %d:%d:%x", d.Encoding, len(d.Bytes), xxhash.Sum64(d.Bytes))
 			}
 			b.WriteString("]")
 		}

@@ -22,8 +22,8 @@ type ServerOptions struct {
 	// sent, however many the client would take; 128 KiB if 0. One series may
 	// exceed it, up to MaxSeriesSize.
 	FrameSize int
-	// MaxSeriesSize is the size in bytes above which a series is sent in parts,
-	// in messages of their own, cut between chunks; 1 MiB if 0.
+	// MaxSeriesSize is the size in bytes above which a series is sent in parts in
+	// several messages, cut between chunks; 1 MiB if 0.
 	MaxSeriesSize int
 	// MaxRecvSize and MaxSendSize bound the messages that are received and sent,
 	// in bytes; 0 is unlimited. Series are sent in parts to keep to the bound; a

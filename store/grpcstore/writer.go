@@ -31,9 +31,9 @@ type seriesWriter struct {
 	enc wire.Encoder
 	buf *[]byte // where enc writes; nil if it is empty
 
-	last    []byte // labels of the last series
-	started bool   // whether there was one
-	labels  []byte // scratch space
+	last   []byte // labels of the last series
+	begun  bool   // whether there was one
+	labels []byte // scratch space
 }
 
 func newSeriesWriter(stream grpc.ServerStream, pool mem.BufferPool, batch int, opts *ServerOptions) *seriesWriter {
@@ -98,10 +98,10 @@ func (w *seriesWriter) finish(hints []store.Any) error {
 // checkOrder returns an error if next, the labels of a series, may not follow
 // the last one.
 func (w *seriesWriter) checkOrder(next []byte) error {
-	if w.started && encoded.CompareLabels(w.last, next) > 0 {
+	if w.begun && encoded.CompareLabels(w.last, next) > 0 {
 		return unsorted(w.last, next)
 	}
-	w.started = true
+	w.begun = true
 	return nil
 }
 
