@@ -71,8 +71,9 @@ func (d *Decoder) Reset() { d.drop() }
 // kinds it is empty. The Response shares no memory with b. Label sets that are
 // not canonical on the wire are made so. f.Size is set.
 //
-// Errors: store.ErrMalformed if b is damaged or a series has a label name twice;
-// *store.LimitError; *store.EncodingError with the series. f is empty then.
+// Errors: store.ErrMalformed if b is damaged, or a series has a label name twice
+// or a label of 16 MiB; *store.LimitError; *store.EncodingError with the series.
+// f is empty then.
 //
 // Cost: one pass, and no allocation once the Decoder and the frame have grown to
 // the size of the responses. They grow by at most 128 bytes for each byte of b.

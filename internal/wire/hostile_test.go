@@ -180,6 +180,25 @@ func TestMutatedMessages(t *testing.T) {
 	}
 }
 
+// Labels above this size make labels.Labels panic.
+func TestHugeLabels(t *testing.T) {
+	const most = 1<<24 - 1
+	for _, n := range []int{most, most + 1} {
+		huge := string(make([]byte, n))
+		for _, l := range [][]byte{label("a", huge), label(huge, "a")} {
+			_, _, err := decode(t, bytesField(1, l))
+			infoErr := errorsOf["info"](bytesField(1, l))
+			if n > most {
+				requireMalformed(t, err)
+				requireMalformed(t, infoErr)
+				continue
+			}
+			testutil.Ok(t, err)
+			testutil.Ok(t, infoErr)
+		}
+	}
+}
+
 func TestLargeRegexps(t *testing.T) {
 	regex := func(expr string) []byte {
 		return bytesField(3, varint(1, 2), stringField(2, "a"), stringField(3, expr))

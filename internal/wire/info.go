@@ -80,7 +80,8 @@ func appendStoreInfo(dst []byte, i *store.Info) []byte {
 // range from 0 to 0 is taken to say nothing of it, and empty label sets are kept:
 // both make a reader ask a store that may have nothing rather than miss data.
 //
-// Errors: store.ErrMalformed, also for a label set that has a name twice.
+// Errors: store.ErrMalformed, also for a label set that has a name twice or a
+// label of 16 MiB.
 func DecodeInfo(b []byte) (*store.Info, APIs, error) {
 	d := infoDecoder{sb: labels.NewScratchBuilder(0)}
 	m := message{rest: b}
@@ -127,8 +128,9 @@ func (d *infoDecoder) api(api APIs, b []byte) error {
 			}
 		}
 		return m.err
+	default:
+		return wellFormed(b)
 	}
-	return wellFormed(b)
 }
 
 func (d *infoDecoder) storeInfo(b []byte) error {

@@ -33,9 +33,16 @@ func (s *labelSet) add(b []byte) error {
 			l.value = m.bytes()
 		}
 	}
+	if n := max(len(l.name), len(l.value)); n > maxLabelBytes && m.err == nil {
+		return fmt.Errorf("label name or value of %d bytes", n)
+	}
 	s.views = append(s.views, l)
 	return m.err
 }
+
+// maxLabelBytes is the most that a name or a value may have: above it,
+// labels.Labels panics in its default layout.
+const maxLabelBytes = 1<<24 - 1
 
 // addAll decodes the labels, field 1, of a ZLabelSet or a Series.
 func (s *labelSet) addAll(b []byte) error {

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -54,7 +55,7 @@ func (m *message) next() bool {
 		m.x, n = protowire.ConsumeVarint(b)
 	case protowire.BytesType:
 		m.data, n = protowire.ConsumeBytes(b)
-		m.data = m.data[:len(m.data):len(m.data)]
+		m.data = slices.Clip(m.data)
 	default:
 		n = protowire.ConsumeFieldValue(num, typ, b)
 	}
