@@ -1,11 +1,12 @@
 package promstore
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/klauspost/compress/snappy"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
@@ -18,16 +19,15 @@ const (
 	// maxRunSeries and maxRunBytes are when a run of series is sent.
 	maxRunSeries = 256
 	maxRunBytes  = 64 << 10
+	// maxPooledBody is the memory above which the buffer of a compressed answer
+	// is left to the collector.
+	maxPooledBody = 16 << 20
 )
 
 // sampled sends the series of a sampled answer, which is one message, encoded
 // to chunks.
 func (r *reader) sampled(resp *response, req *store.SeriesRequest, out *sender) error {
-	compressed, err := io.ReadAll(resp)
-	if err != nil {
-		return err
-	}
-	body, err := decompress(compressed, r.s.opts.MaxResponseBytes)
+	body, err := r.sampledBody(resp)
 	if err != nil {
 		return err
 	}
@@ -36,6 +36,24 @@ func (r *reader) sampled(resp *response, req *store.SeriesRequest, out *sender) 
 		return err
 	}
 	return sendSampled(series, req, out)
+}
+
+// sampledBody reads and decompresses a sampled answer.
+func (r *reader) sampledBody(resp *response) ([]byte, error) {
+	buf, _ := r.s.bodies.Get().(*bytes.Buffer)
+	if buf == nil {
+		buf = &bytes.Buffer{}
+	}
+	defer func() {
+		if buf.Cap() <= maxPooledBody {
+			buf.Reset()
+			r.s.bodies.Put(buf)
+		}
+	}()
+	if _, err := buf.ReadFrom(resp); err != nil {
+		return nil, err
+	}
+	return decompress(buf.Bytes(), r.s.opts.MaxResponseBytes)
 }
 
 // decompress decodes a snappy block of at most maxBytes, unless that is 0.
@@ -56,11 +74,11 @@ func decompress(compressed []byte, maxBytes int64) ([]byte, error) {
 	return body, nil
 }
 
-// sampledSeries is a series of a sampled answer: its labels in canonical form
-// and its TimeSeries message.
+// sampledSeries is a series of a sampled answer.
 type sampledSeries struct {
-	labels  []byte
-	message []byte
+	labels     []byte // in canonical form
+	message    []byte // its TimeSeries
+	histograms bool   // it has native histograms
 }
 
 // parseReadResponse returns the series of a ReadResponse, sorted: Prometheus
@@ -93,11 +111,11 @@ func parseReadResponse(b []byte) ([]sampledSeries, error) {
 		if !f.isBytes(1) {
 			continue
 		}
-		lset, err := labelsOf(f.bytes)
+		s, err := parseTimeSeries(f.bytes)
 		if err != nil {
 			return nil, err
 		}
-		series = append(series, sampledSeries{lset, f.bytes})
+		series = append(series, s)
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -106,19 +124,27 @@ func parseReadResponse(b []byte) ([]sampledSeries, error) {
 	return series, nil
 }
 
-// labelsOf returns the labels of a TimeSeries in canonical form.
-func labelsOf(b []byte) ([]byte, error) {
+// parseTimeSeries parses a TimeSeries but for its samples.
+func parseTimeSeries(b []byte) (sampledSeries, error) {
 	var run labelRun
+	s := sampledSeries{message: b}
 	f := fields{b: b}
 	for f.next() {
-		if f.isBytes(1) {
-			run.add(f.from, f.to)
+		switch f.num {
+		case 1:
+			if f.typ == protowire.BytesType {
+				run.add(f.from, f.to)
+			}
+		case 4:
+			s.histograms = true
 		}
 	}
 	if f.err != nil {
-		return nil, f.err
+		return s, f.err
 	}
-	return run.canonical(b)
+	var err error
+	s.labels, err = run.canonical(b)
+	return s, err
 }
 
 // sendSampled encodes and sends sorted series, a run at a time.
@@ -136,7 +162,7 @@ func sendSampled(series []sampledSeries, req *store.SeriesRequest, out *sender) 
 			s := encoded.Series{Labels: series[0].labels}
 			if !req.SkipChunks {
 				var err error
-				if s.Chunks, err = e.encode(series[0].message); err != nil {
+				if s.Chunks, err = e.encode(&series[0]); err != nil {
 					return ofSeries(err, s.Labels)
 				}
 			}

@@ -1,11 +1,13 @@
 package promstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
@@ -32,10 +34,13 @@ type encoder struct {
 //
 // Source: TimeSeries in Prometheus' prompb/types.proto. Either list is in order
 // of time.
-func (e *encoder) encode(message []byte) ([]encoded.Chunk, error) {
-	e.size, e.chunks, e.chunk, e.app, e.previous, e.n = len(message), nil, nil, nil, nil, 0
+func (e *encoder) encode(s *sampledSeries) ([]encoded.Chunk, error) {
+	e.size, e.chunks, e.chunk, e.app, e.previous, e.n = len(s.message), nil, nil, nil, nil, 0
 	f, h := &e.floats, &e.histograms
-	f.fields, h.fields = fields{b: message}, fields{b: message}
+	f.fields, h.fields = fields{b: s.message}, fields{}
+	if s.histograms {
+		h.fields.b = s.message
+	}
 	if err := errors.Join(f.next(), h.next()); err != nil {
 		return nil, err
 	}
@@ -64,7 +69,7 @@ type floatCursor struct {
 	v      float64
 }
 
-// next parses the next Sample.
+// next moves to the next sample.
 func (c *floatCursor) next() error {
 	c.ok = false
 	for !c.ok && c.fields.next() {
@@ -73,8 +78,20 @@ func (c *floatCursor) next() error {
 	if !c.ok {
 		return c.fields.err
 	}
+	return c.parse(c.fields.bytes)
+}
+
+// parse parses a Sample. As Prometheus writes them, that is a double and a
+// varint, one after the other.
+func (c *floatCursor) parse(b []byte) error {
+	if len(b) > 10 && b[0] == 1<<3|byte(protowire.Fixed64Type) && b[9] == 2<<3|byte(protowire.VarintType) {
+		if t, n := protowire.ConsumeVarint(b[10:]); n == len(b)-10 {
+			c.t, c.v = int64(t), math.Float64frombits(binary.LittleEndian.Uint64(b[1:]))
+			return nil
+		}
+	}
 	c.t, c.v = 0, 0
-	f := fields{b: c.fields.bytes}
+	f := fields{b: b}
 	for f.next() {
 		switch {
 		case f.isFixed64(1):

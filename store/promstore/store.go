@@ -41,6 +41,7 @@ type Store struct {
 	metrics *metrics
 	tracer  trace.Tracer
 	arenas  *arenaPool
+	bodies  sync.Pool // of *bytes.Buffer
 	close   func()
 
 	syncing sync.Mutex
