@@ -79,34 +79,35 @@ func First(b []byte) (entry, name []byte) {
 // labels.Compare orders the decoded ones: by the names and values of the first
 // entry that differs, a prefix before what it is a prefix of.
 func CompareLabels(a, b []byte) int {
-	order, _ := CompareLabelsFrom(a, b, 0)
-	return order
+	p, ok := differingEntry(a, b, 0)
+	if !ok {
+		return len(a) - len(b)
+	}
+	an, av, _ := entryAt(a, p)
+	bn, bv, _ := entryAt(b, p)
+	if c := bytes.Compare(a[an.from:an.to], b[bn.from:bn.to]); c != 0 {
+		return c
+	}
+	return bytes.Compare(a[av.from:av.to], b[bv.from:bv.to])
 }
 
-// CompareLabelsFrom is CompareLabels for label sets that are known to be equal
-// in front of byte from, at which an entry starts in both, or both end. It also
-// returns at which byte the first entry starts that differs; where one is a
-// prefix of the other, that is where it ends.
-func CompareLabelsFrom(a, b []byte, from int) (order, at int) {
+// differingEntry returns where the first entry starts that differs, at from or
+// later, where an entry starts or ends in both and in front of which they are
+// equal. If one is a prefix of the other, ok is false and p is where it ends.
+func differingEntry(a, b []byte, from int) (p int, ok bool) {
 	d := from + firstDifference(a[from:], b[from:])
 	if d == len(a) || d == len(b) {
-		return len(a) - len(b), d
+		return d, false
 	}
 	// Everything before d is equal, so entries that end at or before d start
 	// and end alike in both.
 	for {
 		_, end := entryBounds(a, from)
 		if end > d {
-			break
+			return from, true
 		}
 		from = end
 	}
-	an, av, _ := entryAt(a, from)
-	bn, bv, _ := entryAt(b, from)
-	if c := bytes.Compare(a[an.from:an.to], b[bn.from:bn.to]); c != 0 {
-		return c, from
-	}
-	return bytes.Compare(a[av.from:av.to], b[bv.from:bv.to]), from
 }
 
 // CheckLabels reports whether b is a label set in canonical form, with an

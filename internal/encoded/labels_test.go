@@ -53,32 +53,6 @@ func TestLabelsRoundTripAndOrder(t *testing.T) {
 	}
 }
 
-func TestCompareLabelsFrom(t *testing.T) {
-	r := rand.New(rand.NewSource(3))
-	for range 5_000 {
-		x, y := encoded.AppendLabels(nil, randomLabels(r)), encoded.AppendLabels(nil, randomLabels(r))
-		want, at := encoded.CompareLabelsFrom(x, y, 0)
-		testutil.Equals(t, sign(encoded.CompareLabels(x, y)), sign(want))
-		testutil.Equals(t, string(x[:at]), string(y[:at]))
-		testutil.Ok(t, encoded.CheckLabels(x[:at]))
-		nextX, _ := encoded.First(x[at:])
-		nextY, _ := encoded.First(y[at:])
-		testutil.Equals(t, want == 0, string(nextX) == string(nextY))
-
-		// The same from every entry up to there.
-		for from := 0; ; {
-			got, gotAt := encoded.CompareLabelsFrom(x, y, from)
-			testutil.Equals(t, sign(want), sign(got))
-			testutil.Equals(t, at, gotAt)
-			if from == at {
-				break
-			}
-			entry, _ := encoded.First(x[from:])
-			from += len(entry)
-		}
-	}
-}
-
 func TestLabelsShareNoMemory(t *testing.T) {
 	b := encoded.AppendLabels(nil, labels.FromStrings("__name__", "up", "job", "node"))
 	sb := labels.NewScratchBuilder(0)

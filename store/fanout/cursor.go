@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -32,17 +31,18 @@ type cursor struct {
 
 // standing is what the order of cursors depends on.
 type standing struct {
-	// code is where the first entry of the cursor's key starts that differs
-	// from the key before it in the merge, or equal.
-	code int
+	// from is how the cursor's key departs from the key before it in the merge.
+	from encoded.Departure
 	// waits says that the next series is not known. It cannot be less than the
 	// last one, and that is where the cursor stands.
 	waits bool
 	ended bool
 }
 
-// equal is greater than the code of any key that differs.
-const equal = math.MaxInt
+// waiting is the standing of a cursor whose next series is not known.
+func waiting() standing {
+	return standing{from: encoded.Departure{Code: encoded.Equal}, waits: true}
+}
 
 // moved makes the tree see where the first cursor is.
 func (m *merge) moved(c *cursor) {
@@ -62,20 +62,17 @@ func (m *merge) advance(c *cursor) error {
 // moveTo makes next the cursor's key. The order of a member's series is checked
 // here and nowhere else.
 func (m *merge) moveTo(c *cursor, next []byte) error {
-	order, at := encoded.CompareLabelsFrom(c.key, next, 0)
-	switch {
-	case order > 0:
+	order, from := encoded.Depart(c.key, next, 0)
+	if order > 0 {
 		return m.expel(c, store.Failed, unsorted(c.key, next))
-	case order == 0:
-		at = equal
 	}
 	c.key = next
-	c.now = standing{code: at}
+	c.now = standing{from: from}
 	return nil
 }
 
 func unsorted(key, next []byte) error {
-	var sb labels.ScratchBuilder
+	sb := labels.NewScratchBuilder(0)
 	return fmt.Errorf("%w: %s after %s", store.ErrUnsorted, encoded.Labels(next, &sb), encoded.Labels(key, &sb))
 }
 
@@ -97,7 +94,7 @@ func (m *merge) next(c *cursor) error {
 	case !c.now.waits:
 		c.last = append(c.last[:0], c.key...)
 		c.key = c.last
-		c.now = standing{code: equal, waits: true}
+		c.now = waiting()
 		m.need = append(m.need, c)
 	}
 	return nil

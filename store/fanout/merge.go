@@ -47,7 +47,7 @@ func newMerge(c *call, w store.SeriesWriter, streams []*stream) *merge {
 	m.cursors = make([]*cursor, len(streams))
 	for i, s := range streams {
 		m.cursors[i] = &cursor{stream: s, index: i}
-		m.cursors[i].now = standing{code: equal, waits: true}
+		m.cursors[i].now = waiting()
 		m.cursors[i].seen = m.cursors[i].now
 		s.cursor = m.cursors[i]
 	}
@@ -70,7 +70,7 @@ func (m *merge) run() error {
 			m.moved(c)
 			continue
 		}
-		if len(m.group) > 0 && (c.seen.ended || c.seen.code != equal) {
+		if len(m.group) > 0 && (c.seen.ended || c.seen.from.Code != encoded.Equal) {
 			if err := m.finishSeries(); err != nil {
 				return err
 			}

@@ -5,11 +5,11 @@ import "github.com/thanoskit/thanoskit/internal/encoded"
 // tree is a tournament over cursors, in which each match keeps its loser. So
 // when the first cursor moves on, it plays those that lost to it and no others.
 //
-// Keys are compared by the offset-value codes of Conner (1977), as sort-merge
-// does in databases. Whoever lost to the first cursor has a code that says
-// where its key departs from the first cursor's, and so has the first cursor
-// itself when it moves on. What departs later is less; only if both depart in
-// the same entry are keys compared, from that entry on.
+// Keys are compared by how they depart from a common one, see
+// encoded.Departure: whoever lost to the first cursor is known by how its key
+// departs from the first cursor's, and so is the first cursor itself when it
+// moves on. Only if both depart in the same way are keys looked at, from there
+// on.
 type tree struct {
 	losers []*cursor // of match i, which is played by the winners of 2i and 2i+1
 	winner *cursor
@@ -50,31 +50,24 @@ func (t *tree) fix() {
 // before plays a match and reports whether a wins it: the one with the lesser
 // key; among equal ones, one whose next series is known, so that all that is
 // known of a series is gathered before the merge waits for more; then by index.
-// One that has ended loses. The loser's code becomes relative to the winner.
+// One that has ended loses. The loser then departs from the winner.
 func before(a, b *cursor) bool {
 	x, y := &a.seen, &b.seen
 	switch {
 	case x.ended || y.ended:
 		return !x.ended
-	case x.code != y.code:
-		return x.code > y.code
-	case x.code == equal && x.waits != y.waits:
+	case x.from.Code != y.from.Code:
+		return x.from.Code > y.from.Code
+	case x.from.Code == encoded.Equal && x.waits != y.waits:
 		return !x.waits
-	case x.code == equal:
+	case x.from.Code == encoded.Equal:
 		return a.index < b.index
 	}
-	order, at := encoded.CompareLabelsFrom(a.key, b.key, x.code)
-	switch {
-	case order < 0:
-		y.code = at
-		return true
-	case order > 0:
-		x.code = at
-		return false
-	case a.index < b.index:
-		y.code = equal
+	order, d := encoded.Depart(a.key, b.key, x.from.Entry)
+	if order < 0 || (order == 0 && a.index < b.index) {
+		y.from = d
 		return true
 	}
-	x.code = equal
+	x.from = d
 	return false
 }
