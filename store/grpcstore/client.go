@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"sync"
@@ -80,7 +79,7 @@ func (o *ClientOptions) withDefaults(name string) (ClientOptions, error) {
 // Client is a StoreAPI peer as a Store. It is safe for concurrent use.
 type Client struct {
 	cc     grpc.ClientConnInterface
-	closer io.Closer // nil if the connection is not the client's
+	close  func() error // does nothing if the connection is not the client's
 	opts   ClientOptions
 	call   []grpc.CallOption
 	pool   mem.BufferPool
@@ -119,7 +118,7 @@ func Dial(target string, opts *ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("dial %s: %w", target, err)
 	}
 	c := newClient(cc, o)
-	c.closer = cc
+	c.close = sync.OnceValue(cc.Close)
 	return c, nil
 }
 
@@ -146,7 +145,7 @@ func NewClient(cc grpc.ClientConnInterface, name string, opts *ClientOptions) (*
 }
 
 func newClient(cc grpc.ClientConnInterface, o ClientOptions) *Client {
-	c := &Client{cc: cc, opts: o, pool: new(bufferPool)}
+	c := &Client{cc: cc, opts: o, pool: new(bufferPool), close: func() error { return nil }}
 	c.call = []grpc.CallOption{grpc.ForceCodecV2(newCodec()), grpc.MaxCallRecvMsgSize(o.MaxRecvSize), grpc.MaxCallSendMsgSize(math.MaxInt32)}
 	if o.Compression != "" {
 		c.call = append(c.call, grpc.UseCompressor(o.Compression))
@@ -157,14 +156,7 @@ func newClient(cc grpc.ClientConnInterface, o ClientOptions) *Client {
 // Close closes the connection if Dial made it. Calls that are running fail with
 // context.Canceled. Frames that are still held stay good.
 func (c *Client) Close() error {
-	if c.closer == nil {
-		return nil
-	}
-	err := c.closer.Close()
-	if errors.Is(err, grpc.ErrClientConnClosing) { // closed before
-		return nil
-	}
-	return err
+	return c.close()
 }
 
 // Name returns the store's name.

@@ -97,6 +97,7 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 		return r.w.Warn(r.c.error(opSeries, errors.New(resp.Warning)))
 	case wire.KindHints:
 		r.out.AddHints(resp.Hints)
+	case wire.KindUnknown: // of a later Thanos
 	}
 	return nil
 }

@@ -1,9 +1,6 @@
 package grpcstore
 
-import (
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
-)
+import "google.golang.org/protobuf/types/descriptorpb"
 
 // The files of the StoreAPI as Thanos names them, with what package
 // internal/wire speaks of them. They are for reflection only.
@@ -55,9 +52,9 @@ func storeFile() *descriptorpb.FileDescriptorProto {
 	f := newFile(storePath, "thanos", typesPath, anyPath)
 	response := newMessage("SeriesResponse",
 		msg("series", 1, ".thanos.Series"), str("warning", 2), msg("hints", 3, ".google.protobuf.Any"), msg("batch", 4, ".thanos.SeriesBatch"))
-	response.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: proto.String("result")}}
+	response.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: new("result")}}
 	for _, field := range response.Field {
-		field.OneofIndex = proto.Int32(0)
+		field.OneofIndex = new(int32(0))
 	}
 	f.MessageType = append([]*descriptorpb.DescriptorProto{
 		newMessage("SeriesRequest",
@@ -77,8 +74,8 @@ func storeFile() *descriptorpb.FileDescriptorProto {
 	}, labelMessages()...)
 	f.EnumType = []*descriptorpb.EnumDescriptorProto{newEnum("Aggr", "RAW", "COUNT", "SUM", "MIN", "MAX", "COUNTER")}
 	series := method("Series", ".thanos.SeriesRequest", ".thanos.SeriesResponse")
-	series.ServerStreaming = proto.Bool(true)
-	f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("Store"), Method: []*descriptorpb.MethodDescriptorProto{
+	series.ServerStreaming = new(true)
+	f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: new("Store"), Method: []*descriptorpb.MethodDescriptorProto{
 		series,
 		method("LabelNames", ".thanos.LabelNamesRequest", ".thanos.LabelNamesResponse"),
 		method("LabelValues", ".thanos.LabelValuesRequest", ".thanos.LabelValuesResponse"),
@@ -121,7 +118,7 @@ func infoFile() *descriptorpb.FileDescriptorProto {
 		newMessage("StatusInfo"),
 		newMessage("TSDBInfo", msg("labels", 1, ".thanos.ZLabelSet"), i64("min_time", 2), i64("max_time", 3)),
 	}
-	f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("Info"), Method: []*descriptorpb.MethodDescriptorProto{
+	f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: new("Info"), Method: []*descriptorpb.MethodDescriptorProto{
 		method("Info", ".thanos.info.InfoRequest", ".thanos.info.InfoResponse"),
 	}}}
 	return f
@@ -129,35 +126,35 @@ func infoFile() *descriptorpb.FileDescriptorProto {
 
 func newFile(path, pkg string, imports ...string) *descriptorpb.FileDescriptorProto {
 	return &descriptorpb.FileDescriptorProto{
-		Name: proto.String(path), Package: proto.String(pkg), Dependency: imports, Syntax: proto.String("proto3"),
+		Name: new(path), Package: new(pkg), Dependency: imports, Syntax: new("proto3"),
 	}
 }
 
 func newMessage(name string, fields ...*descriptorpb.FieldDescriptorProto) *descriptorpb.DescriptorProto {
-	return &descriptorpb.DescriptorProto{Name: proto.String(name), Field: fields}
+	return &descriptorpb.DescriptorProto{Name: new(name), Field: fields}
 }
 
 func newEnum(name string, values ...string) *descriptorpb.EnumDescriptorProto {
-	e := &descriptorpb.EnumDescriptorProto{Name: proto.String(name)}
+	e := &descriptorpb.EnumDescriptorProto{Name: new(name)}
 	for i, v := range values {
-		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: proto.String(v), Number: proto.Int32(int32(i))})
+		e.Value = append(e.Value, &descriptorpb.EnumValueDescriptorProto{Name: new(v), Number: new(int32(i))})
 	}
 	return e
 }
 
 func method(name, in, out string) *descriptorpb.MethodDescriptorProto {
-	return &descriptorpb.MethodDescriptorProto{Name: proto.String(name), InputType: proto.String(in), OutputType: proto.String(out)}
+	return &descriptorpb.MethodDescriptorProto{Name: new(name), InputType: new(in), OutputType: new(out)}
 }
 
 func field(name string, num int32, typ descriptorpb.FieldDescriptorProto_Type) *descriptorpb.FieldDescriptorProto {
 	return &descriptorpb.FieldDescriptorProto{
-		Name: proto.String(name), Number: proto.Int32(num), Type: typ.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		Name: new(name), Number: new(num), Type: typ.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 	}
 }
 
 func typed(name string, num int32, typ descriptorpb.FieldDescriptorProto_Type, typeName string) *descriptorpb.FieldDescriptorProto {
 	f := field(name, num, typ)
-	f.TypeName = proto.String(typeName)
+	f.TypeName = new(typeName)
 	return f
 }
 

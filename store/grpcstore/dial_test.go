@@ -44,12 +44,12 @@ func TestAPeerThatIsBackIsUsed(t *testing.T) {
 		for range 60 {
 			err := c.Series(t.Context(), everything, &collector{})
 			testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}
 		back.Store(true)
 		start := time.Now()
 		for c.Series(t.Context(), everything, &collector{}) != nil {
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 		}
 		testutil.Assert(t, time.Since(start) < 7*time.Second, "only after %s", time.Since(start))
 		testutil.Ok(t, c.Close())

@@ -45,7 +45,7 @@ func statusOf(err error) error {
 			return newStatus(codes.Internal, err)
 		}
 	}
-	if p := (*store.PanicError)(nil); errors.As(err, &p) {
+	if _, ok := errors.AsType[*store.PanicError](err); ok {
 		return newStatus(codes.Internal, err)
 	}
 	return newStatus(codes.Unknown, err)

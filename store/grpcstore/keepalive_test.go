@@ -31,7 +31,7 @@ func TestSilentStream(t *testing.T) {
 			return ctx.Err()
 		}
 	})
-	ask := func(t *testing.T, gopts ...grpc.ServerOption) (err error, after time.Duration) {
+	ask := func(t *testing.T, gopts ...grpc.ServerOption) (after time.Duration, err error) {
 		synctest.Test(t, func(t *testing.T) {
 			l := bufconn.Listen(1 << 20)
 			srv := grpc.NewServer(gopts...)
@@ -44,16 +44,16 @@ func TestSilentStream(t *testing.T) {
 			testutil.Ok(t, c.Close())
 			srv.Stop()
 		})
-		return err, after
+		return after, err
 	}
 	t.Run("plain server", func(t *testing.T) {
-		err, after := ask(t)
+		after, err := ask(t)
 		testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
 		testutil.Assert(t, strings.Contains(err.Error(), "too_many_pings"), "%v", err)
 		testutil.Assert(t, after >= 30*time.Second && after < silence, "after %s", after)
 	})
 	t.Run("server with our options", func(t *testing.T) {
-		err, after := ask(t, grpcstore.GRPCServerOptions(nil)...)
+		after, err := ask(t, grpcstore.GRPCServerOptions(nil)...)
 		testutil.Ok(t, err)
 		testutil.Equals(t, silence, after)
 	})
@@ -78,7 +78,7 @@ func TestIdleConnection(t *testing.T) {
 					}),
 				}})
 				testutil.Ok(t, c.Series(t.Context(), everything, &collector{}))
-				time.Sleep(5 * time.Minute)
+				<-time.After(5 * time.Minute)
 				testutil.Ok(t, c.Series(t.Context(), everything, &collector{}))
 				testutil.Equals(t, want, dials.Load())
 				testutil.Ok(t, c.Close())

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -125,11 +124,12 @@ func TestReflection(t *testing.T) {
 	}
 	slices.Sort(got)
 	testutil.Equals(t, want, got)
-	alpha, err := reflectionv1alpha.NewServerReflectionClient(cc).ServerReflectionInfo(t.Context())
+	// The messages of v1alpha are those of v1.
+	alpha, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
 	testutil.Ok(t, err)
-	testutil.Ok(t, alpha.Send(&reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}}))
-	old, err := alpha.Recv()
-	testutil.Ok(t, err)
+	testutil.Ok(t, alpha.SendMsg(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}))
+	old := new(reflectionv1.ServerReflectionResponse)
+	testutil.Ok(t, alpha.RecvMsg(old))
 	testutil.Equals(t, len(want), len(old.GetListServicesResponse().GetService()))
 
 	// A symbol of ours comes with all that its file imports, one of another

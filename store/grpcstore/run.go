@@ -56,13 +56,14 @@ func (s *Server) Health() *Health { return s.opts.Health }
 // Errors: nil if ctx ended, even if calls were cut off; else what made serving
 // impossible.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
-	served := make(chan error, 1)
+	var err error // of Serve, once served is closed
+	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		served <- s.grpc.Serve(l)
+		err = s.grpc.Serve(l)
 	}()
 	select {
-	case err := <-served:
+	case <-served:
 		s.stop(ctx)
 		return fmt.Errorf("serve gRPC on %s: %w", l.Addr(), err)
 	case <-ctx.Done():

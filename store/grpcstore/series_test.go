@@ -260,6 +260,8 @@ func TestMessages(t *testing.T) {
 					case wire.KindHints:
 						testutil.Equals(t, hints, m.hints)
 						counts = append(counts, "h")
+					case wire.KindUnknown:
+						t.Fatal("a message that says nothing")
 					}
 					largest = max(largest, m.size)
 				}

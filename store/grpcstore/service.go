@@ -95,8 +95,7 @@ type service struct {
 // fail returns the status to answer with. What only this end can know of a
 // failure is logged.
 func (s *service) fail(err error) error {
-	var p *store.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*store.PanicError](err); ok {
 		s.opts.Logger.Error("store panicked", slog.Any("err", p), slog.String("stack", string(p.Stack)))
 	}
 	return statusOf(err)

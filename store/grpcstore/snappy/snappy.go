@@ -1,6 +1,7 @@
 package snappy
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -67,7 +68,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := r.s2.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		r.s2.Reset(nil)
 		r.pool.Put(r.s2)
 		r.s2 = nil
