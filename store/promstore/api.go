@@ -34,8 +34,7 @@ func decodeAPI(resp *response, data func(*json.Decoder) error) (warnings []error
 		if resp.err != nil { // the answer did not arrive, so that it does not parse
 			return nil, resp.err
 		}
-		var api *StatusError
-		if errors.As(err, &api) || errors.Is(err, store.ErrMalformed) {
+		if _, ok := errors.AsType[*StatusError](err); ok || errors.Is(err, store.ErrMalformed) {
 			return nil, err
 		}
 		if errors.Is(err, io.EOF) {

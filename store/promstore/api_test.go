@@ -153,7 +153,7 @@ func TestWarningsOfPrometheus(t *testing.T) {
 	isWarning(err)
 
 	w = &warned{err: errors.New("enough")}
-	testutil.Assert(t, s.Series(t.Context(), req, w) == w.err)
+	testutil.Equals(t, w.err, s.Series(t.Context(), req, w))
 	testutil.Equals(t, 0, w.series)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,12 +108,12 @@ func TestSeriesRubbish(t *testing.T) {
 		{name: "no content type", contentType: "", body: nil, says: `content type ""`},
 		{name: "other streamed message", contentType: "application/x-streamed-protobuf; proto=prometheus.Other", says: "prometheus.Other"},
 		{name: "remote read 2", contentType: "application/x-protobuf;proto=io.prometheus.read.v9", says: "io.prometheus.read.v9"},
-		{name: "truncated frame", contentType: streamedType, body: append(good[:len(good):len(good)], good[:len(good)/2]...), sent: 1, says: "stream ends within a frame"},
-		{name: "truncated length", contentType: streamedType, body: append(good[:len(good):len(good)], 0xff), sent: 1, says: "stream ends within a frame"},
+		{name: "truncated frame", contentType: streamedType, body: append(slices.Clip(good), good[:len(good)/2]...), sent: 1, says: "stream ends within a frame"},
+		{name: "truncated length", contentType: streamedType, body: append(slices.Clip(good), 0xff), sent: 1, says: "stream ends within a frame"},
 		{name: "checksum", contentType: streamedType, body: corrupt, says: "frame does not match its checksum"},
 		{name: "length overflows", contentType: streamedType, body: bytes.Repeat([]byte{0xff}, 20), says: "frame length overflows"},
 		{name: "length too large", contentType: streamedType, body: binary.AppendUvarint(nil, 1<<31), says: "frame of 2147483648 bytes"},
-		{name: "error text in the stream", contentType: streamedType, body: append(good[:len(good):len(good)], "expanding series: query timed out\n"...), sent: 1, says: `"expanding series: query timed out"`},
+		{name: "error text in the stream", contentType: streamedType, body: append(slices.Clip(good), "expanding series: query timed out\n"...), sent: 1, says: `"expanding series: query timed out"`},
 		{name: "not a message", contentType: streamedType, body: appendRawFrame(nil, []byte{0x0a, 0x50}), says: "unexpected EOF"},
 		{name: "not a series", contentType: streamedType, body: appendRawFrame(nil, []byte{0x0a, 0x01, 0x0a}), says: "malformed"},
 		{name: "chunk without header", contentType: streamedType, body: streamedSeries([]prompb.Chunk{{Type: prompb.Chunk_XOR, Data: []byte{1}}}, "a", "b"), says: `series {a="b"}: malformed message: chunk without header`},
@@ -145,8 +146,7 @@ func TestSeriesRubbish(t *testing.T) {
 			testutil.Assert(t, strings.HasPrefix(err.Error(), "store prom: series: "), "%v", err)
 			testutil.Assert(t, strings.Contains(err.Error(), tc.says), "%v", err)
 			testutil.Equals(t, 0, c.series) // sorting holds them back
-			var ct *promstore.ContentTypeError
-			if errors.As(err, &ct) {
+			if ct, ok := errors.AsType[*promstore.ContentTypeError](err); ok {
 				testutil.Equals(t, "api/v1/read", ct.Endpoint)
 				testutil.Equals(t, tc.contentType, ct.ContentType)
 			}
@@ -406,7 +406,7 @@ func TestErrorOfTheWriterIsReturnedAsItIs(t *testing.T) {
 			s := synced(t, rt, promstore.Options{AllowNoExternalLabels: true})
 			w := &failing{after: 3, err: enough}
 			err := s.Series(t.Context(), &store.SeriesRequest{MaxTime: 1 << 40}, struct{ store.SeriesWriter }{w})
-			testutil.Assert(t, err == enough, "%s: %v", name, err)
+			testutil.Equals(t, enough, err, name)
 			testutil.Equals(t, 4, w.series)
 			rt.check(t)
 		}

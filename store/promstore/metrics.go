@@ -52,8 +52,7 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 		return nil
 	}
 	err := reg.Register(*c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if existing, ok := already.ExistingCollector.(C); ok {
 			*c = existing
 			return nil

@@ -3,10 +3,12 @@ package promstore_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -47,6 +49,8 @@ type fake struct {
 	metrics *prometheus.Registry
 	url     string
 
+	conns    atomic.Int32 // that were opened
+	refuse   atomic.Bool  // whatever the label APIs are asked
 	external atomic.Pointer[labels.Labels]
 	version  string
 	// samplesOnly makes it a server that does not know streamed remote read.
@@ -82,7 +86,12 @@ func newFake(t *testing.T, external ...string) *fake {
 	}))
 	f.setExternal(external...)
 	srv := httptest.NewUnstartedServer(f.handler())
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that had enough
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // of clients that had enough
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			f.conns.Add(1)
+		}
+	}
 	srv.Start()
 	f.url = srv.URL + "/prefix"
 	t.Cleanup(func() {
@@ -192,6 +201,10 @@ type apiFunc func(ctx context.Context, q storage.Querier, r *http.Request, mint,
 // api serves one of Prometheus' label APIs, refusing selectors as it does.
 func (f *fake) api(serve apiFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if f.refuse.Load() {
+			respond(w, nil, errors.New("refused"))
+			return
+		}
 		if err := r.ParseForm(); err != nil {
 			respond(w, nil, err)
 			return

@@ -45,8 +45,8 @@ func (f *fields) next() bool {
 			return f.fail(n)
 		}
 	}
-	m := 0
 	f.bits, f.bytes = 0, nil
+	var m int
 	switch b = b[n:]; typ {
 	case protowire.VarintType:
 		f.bits, m = protowire.ConsumeVarint(b)

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
@@ -364,6 +366,45 @@ func TestFramesLiveWhileRetained(t *testing.T) {
 			f.Release()
 		}
 	}
+}
+
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, samplesOnly bool) {
+		f := newFake(t, "cluster", "c1")
+		f.samplesOnly = samplesOnly
+		f.floats(t, 100, many(500)...)
+		s := f.store(t, promstore.Options{})
+		for range 3 {
+			testutil.Equals(t, 500, len(collect(t, s, &store.SeriesRequest{MaxTime: math.MaxInt64})))
+			testutil.Equals(t, 500, len(collect(t, s, &store.SeriesRequest{MaxTime: math.MaxInt64, Matchers: matchers(t, `{job="many"}`), SkipChunks: true})))
+			_, err := s.LabelNames(t.Context(), &store.LabelNamesRequest{MaxTime: math.MaxInt64})
+			testutil.Ok(t, err)
+			f.refuse.Store(true)
+			_, err = s.LabelValues(t.Context(), &store.LabelValuesRequest{Label: "job", MaxTime: math.MaxInt64})
+			testutil.NotOk(t, err)
+			f.refuse.Store(false)
+			testutil.Ok(t, s.Sync(t.Context()))
+		}
+		testutil.Equals(t, int32(1), f.conns.Load())
+	})
+}
+
+func TestSpans(t *testing.T) {
+	t.Parallel()
+	recorder := tracetest.NewSpanRecorder()
+	provider := trace.NewTracerProvider(trace.WithSpanProcessor(recorder))
+	s := synced(t, answers{contentType: "text/html"}, promstore.Options{Name: "prom", AllowNoExternalLabels: true, TracerProvider: provider})
+	testutil.NotOk(t, s.Series(t.Context(), &store.SeriesRequest{MaxTime: 1}, &counter{}))
+	_, err := s.LabelNames(t.Context(), &store.LabelNamesRequest{MinTime: 1})
+	testutil.Ok(t, err)
+	_, err = s.LabelValues(t.Context(), &store.LabelValuesRequest{Label: "a", MinTime: 1})
+	testutil.Ok(t, err)
+	var got []string
+	for _, span := range recorder.Ended() {
+		got = append(got, fmt.Sprint(span.Name(), " ", span.Attributes()[0].Value.AsString(), " ", span.Status().Code))
+	}
+	testutil.Equals(t, []string{"promstore.Series prom Error", "promstore.LabelNames prom Unset", "promstore.LabelValues prom Unset"}, got)
 }
 
 func TestSeriesAsksForNoMoreThanIsThere(t *testing.T) {

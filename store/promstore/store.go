@@ -22,8 +22,8 @@ import (
 // Store is a running Prometheus as a store.Store, store.LabelQuerier and
 // store.Describer. It is safe for concurrent use.
 //
-// Nothing is known of Prometheus before the first Sync, which Run does: until
-// then every call is ErrNotSynced.
+// Nothing is known of Prometheus before the first Sync, which Run does: until one
+// has succeeded every call fails, with ErrNotSynced or with what made it fail.
 //
 // Errors of all calls are *store.Error with one of these inside:
 //

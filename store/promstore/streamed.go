@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -151,7 +152,7 @@ func parseChunk(b []byte) (encoded.Chunk, error) {
 		case f.isVarint(3):
 			enc = f.bits
 		case f.isBytes(4):
-			c.Raw.Bytes = f.bytes[:len(f.bytes):len(f.bytes)]
+			c.Raw.Bytes = slices.Clip(f.bytes)
 		}
 	}
 	if f.err != nil {
@@ -177,8 +178,7 @@ func parseChunk(b []byte) (encoded.Chunk, error) {
 func ofSeries(err error, lset []byte) error {
 	sb := labels.NewScratchBuilder(0)
 	series := encoded.Labels(lset, &sb)
-	var enc *store.EncodingError
-	if errors.As(err, &enc) {
+	if enc, ok := errors.AsType[*store.EncodingError](err); ok {
 		return &store.EncodingError{Encoding: enc.Encoding, Series: series}
 	}
 	return fmt.Errorf("series %s: %w", series, err)

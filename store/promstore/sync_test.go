@@ -332,19 +332,16 @@ func TestRun(t *testing.T) {
 		up(1)
 		testutil.Equals(t, float64(time.Now().Unix()), gaugeOf(t, reg, "thanos_sidecar_last_heartbeat_success_time_seconds"))
 		testutil.Equals(t, 3, len(p.asked()))
-		time.Sleep(29 * time.Second)
-		synctest.Wait()
+		pass(29 * time.Second)
 		testutil.Equals(t, 0, len(p.asked()))
-		time.Sleep(time.Second)
-		synctest.Wait()
+		pass(time.Second)
 		testutil.Equals(t, 3, len(p.asked()))
 
 		// What changed is read.
 		p.config("cluster: c1, replica: b")
 		p.set("metrics", "text/plain", "prometheus_tsdb_lowest_timestamp_seconds 5\n")
 		p.set("buildinfo", "application/json", `{"status":"success","data":{"version":"3.10.0"}}`)
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+		pass(30 * time.Second)
 		info, err := s.Describe(ctx)
 		testutil.Ok(t, err)
 		testutil.Equals(t, `{cluster="c1", replica="b"}`, info.LabelSets[0].String())
@@ -353,18 +350,15 @@ func TestRun(t *testing.T) {
 
 		// Down: noticed after the interval, and asked again sooner.
 		p.setResponse("config", response{err: errors.New("connection refused")})
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+		pass(30 * time.Second)
 		_, err = s.Describe(ctx)
 		testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
 		up(0)
 		p.asked()
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		pass(2 * time.Second)
 		testutil.Equals(t, 1, len(p.asked()))
 		p.config("cluster: c1, replica: b")
-		time.Sleep(4 * time.Second)
-		synctest.Wait()
+		pass(4 * time.Second)
 		_, err = s.Describe(ctx)
 		testutil.Ok(t, err)
 		up(1)
@@ -398,13 +392,19 @@ func TestRunEndsWithinASync(t *testing.T) {
 	})
 }
 
+// pass lets fake time pass, and what is due happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func TestMaxAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // fake time begins in 2000, long after the lowest timestamp
 		p := newScripted()
 		s := p.store(t, "http://prometheus", promstore.Options{MaxAge: time.Hour, MinTime: 1})
 		testutil.Ok(t, s.Sync(t.Context()))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		info, err := s.Describe(t.Context())
 		testutil.Ok(t, err)
 		testutil.Equals(t, time.Now().Add(-time.Hour).UnixMilli(), info.MinTime)
