@@ -25,8 +25,9 @@ type builder struct {
 	w      store.SeriesWriter
 	frames *framePool
 
-	frame *frame // what is not sent yet; nil if nothing
-	added int    // series with data in the range
+	frame *frame    // what is not sent yet; nil if nothing
+	last  frameSize // of the frame before
+	added int       // series with data in the range
 	metas []chunks.Meta
 }
 
@@ -93,7 +94,7 @@ func (b *builder) addChunks(lset labels.Labels, begun bool) (bool, error) {
 
 func (b *builder) begin(lset labels.Labels) {
 	if b.frame == nil {
-		b.frame = b.frames.get()
+		b.frame = b.frames.get(b.last)
 	}
 	b.frame.begin(lset)
 }
@@ -104,6 +105,7 @@ func (b *builder) flush() error {
 		return nil
 	}
 	defer b.drop()
+	b.last = b.frame.size()
 	return wire.Send(b.w, b.frame.Frame)
 }
 

@@ -1,6 +1,7 @@
 package tsdbstore
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -22,19 +23,34 @@ func newFramePool() *framePool {
 	return p
 }
 
-// get returns an empty frame with one reference.
-func (p *framePool) get() *frame {
+// get returns an empty frame with one reference, with room for as much as is
+// expected.
+func (p *framePool) get(expected frameSize) *frame {
 	f := p.pool.Get().(*frame)
 	f.Reset()
 	clear(f.chunks)
-	f.arena, f.chunks = f.arena[:0], f.chunks[:0]
+	f.arena, f.used, f.chunks = f.arena[:0], 0, f.chunks[:0]
+	f.reserve(expected.bytes)
+	f.Series = slices.Grow(f.Series, expected.series)
+	f.chunks = slices.Grow(f.chunks, expected.chunks)
 	return f
+}
+
+// frameSize is what a frame holds.
+type frameSize struct{ bytes, series, chunks int }
+
+// size is what the frame holds, and a little more, so that a frame which holds
+// about as much need not grow.
+func (f *frame) size() frameSize {
+	more := func(n int) int { return n + n/8 }
+	return frameSize{more(f.used + len(f.arena)), more(len(f.Series)), more(len(f.chunks))}
 }
 
 // frame is a frame that owns all that its series point to.
 type frame struct {
 	*encoded.Frame
 	arena  []byte
+	used   int // of the arenas before this one
 	chunks []encoded.Chunk
 	first  int // of the last series' chunks
 }
@@ -76,6 +92,7 @@ func (f *frame) end() {
 // of it keep the old array alive.
 func (f *frame) reserve(n int) {
 	if cap(f.arena)-len(f.arena) < n {
+		f.used += len(f.arena)
 		f.arena = make([]byte, 0, max(n, 2*cap(f.arena), 4<<10))
 	}
 }
