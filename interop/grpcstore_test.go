@@ -121,8 +121,7 @@ func (a *seriesAnswer) Send(s *store.Series) error {
 }
 
 func (a *seriesAnswer) Warn(err error) error {
-	var e *store.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*store.Error](err); ok {
 		err = e.Err
 	}
 	a.Warnings = append(a.Warnings, err.Error())
