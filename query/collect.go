@@ -132,14 +132,11 @@ func (c *collector) begin(order int, lset labels.Labels) error {
 		return fmt.Errorf("series %s after %s: %w", lset, c.last, store.ErrUnsorted)
 	}
 	c.last = lset
-	for _, n := range c.req.WithoutReplicaLabels {
-		if lset.Has(n) {
-			c.removed = true
-			c.builder.Reset(lset)
-			c.builder.Del(c.req.WithoutReplicaLabels...)
-			lset = c.builder.Labels()
-			break
-		}
+	if slices.ContainsFunc(c.req.WithoutReplicaLabels, lset.Has) {
+		c.removed = true
+		c.builder.Reset(lset)
+		c.builder.Del(c.req.WithoutReplicaLabels...)
+		lset = c.builder.Labels()
 	}
 	c.series = append(c.series, series{lset: lset, sel: c.sel})
 	c.chunks.start()
@@ -151,7 +148,7 @@ func (c *collector) add(e *encoded.Chunk) error {
 	ch, ok, err := pick(e, c.sel.aggregates)
 	s := &c.series[len(c.series)-1]
 	if err != nil {
-		if ee := (*store.EncodingError)(nil); errors.As(err, &ee) {
+		if ee, ok := errors.AsType[*store.EncodingError](err); ok {
 			ee.Series = s.lset
 			return ee
 		}

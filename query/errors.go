@@ -42,16 +42,15 @@ func (w *Warning) Unwrap() error { return w.Err }
 // stopped returns err as an ErrTimeout or an ErrCanceled if the context's end is
 // why it came, else as it is.
 func stopped(ctx context.Context, err error) error {
-	var (
-		timeout  promql.ErrQueryTimeout
-		canceled promql.ErrQueryCanceled
-	)
-	switch {
-	case err == nil || errors.Is(err, ErrTimeout) || errors.Is(err, ErrCanceled):
+	if err == nil || errors.Is(err, ErrTimeout) || errors.Is(err, ErrCanceled) {
 		return err
-	case errors.As(err, &timeout) || errors.Is(ctx.Err(), context.DeadlineExceeded):
+	}
+	_, timeout := errors.AsType[promql.ErrQueryTimeout](err)
+	_, canceled := errors.AsType[promql.ErrQueryCanceled](err)
+	switch {
+	case timeout || errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w (%w)", ErrTimeout, err)
-	case errors.As(err, &canceled) || ctx.Err() != nil:
+	case canceled || ctx.Err() != nil:
 		return fmt.Errorf("%w (%w)", ErrCanceled, err)
 	}
 	return err

@@ -22,7 +22,8 @@ type Result struct {
 	// caller until Close; its label sets and strings stay valid after that.
 	Value parser.Value
 	// Warnings are what the stores warned of: data is missing from Value, or
-	// doubtful. Empty means that nothing is known to be missing.
+	// doubtful; once for each selector. Empty means that nothing is known to be
+	// missing.
 	Warnings []error
 	// Annotations are the engine's remarks on the expression. None of them says
 	// anything about the stores.
@@ -124,7 +125,7 @@ func (q *Querier) exec(ctx context.Context, s settings, prepare newQuery) (*Resu
 func engineOnly(all annotations.Annotations) annotations.Annotations {
 	var out annotations.Annotations
 	for _, err := range all {
-		if w := new(Warning); !errors.As(err, &w) {
+		if _, ok := errors.AsType[*Warning](err); !ok {
 			out.Add(err)
 		}
 	}

@@ -121,9 +121,8 @@ func TestForeignEngine(t *testing.T) {
 	testutil.Equals(t, 2, len(res.Warnings))
 	ours := 0
 	for _, a := range res.Warnings {
-		var w *query.Warning
 		var se *store.Error
-		if errors.As(a, &w) {
+		if _, ok := errors.AsType[*query.Warning](a); ok {
 			ours++
 			testutil.Assert(t, errors.As(a, &se) && se.Store == "store-b", "%v", a)
 			testutil.Assert(t, !errors.Is(a, annotations.PromQLInfo) && !errors.Is(a, annotations.PromQLWarning))

@@ -53,8 +53,8 @@ func (r *registerer) Register(c prometheus.Collector) error {
 // MustRegister implements prometheus.Registerer.
 func (r *registerer) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
-		var already prometheus.AlreadyRegisteredError
-		if err := r.Register(c); err != nil && !errors.As(err, &already) {
+		err := r.Register(c)
+		if _, already := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !already {
 			r.errs = append(r.errs, err)
 		}
 	}
@@ -68,8 +68,7 @@ func (r *registerer) Unregister(c prometheus.Collector) bool {
 // shared registers c and returns it, or what is registered in its place.
 func shared[C prometheus.Collector](r *registerer, c C) C {
 	err := r.Register(c)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if existing, ok := already.ExistingCollector.(C); ok {
 			return existing
 		}

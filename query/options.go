@@ -16,8 +16,8 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// AutoResolution, as a maximum resolution, is a fifth of the query's step, and
-// raw data for queries without one.
+// AutoResolution is the maximum resolution that follows the query: a fifth of
+// its step, and raw data for queries without one.
 const AutoResolution time.Duration = -1
 
 const (
