@@ -2,6 +2,7 @@ package dedup_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -11,14 +12,16 @@ import (
 
 	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
+	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
 // benchSamples is six hours of a 15 s scrape.
 const benchSamples = 1440
 
-// BenchmarkMerge merges replicas of one XOR chunk each. Next to the algorithms
-// stand what no merge can go below, decoding the replicas, and Prometheus' own
-// chaining iterator.
+// BenchmarkMerge merges replicas of one XOR chunk each, that chunkenc decodes
+// sample by sample (chunk), or internal/xor all at once (run). Next to the
+// algorithms stand what no merge can go below, decoding the replicas, and
+// Prometheus' own chaining iterator.
 func BenchmarkMerge(b *testing.B) {
 	for _, bc := range []struct {
 		name    string
@@ -28,29 +31,34 @@ func BenchmarkMerge(b *testing.B) {
 		{"offset", []int64{0, 7000}},
 		{"three", []int64{0, 5000, 10_000}},
 	} {
-		var replicas []chunkenc.Iterable
+		var chunks, runs []chunkenc.Iterable
 		for _, offset := range bc.offsets {
-			replicas = append(replicas, xorReplica(b, offset))
+			c := xorReplica(b, offset)
+			chunks, runs = append(chunks, c), append(runs, decoded(c.Bytes()))
 		}
 		for _, alg := range []dedup.Algorithm{decodeOnly{}, dedup.Penalty{}, dedup.Chain{}, prometheusChain{}} {
 			for _, values := range []dedup.Values{dedup.Untyped, dedup.Counters} {
 				if _, ok := alg.(dedup.Penalty); !ok && values == dedup.Counters {
 					continue
 				}
-				b.Run(fmt.Sprintf("%s/%s/%s", bc.name, alg, values), func(b *testing.B) {
-					b.ReportAllocs()
-					var it chunkenc.Iterator
-					for b.Loop() {
-						it = alg.Merge(it, values, replicas...)
-						for it.Next() != chunkenc.ValNone {
-							it.At()
-						}
-					}
-					reportSamples(b, benchSamples*len(replicas))
-				})
+				name := fmt.Sprintf("%s/%s/%s", bc.name, alg, values)
+				b.Run(name+"/chunk", func(b *testing.B) { benchmarkMerge(b, alg, values, chunks) })
+				b.Run(name+"/run", func(b *testing.B) { benchmarkMerge(b, alg, values, runs) })
 			}
 		}
 	}
+}
+
+func benchmarkMerge(b *testing.B, alg dedup.Algorithm, values dedup.Values, replicas []chunkenc.Iterable) {
+	b.ReportAllocs()
+	var it chunkenc.Iterator
+	for b.Loop() {
+		it = alg.Merge(it, values, replicas...)
+		for it.Next() != chunkenc.ValNone {
+			it.At()
+		}
+	}
+	reportSamples(b, benchSamples*len(replicas))
 }
 
 func BenchmarkSeriesSet(b *testing.B) {
@@ -119,6 +127,54 @@ func xorReplica(tb testing.TB, offset int64) chunkenc.Chunk {
 		app.Append(i*15_000+offset+rng.Int64N(5), v)
 	}
 	return c
+}
+
+// decoded is an XOR chunk that is decoded all at once.
+type decoded []byte
+
+func (d decoded) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
+	it, ok := reuse.(*decodedIterator)
+	if !ok {
+		it = &decodedIterator{Iterator: chunkenc.NewNopIterator()}
+	}
+	it.i = -1
+	it.ts, it.vs, it.err = xor.Decode(d, math.MaxInt64, it.ts[:0], it.vs[:0])
+	return it
+}
+
+type decodedIterator struct {
+	chunkenc.Iterator
+	ts  []int64
+	vs  []float64
+	i   int
+	err error
+}
+
+func (it *decodedIterator) Next() chunkenc.ValueType {
+	if it.i+1 >= len(it.ts) {
+		return chunkenc.ValNone
+	}
+	it.i++
+	return chunkenc.ValFloat
+}
+
+func (it *decodedIterator) Seek(t int64) chunkenc.ValueType {
+	for it.i < 0 || it.ts[it.i] < t {
+		if it.Next() == chunkenc.ValNone {
+			return chunkenc.ValNone
+		}
+	}
+	return chunkenc.ValFloat
+}
+
+func (it *decodedIterator) At() (int64, float64) { return it.ts[it.i], it.vs[it.i] }
+func (it *decodedIterator) AtT() int64           { return it.ts[it.i] }
+func (it *decodedIterator) Err() error           { return it.err }
+
+func (it *decodedIterator) FloatRun() ([]int64, []float64) {
+	from := it.i
+	it.i = len(it.ts) - 1
+	return it.ts[from:], it.vs[from:]
 }
 
 // decodeOnly iterates all replicas one after the other.

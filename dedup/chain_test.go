@@ -18,7 +18,7 @@ import (
 // time included.
 func TestChainEqualsPrometheus(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10_000) {
+	for seed := range uint64(2000) {
 		checkChain(t, seed)
 		if t.Failed() {
 			return

@@ -5,13 +5,22 @@ import (
 	"slices"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/internal/promcompat"
 )
 
 // cursor is a position in one replica. It holds the sample's time, type and
 // float value, so that comparing replicas costs no further call into them: a
-// step is one call that moves and one that reads.
+// step is one call that moves and one that reads, or none within a run.
 type cursor struct {
 	it chunkenc.Iterator
+	// runner is it, if it has runs.
+	runner FloatRunner
+	// ts and vs are the present run, in which the cursor is at index at.
+	ts []int64
+	vs []float64
+	at int
+
 	// t is the sample's time in ms; math.MinInt64 before the first sample.
 	t int64
 	// v is the sample's value as stored, if vt is chunkenc.ValFloat.
@@ -24,33 +33,49 @@ type cursor struct {
 
 // next moves to the next sample.
 func (c *cursor) next() {
+	if i := c.at + 1; i < len(c.ts) && i < len(c.vs) {
+		c.at, c.t, c.v = i, c.ts[i], c.vs[i]
+		return
+	}
 	c.load(c.it.Next())
 }
 
 // seek moves to the first sample at or after t, which lies after the present
 // one.
 func (c *cursor) seek(t int64) {
+	for i := c.at + 1; i < len(c.ts) && i < len(c.vs); i++ {
+		if c.ts[i] >= t {
+			c.at, c.t, c.v = i, c.ts[i], c.vs[i]
+			return
+		}
+	}
 	c.load(c.it.Seek(t))
 }
 
+// load reads the sample, of type vt, that the replica's iterator has moved to.
 func (c *cursor) load(vt chunkenc.ValueType) {
 	c.vt = vt
-	switch vt {
-	case chunkenc.ValFloat:
-		c.t, c.v = c.it.At()
-	case chunkenc.ValNone:
+	switch {
+	case vt != chunkenc.ValFloat:
+		c.ts, c.vs = nil, nil
+		if vt != chunkenc.ValNone {
+			c.t = c.it.AtT()
+		}
+	case c.runner != nil:
+		c.ts, c.vs = c.runner.FloatRun()
+		c.at, c.t, c.v = 0, c.ts[0], c.vs[0]
 	default:
-		c.t = c.it.AtT()
+		c.t, c.v = c.it.At()
 	}
 }
 
 // startTime is the sample's start timestamp in ms, 0 where the replica knows
 // none. Iterators carry one since Prometheus v0.310.
 func (c *cursor) startTime() int64 {
-	if it, ok := c.it.(interface{ AtST() int64 }); ok {
-		return it.AtST()
+	if c.runner != nil && c.vt == chunkenc.ValFloat {
+		return 0
 	}
-	return 0
+	return promcompat.StartTimestamp(c.it)
 }
 
 // cursors are the positions in all replicas of a series, in the caller's order.
@@ -70,7 +95,9 @@ func openCursors(reuse chunkenc.Iterator, replicas []chunkenc.Iterable) cursors 
 		cs[0].it = reuse
 	}
 	for i, r := range replicas {
-		cs[i] = cursor{it: r.Iterator(cs[i].it), t: math.MinInt64}
+		it := r.Iterator(cs[i].it)
+		runner, _ := it.(FloatRunner)
+		cs[i] = cursor{it: it, runner: runner, t: math.MinInt64}
 	}
 	return cs
 }

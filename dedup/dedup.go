@@ -36,6 +36,20 @@ type Algorithm interface {
 	Merge(reuse chunkenc.Iterator, values Values, replicas ...chunkenc.Iterable) chunkenc.Iterator
 }
 
+// FloatRunner is an optional ability of a replica's iterator that has floats in
+// memory, as one that decodes a chunk at a time does. An Algorithm finds it by
+// type assertion and then reads those floats without a call for each.
+type FloatRunner interface {
+	// FloatRun returns the sample that the iterator is on, a float, and as many
+	// after it as are at hand: times in ms, ascending, and values, both of the
+	// same length, at least one. It moves the iterator to the last of them.
+	//
+	// It is called only directly after Next or Seek returned chunkenc.ValFloat.
+	// The caller reads the slices only, and only until it calls Next or Seek
+	// again. Samples that have a start timestamp are in no run.
+	FloatRun() (ts []int64, vs []float64)
+}
+
 // Values says what a caller knows about the values of a series. It is an
 // argument because nothing that an Algorithm sees tells it: a metric's name, or
 // the PromQL function around it, is only a hint.

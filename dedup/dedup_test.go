@@ -3,6 +3,7 @@ package dedup_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -78,6 +79,10 @@ func TestMergeReuse(t *testing.T) {
 	for _, name := range []string{"testdata/penalty.timeline", "testdata/thanos-v0.42.4.timeline"} {
 		timelines = append(timelines, readTimelines(t, name)...)
 	}
+	var long deduptest.Replica
+	for i := range int64(50) {
+		long = append(long, float(i*15_000, 1e6))
+	}
 	var it chunkenc.Iterator
 	for i, tl := range timelines {
 		for k, want := range tl.Wants {
@@ -90,8 +95,9 @@ func TestMergeReuse(t *testing.T) {
 			if err != nil || deduptest.Differ(want.Samples, got) >= 0 {
 				t.Fatalf("%s: want %v, got %v, %v", tl.Name, want.Samples, got, err)
 			}
-			if (i+k)%3 == 0 { // An iterator left half-way, and one of a lone replica.
-				it = alg.Merge(it, want.Values, deduptest.Iterables(tl.Replicas)...)
+			if (i+k)%3 == 0 { // An iterator left half-way, in the middle of runs.
+				it = alg.Merge(it, want.Values, long.Runs(50), long.Runs(50))
+				it.Next()
 				it.Next()
 			}
 			if (i+k)%5 == 0 {
@@ -137,6 +143,46 @@ func TestMergeFewReuse(t *testing.T) {
 		with := testing.AllocsPerRun(50, func() { alg.Merge(lone, dedup.Untyped, two...) })
 		if with != without-1 {
 			t.Errorf("%s: %v allocations with an iterator to reuse, %v without", alg, with, without)
+		}
+	}
+}
+
+// TestMergeRuns shows that it makes no difference whether replicas hand out runs
+// of floats, of whatever lengths, or single samples.
+func TestMergeRuns(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(1000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		replicas := deduptest.Random(rng)
+		if seed%10 == 0 { // More than are merged at a time, and mostly two.
+			replicas = replicas[:2]
+			for i := range replicas {
+				replicas[i] = nil
+				for at := int64(i * 7); len(replicas[i]) < 500; at += 15_000 + rng.Int64N(3) {
+					if rng.IntN(300) == 0 {
+						at += rng.Int64N(200_000)
+					}
+					replicas[i] = append(replicas[i], float(at, float64(at/1000+int64(rng.IntN(20)))))
+				}
+			}
+		}
+		steps := deduptest.RandomSteps(rng, replicas)
+		runs := make([]chunkenc.Iterable, len(replicas))
+		for i, r := range replicas {
+			runs[i] = r.Runs(1 + rng.IntN(300)>>rng.IntN(9))
+		}
+		for _, alg := range algorithms() {
+			for _, values := range []dedup.Values{dedup.Untyped, dedup.Counters} {
+				want, err := deduptest.Walk(alg.Merge(nil, values, deduptest.Iterables(replicas)...), steps...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := deduptest.Walk(alg.Merge(nil, values, runs...), steps...)
+				if i := deduptest.Differ(want, got); err != nil || i >= 0 {
+					t.Fatalf("seed %d: %s of %s values, steps %v: from sample %d on:\nwant %v\ngot  %v, %v\n%s",
+						seed, alg, values, steps, i, want, got, err, deduptest.Timeline{Replicas: replicas})
+				}
+			}
 		}
 	}
 }
@@ -193,11 +239,11 @@ func (it *endingIterator) see(vt chunkenc.ValueType) chunkenc.ValueType {
 }
 
 // TestStartTimes shows that start timestamps come through where iterators have
-// them.
+// them, and that samples of a run have none.
 func TestStartTimes(t *testing.T) {
 	t.Parallel()
 	for _, alg := range algorithms() {
-		it := alg.Merge(nil, dedup.Untyped, started{deduptest.Replica{float(10, 1)}}, deduptest.Replica{float(30_000, 2)})
+		it := alg.Merge(nil, dedup.Untyped, started{deduptest.Replica{float(10, 1)}}, startedRun{deduptest.Replica{float(30_000, 2)}})
 		st, ok := it.(interface{ AtST() int64 })
 		if !ok {
 			t.Fatalf("%s: no start timestamps", alg)
@@ -208,7 +254,7 @@ func TestStartTimes(t *testing.T) {
 		}
 		it.Next()
 		if got := st.AtST(); got != 0 {
-			t.Errorf("%s: start timestamp %d of a sample without", alg, got)
+			t.Errorf("%s: start timestamp %d of a sample in a run", alg, got)
 		}
 	}
 }
@@ -223,3 +269,16 @@ func (s started) Iterator(chunkenc.Iterator) chunkenc.Iterator {
 type startedIterator struct{ chunkenc.Iterator }
 
 func (it startedIterator) AtST() int64 { return it.AtT() - 1 }
+
+// startedRun is one whose iterator is a dedup.FloatRunner as well.
+type startedRun struct{ deduptest.Replica }
+
+func (s startedRun) Iterator(chunkenc.Iterator) chunkenc.Iterator {
+	it := s.Runs(1).Iterator(nil)
+	return startedRunIterator{startedIterator{it}, it.(dedup.FloatRunner)}
+}
+
+type startedRunIterator struct {
+	startedIterator
+	dedup.FloatRunner
+}

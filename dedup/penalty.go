@@ -16,26 +16,31 @@ const (
 	firstPenalty = 5000
 )
 
-// Penalty merges as Thanos' querier does, sample for sample and bit for bit: it
-// stays on one replica and skips the others' samples for twice the distance of
-// the last two samples, so that it changes over only where the replica it is on
-// has a gap.
+// Penalty merges as Thanos' querier does, sample for sample and bit for bit. It
+// stays on one replica and skips the samples of others for twice the distance of
+// the last two samples, so that it changes over where the replica it is on has a
+// gap. Before there are two samples it skips 5 s.
 //
 // Three or more replicas are folded from the left: the first with the second,
-// the result with the third. Replicas that overlap by their samples' times alone
-// give a result that depends on their order.
+// the result with the third. Of samples at the same time the left one counts, so
+// the result depends on the order of the replicas.
 //
 // With Counters, at each change of replica every replica whose float value lies
 // below the last one that was returned is raised by the difference, from there
 // on. Histograms are never altered, their counter reset hints included, which
 // after a change of replica describe the replica and not the result.
 //
-// An iterator follows Thanos in two places where chunkenc.Iterator asks for
-// something else. Seek as the very first call considers only the first replica's
-// first sample (what the fold of all but the last gives, if there are more), and
-// Next after it may return that sample again or an earlier one of another
-// replica. PromQL engines call Next first. A replica that ends with an error is
-// taken for exhausted and the others go on; Err returns the error afterwards.
+// An iterator follows Thanos in two places where one would not expect it. Seek as
+// the very first call considers only the first replica's first sample (what the
+// fold of all but the last gives, if there are more), and Next after it may
+// return that sample again or an earlier one of another replica. PromQL engines
+// call Next first. And a replica that ends with an error is taken for exhausted:
+// the others go on, and Err returns the error afterwards.
+//
+// It does not follow Thanos near the ends of int64, where times overflow and
+// Thanos returns samples again, the one at math.MaxInt64 for ever.
+//
+// Cost: Replicas that are a FloatRunner are merged up to 128 samples ahead.
 //
 // Source: Thanos v0.42.4, pkg/dedup/iter.go. Thanos derives counters from the
 // PromQL function's name (increase, rate, irate, resets); here the caller says.
@@ -63,9 +68,16 @@ func (Penalty) Merge(reuse chunkenc.Iterator, values Values, replicas ...chunken
 type penaltyIterator struct {
 	cursors
 	folds []fold
-	// cur is where the outermost fold is.
-	cur    *cursor
+	// outer is the last fold, that of all replicas.
+	outer  *fold
 	values Values
+
+	// The current sample: its type, time and, if a float, value.
+	vt chunkenc.ValueType
+	t  int64
+	v  float64
+	// ahead are floats that were merged already and come next.
+	ahead floats
 }
 
 // prime moves each side of every fold to its first sample.
@@ -77,64 +89,76 @@ func (it *penaltyIterator) prime() {
 	it.folds = slices.Grow(it.folds[:0], n)[:n]
 	for i := range it.folds {
 		f := &it.folds[i]
-		*f = fold{right: &it.cursors[i+1], last: math.MinInt64, onLeft: true}
+		*f = fold{right: &it.cursors[i+1], turn: turn{last: math.MinInt64, onLeft: true}}
 		if i == 0 {
 			f.leaf = &it.cursors[0]
 			f.cur = f.leaf
-			continue
+		} else {
+			f.left = &it.folds[i-1]
+			f.left.next(it.values)
+			f.cur = f.left.cur
 		}
-		f.left = &it.folds[i-1]
-		f.left.next(it.values)
-		f.cur = f.left.cur
 	}
-	it.cur = it.outer().cur
+	it.outer = &it.folds[n-1]
+	it.ahead.reset()
+	it.read()
 }
 
-func (it *penaltyIterator) outer() *fold { return &it.folds[len(it.folds)-1] }
+// read takes over where the outermost fold is.
+func (it *penaltyIterator) read() {
+	c := it.outer.cur
+	it.vt, it.t, it.v = c.vt, c.t, c.v
+	if it.values == Counters {
+		it.v = c.raised()
+	}
+}
 
 // Next implements chunkenc.Iterator.
 func (it *penaltyIterator) Next() chunkenc.ValueType {
-	f := it.outer()
-	f.next(it.values)
-	it.cur = f.cur
-	return it.cur.vt
+	a := &it.ahead
+	if a.next == len(a.ts) {
+		if !it.outer.runs(a, it.values) {
+			it.outer.next(it.values)
+			it.read()
+			return it.vt
+		}
+	}
+	it.t, it.v = a.ts[a.next], a.vs[a.next]
+	a.next++
+	it.vt = chunkenc.ValFloat
+	return chunkenc.ValFloat
 }
 
 // Seek implements chunkenc.Iterator. It steps, since which sample comes next
 // depends on the ones before it.
 func (it *penaltyIterator) Seek(t int64) chunkenc.ValueType {
-	for it.cur.vt == chunkenc.ValNone || it.cur.t < t {
+	for it.vt == chunkenc.ValNone || it.t < t {
 		if it.Next() == chunkenc.ValNone {
 			return chunkenc.ValNone
 		}
 	}
-	return it.cur.vt
+	return it.vt
 }
 
 // At implements chunkenc.Iterator.
-func (it *penaltyIterator) At() (int64, float64) {
-	if it.values == Counters {
-		return it.cur.t, it.cur.raised()
-	}
-	return it.cur.t, it.cur.v
-}
+func (it *penaltyIterator) At() (int64, float64) { return it.t, it.v }
 
 // AtHistogram implements chunkenc.Iterator.
 func (it *penaltyIterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {
-	return it.cur.it.AtHistogram(h)
+	return it.outer.cur.it.AtHistogram(h)
 }
 
 // AtFloatHistogram implements chunkenc.Iterator.
 func (it *penaltyIterator) AtFloatHistogram(fh *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
-	return it.cur.it.AtFloatHistogram(fh)
+	return it.outer.cur.it.AtFloatHistogram(fh)
 }
 
 // AtT implements chunkenc.Iterator.
-func (it *penaltyIterator) AtT() int64 { return it.cur.t }
+func (it *penaltyIterator) AtT() int64 { return it.t }
 
 // AtST returns the current sample's start timestamp in ms, 0 if unknown.
 // chunkenc.Iterator has it since Prometheus v0.310.
-func (it *penaltyIterator) AtST() int64 { return it.cur.startTime() }
+func (it *penaltyIterator) AtST() int64 { return it.outer.cur.startTime() }
 
 // Err implements chunkenc.Iterator. Of several replicas' errors it returns the
 // one of the first.
@@ -148,45 +172,59 @@ type fold struct {
 	leaf  *cursor
 	right *cursor
 
-	cur    *cursor
-	onLeft bool
-	// last is the time of the last sample, math.MinInt64 before the first.
-	last int64
-	// The time in ms after last in which samples of that side are skipped.
-	penaltyLeft, penaltyRight int64
+	cur  *cursor
+	turn turn
 }
 
 // next moves to the next sample, if there is one.
 func (f *fold) next(values Values) {
-	if f.last == math.MaxInt64 { // No later time can be sought.
+	if f.turn.ended() {
 		f.end()
 		return
 	}
-	wasLeft, wasFloat := f.onLeft, false
+	wasLeft, wasFloat := f.turn.onLeft, false
 	var lastValue float64
 	if values == Counters && f.cur.vt == chunkenc.ValFloat {
 		lastValue, wasFloat = f.cur.raised(), true
 	}
 
-	l := f.seekLeft(f.after(f.penaltyLeft), values)
-	r := f.right
-	if t := f.after(f.penaltyRight); r.t < t && r.vt != chunkenc.ValNone {
+	// Either side goes on to what lies after its penalty.
+	l, r := f.leaf, f.right
+	t := f.turn.after(f.turn.penaltyLeft)
+	if f.left != nil {
+		l = f.left.seek(t, values)
+	} else if l.t < t && l.vt != chunkenc.ValNone {
+		l.seek(t)
+	}
+	if t = f.turn.after(f.turn.penaltyRight); r.t < t && r.vt != chunkenc.ValNone {
 		r.seek(t)
 	}
-	f.choose(l, r)
 
-	if wasFloat && wasLeft != f.onLeft {
+	// Beside an exhausted side no penalty changes but the own.
+	switch {
+	case l.vt != chunkenc.ValNone && r.vt != chunkenc.ValNone:
+		f.turn = f.turn.choose(l.t, r.t)
+	case l.vt != chunkenc.ValNone:
+		f.turn.last, f.turn.onLeft, f.turn.penaltyLeft = l.t, true, 0
+	case r.vt != chunkenc.ValNone:
+		f.turn.last, f.turn.onLeft, f.turn.penaltyRight = r.t, false, 0
+	}
+	f.cur = r
+	if f.turn.onLeft {
+		f.cur = l
+	}
+	if wasFloat && wasLeft != f.turn.onLeft {
 		f.raiseTo(lastValue)
 	}
 }
 
-// after is the first time after the last sample and a penalty, at most
-// math.MaxInt64.
-func (f *fold) after(penalty int64) int64 {
-	if t := f.last + 1 + penalty; t > f.last {
-		return t
+// seek moves to the first sample at or after t and returns where that is. It
+// steps, since which sample comes next depends on the ones before it.
+func (f *fold) seek(t int64, values Values) *cursor {
+	for f.cur.t < t && f.cur.vt != chunkenc.ValNone {
+		f.next(values)
 	}
-	return math.MaxInt64
+	return f.cur
 }
 
 // end exhausts both sides.
@@ -199,52 +237,6 @@ func (f *fold) end() {
 	f.right.vt = chunkenc.ValNone
 }
 
-// seekLeft moves the left side to its first sample at or after t and returns
-// where it is.
-func (f *fold) seekLeft(t int64, values Values) *cursor {
-	if f.left == nil {
-		if f.leaf.t < t && f.leaf.vt != chunkenc.ValNone {
-			f.leaf.seek(t)
-		}
-		return f.leaf
-	}
-	for f.left.cur.t < t && f.left.cur.vt != chunkenc.ValNone {
-		f.left.next(values)
-	}
-	return f.left.cur
-}
-
-// choose makes l or r the current sample, whichever is earlier, and sets the
-// other's penalty. Side by side with an exhausted one, no penalty changes but
-// the own.
-func (f *fold) choose(l, r *cursor) {
-	switch {
-	case l.vt == chunkenc.ValNone:
-		f.onLeft, f.cur = false, r
-		if r.vt != chunkenc.ValNone {
-			f.last, f.penaltyRight = r.t, 0
-		}
-	case r.vt == chunkenc.ValNone:
-		f.onLeft, f.cur = true, l
-		f.last, f.penaltyLeft = l.t, 0
-	case l.t <= r.t:
-		f.penaltyLeft, f.penaltyRight = 0, f.penalty(l.t)
-		f.onLeft, f.cur, f.last = true, l, l.t
-	default:
-		f.penaltyLeft, f.penaltyRight = f.penalty(r.t), 0
-		f.onLeft, f.cur, f.last = false, r, r.t
-	}
-}
-
-// penalty is what the side not chosen gets for a sample at t. Where it overflows,
-// after sees to it that time goes on.
-func (f *fold) penalty(t int64) int64 {
-	if f.last == math.MinInt64 {
-		return firstPenalty
-	}
-	return 2 * (t - f.last)
-}
-
 // raiseTo raises either side that holds a float below v. A left side that is a
 // fold is entered only if its own current sample is a float.
 func (f *fold) raiseTo(v float64) {
@@ -255,6 +247,46 @@ func (f *fold) raiseTo(v float64) {
 	}
 	f.right.raiseTo(v)
 }
+
+// turn is whose turn it is in a fold, and from when on it may be the other's.
+type turn struct {
+	// last is the time of the last sample, math.MinInt64 before the first.
+	last int64
+	// onLeft is whether that was one of the left side.
+	onLeft bool
+	// The time in ms after last in which samples of that side are skipped.
+	penaltyLeft, penaltyRight int64
+}
+
+// choose makes the earlier of the samples that the sides have at l and r the last
+// one, the left side's if equal. The side not chosen is skipped for twice the
+// distance to the sample before.
+func (t turn) choose(l, r int64) turn {
+	if l <= r {
+		return turn{last: l, onLeft: true, penaltyRight: t.penalty(l)}
+	}
+	return turn{last: r, penaltyLeft: t.penalty(r)}
+}
+
+// penalty may overflow, and after sees to it that time goes on.
+func (t turn) penalty(at int64) int64 {
+	if t.last == math.MinInt64 {
+		return firstPenalty
+	}
+	return 2 * (at - t.last)
+}
+
+// after is the first time after the last sample and a penalty, at most
+// math.MaxInt64.
+func (t turn) after(penalty int64) int64 {
+	if at := t.last + 1 + penalty; at > t.last {
+		return at
+	}
+	return math.MaxInt64
+}
+
+// ended is whether no later time can be sought.
+func (t turn) ended() bool { return t.last == math.MaxInt64 }
 
 // raised is the cursor's float value after counter adjustment. It adds even
 // where there is nothing to add, which turns -0 into 0 and a signalling NaN,

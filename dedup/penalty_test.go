@@ -17,7 +17,7 @@ import (
 // whatever the replicas are.
 func TestPenaltyProperties(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10_000) {
+	for seed := range uint64(2000) {
 		checkPenalty(t, seed)
 		if t.Failed() {
 			return
@@ -86,10 +86,16 @@ func TestPenaltyFarTimes(t *testing.T) {
 	b := deduptest.Replica{float(-1, 5), float(math.MaxInt64-1, 6), float(math.MaxInt64, 7)}
 	want := []deduptest.Sample{float(math.MinInt64+1, 2), float(-1, 5), float(math.MaxInt64-1, 6), float(math.MaxInt64, 4)}
 	for _, r := range [][]deduptest.Replica{{a, b}, {a, b, a}, {a, a, b, b}} {
-		it := &limited{Iterator: dedup.Penalty{}.Merge(nil, dedup.Untyped, deduptest.Iterables(r)...), left: 100}
-		got, err := deduptest.Walk(it)
-		if err != nil || deduptest.Differ(want, got) >= 0 {
-			t.Errorf("%d replicas: want %v, got %v, %v", len(r), want, got, err)
+		singles, runs := deduptest.Iterables(r), make([]chunkenc.Iterable, len(r))
+		for i := range r {
+			runs[i] = r[i].Runs(10)
+		}
+		for _, replicas := range [][]chunkenc.Iterable{singles, runs} {
+			it := &limited{Iterator: dedup.Penalty{}.Merge(nil, dedup.Untyped, replicas...), left: 100}
+			got, err := deduptest.Walk(it)
+			if err != nil || deduptest.Differ(want, got) >= 0 {
+				t.Errorf("%d replicas: want %v, got %v, %v", len(r), want, got, err)
+			}
 		}
 	}
 }

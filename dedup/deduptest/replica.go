@@ -104,6 +104,61 @@ func (it *replicaIterator) AtST() int64 { return 0 }
 // Err implements chunkenc.Iterator.
 func (it *replicaIterator) Err() error { return nil }
 
+// Runs returns the same replica with iterators that are a dedup.FloatRunner. A
+// run has at most so many samples, and at least one. What it consists of is
+// overwritten as soon as it may no longer be read.
+func (r Replica) Runs(length int) chunkenc.Iterable {
+	return runs{samples: r, length: max(length, 1)}
+}
+
+type runs struct {
+	samples Replica
+	length  int
+}
+
+// Iterator implements chunkenc.Iterable.
+func (r runs) Iterator(chunkenc.Iterator) chunkenc.Iterator {
+	return &runIterator{replicaIterator: replicaIterator{samples: r.samples, i: -1}, length: r.length}
+}
+
+type runIterator struct {
+	replicaIterator
+	length int
+	ts     []int64
+	vs     []float64
+}
+
+// Next implements chunkenc.Iterator.
+func (it *runIterator) Next() chunkenc.ValueType {
+	it.spoil()
+	return it.replicaIterator.Next()
+}
+
+// Seek implements chunkenc.Iterator.
+func (it *runIterator) Seek(t int64) chunkenc.ValueType {
+	it.spoil()
+	return it.replicaIterator.Seek(t)
+}
+
+func (it *runIterator) spoil() {
+	for i := range it.ts {
+		it.ts[i], it.vs[i] = math.MinInt64, math.Inf(-1)
+	}
+}
+
+// FloatRun implements dedup.FloatRunner.
+func (it *runIterator) FloatRun() ([]int64, []float64) {
+	it.ts, it.vs = nil, nil
+	for {
+		t, v := it.At()
+		it.ts, it.vs = append(it.ts, t), append(it.vs, v)
+		if len(it.ts) == it.length || it.i+1 == len(it.samples) || it.samples[it.i+1].Type != chunkenc.ValFloat {
+			return it.ts, it.vs
+		}
+		it.i++
+	}
+}
+
 // Step is one movement of an iterator. The zero Step is a call of Next.
 type Step struct {
 	Seek bool

@@ -27,21 +27,29 @@ type Want struct {
 	Samples   []Sample
 }
 
-// Check merges the replicas by alg and compares with what is wanted: once with
-// new iterators, and once more with those of the first time.
+// Check merges the replicas by alg and compares with what is wanted: with new
+// iterators, once more with those of the first time, and with iterators that are
+// a dedup.FloatRunner.
 //
 // Errors: nil if both are equal, else one that shows all samples and where they
 // part.
 func (w *Want) Check(alg dedup.Algorithm, replicas []Replica) error {
 	var it chunkenc.Iterator
-	for _, round := range []string{"new", "reused"} {
-		it = alg.Merge(it, w.Values, Iterables(replicas)...)
+	for _, round := range []struct {
+		name     string
+		replicas []chunkenc.Iterable
+	}{
+		{"new iterator", Iterables(replicas)},
+		{"reused iterator", Iterables(replicas)},
+		{"iterator over runs", runIterables(replicas)},
+	} {
+		it = alg.Merge(it, w.Values, round.replicas...)
 		got, err := Walk(it, w.Steps...)
 		if err != nil {
-			return fmt.Errorf("walk %s iterator: %w", round, err)
+			return fmt.Errorf("walk %s: %w", round.name, err)
 		}
 		if i := Differ(w.Samples, got); i >= 0 {
-			return fmt.Errorf("compare %s iterator: from sample %d on:\nwant %s\ngot  %s", round, i, join(w.Samples), join(got))
+			return fmt.Errorf("compare %s: from sample %d on:\nwant %s\ngot  %s", round.name, i, join(w.Samples), join(got))
 		}
 	}
 	return nil
@@ -52,6 +60,14 @@ func Iterables(replicas []Replica) []chunkenc.Iterable {
 	out := make([]chunkenc.Iterable, len(replicas))
 	for i, r := range replicas {
 		out[i] = r
+	}
+	return out
+}
+
+func runIterables(replicas []Replica) []chunkenc.Iterable {
+	out := make([]chunkenc.Iterable, len(replicas))
+	for i, r := range replicas {
+		out[i] = r.Runs(100 >> (2 * i)) // 100, 25, 6, 1
 	}
 	return out
 }

@@ -1,0 +1,75 @@
+package dedup
+
+// maxAhead is how many samples are merged ahead of the consumer.
+const maxAhead = 128
+
+// floats are merged samples, of which those from next on are not returned yet.
+type floats struct {
+	ts   []int64
+	vs   []float64
+	next int
+}
+
+func (a *floats) reset() { a.ts, a.vs, a.next = a.ts[:0], a.vs[:0], 0 }
+
+// runs refills a with the samples that come next, as long as the fold is one of
+// two replicas and both are within a run of floats. Its steps are those of next,
+// taken on slices and in local variables: with the calls that next makes, a step
+// costs as much as decoding a sample. It reports false if it can take none.
+func (f *fold) runs(a *floats, values Values) bool {
+	a.reset()
+	l, r := f.leaf, f.right
+	if l == nil || len(l.ts) == 0 || len(r.ts) == 0 || f.turn.ended() {
+		return false
+	}
+	if a.ts == nil {
+		a.ts, a.vs = make([]int64, 0, maxAhead), make([]float64, 0, maxAhead)
+	}
+	var (
+		lts, lvs, i = l.ts, l.vs[:len(l.ts)], l.at
+		rts, rvs, j = r.ts, r.vs[:len(r.ts)], r.at
+		ts, vs, n   = a.ts[:maxAhead], a.vs[:maxAhead], 0
+		turn        = f.turn
+		v           = f.cur.raised()
+	)
+	for n < len(ts) && n < len(vs) && !turn.ended() {
+		nextI, nextJ := i, j
+		for t := turn.after(turn.penaltyLeft); nextI < len(lts) && lts[nextI] < t; {
+			nextI++
+		}
+		for t := turn.after(turn.penaltyRight); nextJ < len(rts) && rts[nextJ] < t; {
+			nextJ++
+		}
+		if nextI >= len(lts) || nextJ >= len(rts) {
+			break // The step that leaves a run is taken by next, from where this one began.
+		}
+		i, j = nextI, nextJ
+		wasLeft := turn.onLeft
+		turn = turn.choose(lts[i], rts[j])
+		if turn.onLeft != wasLeft && values == Counters {
+			l.v, r.v = lvs[i], rvs[j]
+			f.raiseTo(v)
+		}
+		c := r
+		v = rvs[j]
+		if turn.onLeft {
+			c, v = l, lvs[i]
+		}
+		if values == Counters {
+			v += c.raise
+		}
+		ts[n], vs[n] = turn.last, v
+		n++
+	}
+	l.moveTo(i)
+	r.moveTo(j)
+	f.turn, f.cur = turn, r
+	if turn.onLeft {
+		f.cur = l
+	}
+	a.ts, a.vs = ts[:n], vs[:n]
+	return n > 0
+}
+
+// moveTo moves to sample i of the run.
+func (c *cursor) moveTo(i int) { c.at, c.t, c.v = i, c.ts[i], c.vs[i] }
