@@ -106,7 +106,7 @@ func (e *externalLabels) LabelValues(ctx context.Context, req *LabelValuesReques
 	}
 	// The value exists if any series does.
 	sreq := &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: rest, Strategy: req.Strategy,
+		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: rest, Strategy: req.Strategy,
 		SkipChunks: true, Limit: 1, StoreHints: req.StoreHints,
 	}
 	for _, err := range All(ctx, e.next, sreq, req.Outcome) {

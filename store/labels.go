@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -47,7 +49,8 @@ func LabelValues(ctx context.Context, s Store, req *LabelValuesRequest) ([]strin
 		return q.LabelValues(ctx, req)
 	}
 	sreq := &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, SkipChunks: true, Strategy: req.Strategy, StoreHints: req.StoreHints,
+		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, SkipChunks: true,
+		Strategy: req.Strategy, StoreHints: req.StoreHints,
 		Matchers: append(slices.Clip(req.Matchers), labels.MustNewMatcher(labels.MatchNotEqual, req.Label, "")),
 	}
 	values := map[string]struct{}{}
@@ -62,9 +65,13 @@ func LabelValues(ctx context.Context, s Store, req *LabelValuesRequest) ([]strin
 	return sortedPrefix(values, req.Limit), nil
 }
 
+// anyResolution finds the labels of series of which only downsampled data is
+// left.
+const anyResolution = time.Duration(math.MaxInt64)
+
 func seriesRequest(req *LabelNamesRequest) *SeriesRequest {
 	return &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: req.Matchers, SkipChunks: true,
+		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: req.Matchers, SkipChunks: true,
 		Strategy: req.Strategy, StoreHints: req.StoreHints,
 	}
 }
