@@ -11,9 +11,12 @@ import (
 	"github.com/thanoskit/thanoskit/internal/encoded"
 )
 
-// framePool recycles the frames that a sortingWriter sends, with their memory.
-// It is safe for concurrent use.
-type framePool struct{ pool sync.Pool }
+// framePool recycles sortingWriters and the frames that they send, with their
+// memory. It is safe for concurrent use.
+type framePool struct {
+	pool    sync.Pool // of *outFrame
+	writers sync.Pool // of *sortingWriter
+}
 
 func newFramePool() *framePool {
 	p := &framePool{}
@@ -84,14 +87,28 @@ type pendingSeries struct {
 }
 
 func newSortingWriter(w SeriesWriter, p *framePool, rw encoded.Rewrite, limit int) *sortingWriter {
-	frames, _ := w.(encoded.Writer)
-	return &sortingWriter{next: w, frames: frames, pool: p, rewrite: rw, limit: limit, sb: labels.NewScratchBuilder(0), group: groups{firstName: []byte(rw.FirstName())}}
+	sw, ok := p.writers.Get().(*sortingWriter)
+	if !ok {
+		sw = &sortingWriter{pool: p, sb: labels.NewScratchBuilder(0)}
+	}
+	sw.next, sw.rewrite, sw.limit = w, rw, limit
+	sw.frames, _ = w.(encoded.Writer)
+	sw.group = groups{firstName: []byte(rw.FirstName()), current: sw.group.current[:0]}
+	return sw
+}
+
+// recycle lets go of everything and gives the writer back.
+func (w *sortingWriter) recycle() {
+	w.drop()
+	w.next, w.frames, w.shard = nil, nil, nil
+	w.sent, w.last, w.done = 0, w.last[:0], false
+	w.pool.writers.Put(w)
 }
 
 // run lets series write to w, sends what is left of it, and lets go of
-// everything.
+// everything. The writer is not to be used after that.
 func (w *sortingWriter) run(series func(SeriesWriter) error) error {
-	defer w.drop()
+	defer w.recycle()
 	err := series(asWriter(w, w.frames))
 	switch {
 	case w.done && (err == nil || stopped(err)):
