@@ -337,21 +337,22 @@ func ourAnswer(resp wire.Response, f *encoded.Frame) answer {
 
 func encodeAnswer(a answer) ([]byte, error) {
 	switch a.Kind {
-	case wire.KindUnknown:
-		return nil, nil
 	case wire.KindWarning:
 		return wire.AppendWarning(nil, a.Warning), nil
 	case wire.KindHints:
 		return wire.AppendHints(nil, &a.Hints), nil
-	}
-	var e wire.Encoder
-	for _, s := range a.Series {
-		v, _ := wire.View(nil, s)
-		if err := e.Add(&v); err != nil {
-			return nil, err
+	case wire.KindSeries, wire.KindBatch:
+		var e wire.Encoder
+		for _, s := range a.Series {
+			v, _ := wire.View(nil, s)
+			if err := e.Add(&v); err != nil {
+				return nil, err
+			}
 		}
+		return e.Response(), nil
+	default:
+		return nil, nil
 	}
-	return e.Response(), nil
 }
 
 func answerOf(m *storepb.SeriesResponse) (a answer, err error) {

@@ -26,7 +26,7 @@ type wireRandom struct {
 func (r *wireRandom) bool() bool { return r.IntN(2) == 0 }
 
 func (r *wireRandom) int64() int64 {
-	return []int64{0, 1, -1, 127, 128, math.MinInt64, math.MaxInt64, 1_700_000_000_000 + r.Int64N(1e9)}[r.IntN(8)]
+	return []int64{0, 1, -1, math.MinInt64, math.MaxInt64, 1_700_000_000_000 + r.Int64N(1e9), int64(r.Uint64() >> r.IntN(64))}[r.IntN(7)]
 }
 
 func (r *wireRandom) millis() int64 {
@@ -135,8 +135,8 @@ func (r *wireRandom) labelValuesRequest() *storepb.LabelValuesRequest {
 	return m
 }
 
-// labels are in order, with distinct names; without empty values unless odd,
-// because we write those and Thanos does not.
+// labels are in order, with distinct names and without empty values, which we
+// write and Thanos does not; unless odd.
 func (r *wireRandom) labels() (out []labelpb.ZLabel) {
 	for i := range r.IntN(6) {
 		l := labelpb.ZLabel{Name: fmt.Sprintf("%c%s", 'a'+i, r.string()), Value: r.string()}
@@ -144,6 +144,12 @@ func (r *wireRandom) labels() (out []labelpb.ZLabel) {
 			l.Value = "v"
 		}
 		out = append(out, l)
+	}
+	if r.odd && len(out) > 1 && r.IntN(4) == 0 {
+		r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	}
+	if r.odd && len(out) > 1 && r.IntN(8) == 0 {
+		out[0].Name = out[1].Name
 	}
 	return out
 }
@@ -191,6 +197,9 @@ func (r *wireRandom) chunk() *storepb.Chunk {
 	if r.odd && r.bool() {
 		c.Hash = r.Uint64()
 	}
+	if r.odd && r.IntN(50) == 0 {
+		c.Type = storepb.Chunk_Encoding(r.int64())
+	}
 	return c
 }
 
@@ -221,35 +230,72 @@ func (r *wireRandom) response() *storepb.SeriesResponse {
 }
 
 // change makes of b what a careless, a newer or a malicious peer might send.
-func (r *wireRandom) change(b, other []byte) []byte {
+func (r *wireRandom) change(b, other []byte, s shape) []byte {
+	if r.bool() {
+		return r.rearrange(b, s)
+	}
 	b = bytes.Clone(b)
-	at := func() int { return r.IntN(len(b) + 1) }
 	for range 1 + r.IntN(3) {
-		switch from, to := at(), at(); r.IntN(9) {
-		case 0: // nothing
-		case 1: // another message, merged
+		from, to := r.IntN(len(b)+1), r.IntN(len(b)+1)
+		from, to = min(from, to), max(from, to)
+		switch r.IntN(8) {
+		case 0: // another message, merged
 			b = append(b, other...)
-		case 2: // cut off
-			b = b[:from]
-		case 3: // a part is lost
-			b = slices.Delete(b, min(from, to), min(from, to)+min(r.IntN(4), len(b)-min(from, to)))
-		case 4: // a part is there twice
-			b = slices.Insert(b, at(), bytes.Clone(b[min(from, to):max(from, to)])...)
-		case 5: // unknown fields behind
-			b = append(b, r.unknown()...)
-		case 6: // unknown fields somewhere
+		case 1: // cut off
+			b = b[:to]
+		case 2: // a part is lost
+			b = slices.Delete(b, from, min(from+4, to))
+		case 3: // a part is there twice
+			b = slices.Insert(b, to, bytes.Clone(b[from:to])...)
+		case 4: // unknown fields
 			b = slices.Insert(b, from, r.unknown()...)
-		case 7: // another byte
+		case 5: // another byte
 			if from < len(b) {
 				b[from] = byte(r.Uint32())
 			}
-		case 8: // another bit
+		case 6: // another bit
 			if from < len(b) {
 				b[from] ^= 1 << r.IntN(8)
 			}
 		}
 	}
 	return b
+}
+
+// rearrange writes the fields of b, which has the shape s, and those of messages
+// in it in other ways: in another order, some twice, some not at all, among
+// unknown fields, and messages in parts that merge.
+func (r *wireRandom) rearrange(b []byte, s shape) []byte {
+	var fields [][]byte
+	for len(b) > 0 {
+		num, _, tag := protowire.ConsumeTag(b)
+		_, _, n := protowire.ConsumeField(b)
+		field := b[:n]
+		if sub, ok := s[num]; ok && sub != nil && !sub.isPacked() {
+			body, _ := protowire.ConsumeBytes(field[tag:])
+			body = r.rearrange(body, sub)
+			if _, _, cut := protowire.ConsumeField(body); cut > 0 && r.IntN(6) == 0 { // the first field apart from the others
+				fields = append(fields, protowire.AppendBytes(bytes.Clone(field[:tag]), body[:cut]))
+				body = body[cut:]
+			}
+			field = protowire.AppendBytes(bytes.Clone(field[:tag]), body)
+		}
+		fields, b = append(fields, field), b[n:]
+	}
+	if n := len(fields); n > 0 {
+		i, j := r.IntN(n), r.IntN(n)
+		switch r.IntN(8) {
+		case 0:
+			fields[i], fields[j] = fields[j], fields[i]
+		case 1:
+			fields = append(fields, fields[i])
+		case 2:
+			fields = slices.Delete(fields, i, i+1)
+		case 3:
+			fields = slices.Insert(fields, i, r.unknown())
+		}
+	}
+	return bytes.Join(fields, nil)
 }
 
 func (r *wireRandom) unknown() []byte {
