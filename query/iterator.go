@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/internal/aggr"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
 	"github.com/thanoskit/thanoskit/internal/xor"
@@ -45,6 +46,8 @@ type iterator struct {
 	err     error
 	recycled
 }
+
+var _ dedup.FloatRunner = (*iterator)(nil)
 
 // recycled is what an iterator keeps for its next series.
 type recycled struct {
