@@ -23,11 +23,20 @@ const (
 // errExited is the failure of a member that ends its goroutine.
 var errExited = errors.New("goroutine exited")
 
+// expulsion is why a member was stopped that is at fault itself.
+type expulsion struct {
+	status store.MemberStatus
+	err    error // a *store.Error
+}
+
+func (e *expulsion) Error() string { return e.err.Error() }
+func (e *expulsion) Unwrap() error { return e.err }
+
 // asked is what one call asks of one member, and what comes of it.
 type asked struct {
 	member  *member
 	op      string
-	start   time.Time
+	began   time.Time
 	outcome store.MemberOutcome
 	// nested collects what the member itself records: of its own members, if it
 	// is a fan-out.
@@ -37,7 +46,7 @@ type asked struct {
 
 func newAsked(m *member, op string) asked {
 	return asked{
-		member: m, op: op, start: time.Now(),
+		member: m, op: op, began: time.Now(),
 		outcome: store.MemberOutcome{Member: m.name}, nested: &store.Outcome{},
 	}
 }
@@ -98,7 +107,10 @@ func (a *asked) fail(err error) {
 // has ended it was stopped, and who knows what it left out.
 func (a *asked) conclude(ctx context.Context, err error) {
 	cause := context.Cause(ctx)
+	expelled, ok := errors.AsType[*expulsion](cause)
 	switch {
+	case ok:
+		a.outcome.Status, a.outcome.Err = expelled.status, expelled.err
 	case cause == errWaitBudget:
 		a.fail(cause)
 	case cause != nil:
@@ -122,7 +134,7 @@ func (a *asked) wrap(err error) error {
 
 // finish ends the clock and the span of a member that was really asked.
 func (a *asked) finish() {
-	a.outcome.Duration = time.Since(a.start)
+	a.outcome.Duration = time.Since(a.began)
 	if a.span == nil {
 		return
 	}

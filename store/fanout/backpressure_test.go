@@ -80,56 +80,89 @@ func TestSeriesLargerThanTheBudget(t *testing.T) {
 // more; in several calls at once, the budget is still one.
 func TestStalledReaderBoundsMemory(t *testing.T) {
 	t.Parallel()
-	const (
-		members   = 20
-		perFrame  = 4
-		seriesLen = 1000
-		budget    = 50_000
-		calls     = 3
-	)
-	for name, share := range map[string]int{"replicas": 1, "disjoint": members} {
+	const budget = 50_000
+	for name, tc := range map[string]struct {
+		members, calls int
+		perFrame       int
+		disjoint       bool
+	}{
+		"many replicas":         {members: 20, calls: 3, perFrame: 4},
+		"many disjoint members": {members: 20, calls: 3, perFrame: 4, disjoint: true},
+		"two replicas":          {members: 2, calls: 1, perFrame: 1},
+		"two disjoint members":  {members: 2, calls: 1, perFrame: 3, disjoint: true},
+		"one":                   {members: 1, calls: 1, perFrame: 2},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tr := &tracker{}
-				ss := bigAnswer(400, seriesLen)
-				var stores []store.Store
-				for i := range members {
-					var part []*store.Series
-					for j := i % share; j < len(ss); j += share {
-						part = append(part, ss[j])
+				ss := bigAnswer(400, 1000)
+				stores := make([]store.Store, tc.members)
+				for i := range stores {
+					part := ss
+					if tc.disjoint {
+						part = nil
+						for j := i; j < len(ss); j += tc.members {
+							part = append(part, ss[j])
+						}
 					}
-					stores = append(stores, sendsFrames(tr, perFrame, part...))
+					stores[i] = sendsFrames(tr, tc.perFrame, part...)
 				}
-				f := tr.frame(ss[:perFrame]...)
+				f := tr.frame(ss[:tc.perFrame]...)
 				frame := f.Size
 				f.Release()
 
 				fo := newFanout(t, &fanout.Options{BufferBytes: budget}, named(stores...)...)
-				resume := make(chan struct{})
-				done := make(chan error, calls)
-				for range calls {
-					go func() {
-						done <- fo.Series(t.Context(), all(), stalls{resume})
-					}()
+				resume, done := make(chan struct{}), make(chan error, tc.calls)
+				for range tc.calls {
+					go func() { done <- fo.Series(t.Context(), all(), stalls{resume}) }()
 				}
-				bound := budget + calls*members*frame
-				for range 60 {
-					synctest.Wait() // everybody who can get on has
-					_, bytes, _ := tr.alive()
-					testutil.Assert(t, bytes <= bound, "%d bytes alive, want at most %d", bytes, bound)
-					testutil.Assert(t, bytes > budget-frame, "only %d bytes alive: the budget is not used", bytes)
-					resume <- struct{}{}
-				}
-				_, _, peak := tr.alive()
-				testutil.Assert(t, peak <= bound, "peak of %d bytes, want at most %d", peak, bound)
-				close(resume)
-				for range calls {
-					testutil.Ok(t, <-done)
+				synctest.Wait() // everybody who can get on has
+				_, bytes, _ := tr.alive()
+				testutil.Assert(t, bytes > budget-frame, "only %d bytes alive: the budget is not used", bytes)
+				for running := tc.calls; running > 0; {
+					synctest.Wait()
+					select {
+					case resume <- struct{}{}:
+					case err := <-done:
+						testutil.Ok(t, err)
+						running--
+					}
 				}
 				tr.noneAlive(t)
+				_, _, peak := tr.alive()
+				bound := budget + tc.calls*tc.members*frame
+				testutil.Assert(t, peak <= bound, "peak of %d bytes, want at most %d", peak, bound)
 			})
 		})
 	}
+}
+
+// Members that send plain series are held back too, by the frames that are made
+// of them.
+func TestStalledReaderHoldsBackPlainSends(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const budget = 500_000
+		ss := bigAnswer(2000, 1000)
+		sent := 0
+		f := newFanout(t, &fanout.Options{BufferBytes: budget}, named(store.Func(
+			func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+				for _, s := range ss {
+					sent++
+					if err := w.Send(copyOf(s)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))...)
+		resume, done := make(chan struct{}), make(chan error)
+		go func() { done <- f.Series(t.Context(), all(), stalls{resume}) }()
+		synctest.Wait()
+		testutil.Assert(t, sent > budget/1100 && sent < (budget+128<<10)/1000+2, "%d series were sent", sent)
+		close(resume)
+		testutil.Ok(t, <-done)
+		testutil.Equals(t, len(ss), sent)
+	})
 }
 
 type stalls struct{ resume <-chan struct{} }

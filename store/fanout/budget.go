@@ -28,10 +28,6 @@ type budget struct {
 	first, last *held // those that wait for bytes
 }
 
-func newBudget(size int64, used prometheus.Gauge) *budget {
-	return &budget{used: used, size: size, free: size}
-}
-
 // held is a frame that one member put, with what it borrowed for it.
 type held struct {
 	frame *encoded.Frame
@@ -93,14 +89,23 @@ func (b *budget) settle(h *held) {
 		if h.queued {
 			b.dequeue(h)
 		}
-		h.wake <- struct{}{}
+		h.wakeUp()
 	}
 	h.state = loanSettled
 	for b.first != nil && b.first.size <= b.free {
 		w := b.first
 		b.dequeue(w)
 		b.grant(w)
-		w.wake <- struct{}{}
+		w.wakeUp()
+	}
+}
+
+// wakeUp sends a token. There can be one already only if the member did not wait
+// for the last, because it was stopped.
+func (h *held) wakeUp() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
 	}
 }
 

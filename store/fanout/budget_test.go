@@ -10,7 +10,7 @@ import (
 )
 
 func newTestBudget(size int64) *budget {
-	return newBudget(size, prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"}))
+	return &budget{size: size, free: size, used: prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"})}
 }
 
 // frames makes one held frame of each size.

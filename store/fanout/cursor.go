@@ -106,7 +106,7 @@ func (m *merge) enter(c *cursor, h *held) error {
 	c.cur, c.pos = h, 0
 	err := m.moveTo(c, h.frame.Series[0].Labels)
 	if prev != nil {
-		m.pass(prev)
+		m.passed = append(m.passed, prev)
 	}
 	return err
 }
@@ -115,7 +115,7 @@ func (m *merge) enter(c *cursor, h *held) error {
 func (m *merge) end(c *cursor) error {
 	c.now = standing{ended: true}
 	if c.cur != nil {
-		m.pass(c.cur)
+		m.passed = append(m.passed, c.cur)
 		c.cur = nil
 	}
 	if status, _ := c.stream.verdict(); status == store.Canceled {

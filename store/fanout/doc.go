@@ -69,9 +69,9 @@
 //	BufferBytes + members being asked × their largest frame
 //
 // and, for each call, the one series that is being merged if it spans frames
-// when the budget is used up; for each member that sends plain series, up to
-// 64 KiB and one series that are not yet a frame. Nothing is bounded by this of
-// what members hold themselves, or of what a reader keeps.
+// when the budget is used up, and 128 KiB for each member that sends plain
+// series, which are made into frames here. What members hold themselves, and what
+// a reader keeps, is not counted.
 //
 // # What it does not do
 //

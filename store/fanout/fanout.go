@@ -83,7 +83,7 @@ func (o *Options) withDefaults() (Options, error) {
 type Store struct {
 	source  Source
 	opts    Options
-	budget  *budget
+	budget  budget
 	frames  framePool
 	metrics *metrics
 	tracer  trace.Tracer
@@ -123,7 +123,7 @@ func New(source Source, opts *Options) (*Store, error) {
 	if f.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, fmt.Errorf("make fan-out: %w", err)
 	}
-	f.budget = newBudget(o.BufferBytes, f.metrics.buffered)
+	f.budget = budget{used: f.metrics.buffered, size: o.BufferBytes, free: o.BufferBytes}
 	f.members()
 	return f, nil
 }
@@ -142,7 +142,7 @@ func (f *Store) members() []*member {
 	}
 	set := f.update(old, now)
 	f.set.Store(set)
-	f.metrics.update(healthOf(set.members))
+	f.metrics.update(f.known)
 	return set.members
 }
 
@@ -176,7 +176,7 @@ func (f *Store) update(old *memberSet, source []Member) *memberSet {
 // changed is told whenever a member was asked for its Info.
 func (f *Store) changed(before, after Health) {
 	if !sameKind(&before, &after) {
-		f.metrics.update(f.Health())
+		f.metrics.update(f.known)
 	}
 	switch {
 	case after.Err != nil && (before.Err == nil || errors.Is(before.Err, errUndescribed)):
@@ -246,6 +246,9 @@ func (f *Store) refresh(ctx context.Context, notBefore time.Time) ([]Health, err
 // Health returns what is known of each member, in the order of the Source. It
 // asks none of them.
 func (f *Store) Health() []Health { return healthOf(f.members()) }
+
+// known is Health of the members that were yielded last.
+func (f *Store) known() []Health { return healthOf(f.set.Load().members) }
 
 func healthOf(members []*member) []Health {
 	out := make([]Health, len(members))

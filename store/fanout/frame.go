@@ -67,16 +67,14 @@ func (p *framePool) free(o *ownFrame) {
 	p.pool.Put(o)
 }
 
-// addPlain adds a plain series, which belongs to the frame from then on, and
-// returns its size.
-func (o *ownFrame) addPlain(s *store.Series) int {
+// addPlain adds a plain series, which belongs to the frame from then on.
+func (o *ownFrame) addPlain(s *store.Series) {
 	v, lset := wire.View(o.labels, s)
 	o.labels = lset
 	o.Series = append(o.Series, v)
 	n := v.Size()
 	o.payload += n
 	o.Size += n
-	return n
 }
 
 // retain makes the frame hold a reference on f, of which it has views.

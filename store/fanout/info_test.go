@@ -275,6 +275,26 @@ func TestDescribeKeepsUnhealthyMembers(t *testing.T) {
 	testutil.Equals(t, "in pruned: "+store.PrunedByLabels, ask(t, outer, eq("cluster", "asia")))
 }
 
+// What an unhealthy member had may have grown since, but hardly its labels.
+func TestUnhealthyMemberIsPrunedByLabelsOnly(t *testing.T) {
+	t.Parallel()
+	info := infoOf("eu")
+	info.MinTime, info.MaxTime = 100, 200
+	a := newPatient(info)
+	f := newFanout(t, nil, named(a)...)
+	outcome := func(mint, maxt int64, ms ...*labels.Matcher) string {
+		out := &store.Outcome{}
+		testutil.Ok(t, f.Series(t.Context(), &store.SeriesRequest{MinTime: mint, MaxTime: maxt, Matchers: ms, Outcome: out}, &frameReader{}))
+		return statuses(out)
+	}
+	testutil.Equals(t, "a pruned: "+store.PrunedByTime, outcome(201, 300))
+	a.fail(errDown)
+	testutil.NotOk(t, f.Sync(t.Context()))
+	testutil.Equals(t, "a failed", outcome(201, 300))
+	testutil.Equals(t, "a failed", outcome(201, 300, eq("cluster", "eu")))
+	testutil.Equals(t, "a pruned: "+store.PrunedByLabels, outcome(201, 300, eq("cluster", "us")))
+}
+
 // shifting is a Source that changes.
 type shifting struct {
 	members atomic.Pointer[[]fanout.Member]

@@ -158,16 +158,13 @@ func (q *labelQuery) answer(ctx context.Context, aborted error, answers []*label
 }
 
 // mergeSorted merges lists of strings into one in order and without duplicates.
-// Lists that are not in order already are sorted in place.
+// The lists are not changed; the result may be one of them.
 func mergeSorted(lists [][]string) []string {
 	switch len(lists) {
 	case 0:
 		return nil
 	case 1:
-		if !slices.IsSorted(lists[0]) {
-			slices.Sort(lists[0])
-		}
-		return slices.Compact(lists[0])
+		return sortedUnique(lists[0])
 	}
 	a, b := mergeSorted(lists[:len(lists)/2]), mergeSorted(lists[len(lists)/2:])
 	out := make([]string, 0, max(len(a), len(b)))
@@ -182,4 +179,17 @@ func mergeSorted(lists [][]string) []string {
 		}
 	}
 	return append(append(out, a...), b...)
+}
+
+// sortedUnique returns the list itself if it is in order and without duplicates,
+// as it should be.
+func sortedUnique(list []string) []string {
+	for i := 1; i < len(list); i++ {
+		if list[i-1] >= list[i] {
+			list = slices.Clone(list)
+			slices.Sort(list)
+			return slices.Compact(list)
+		}
+	}
+	return list
 }

@@ -29,7 +29,7 @@ type merge struct {
 	outID uint64
 	sent  int
 
-	passed []*held // that no cursor stands in, but group or out still need
+	passed []*held // that no cursor stands in any more, since the last flush
 	merger chunkMerger
 	ready  []*stream // scratch space
 }
@@ -158,7 +158,8 @@ func (m *merge) dropGroup() {
 	m.groupID++
 }
 
-// flush sends the output and lets go of the frames that only it needed.
+// flush sends the output and lets go of the frames that were passed, but for
+// those that the group needs.
 func (m *merge) flush() error {
 	if m.out == nil {
 		return nil
@@ -183,15 +184,6 @@ func (m *merge) send() error {
 	m.out = nil
 	m.outID++
 	return wire.Send(m.w, out.Frame)
-}
-
-// pass is called for a frame that no cursor stands in any more.
-func (m *merge) pass(h *held) {
-	if h.group == m.groupID || h.output == m.outID {
-		m.passed = append(m.passed, h)
-		return
-	}
-	m.let(h)
 }
 
 // let lets go of a frame, and only then of what it borrowed.

@@ -77,10 +77,12 @@ func (m *metrics) observe(o *store.MemberOutcome) {
 // nodes is a kind of member that is counted together.
 type nodes struct{ health, externalLabels, component string }
 
-// update brings the share of this fan-out up to date.
-func (m *metrics) update(health []Health) {
+// update brings the share of this fan-out up to date with its members. Calls at
+// the same time follow each other, and the last sees what is last.
+func (m *metrics) update(known func() []Health) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	health := known()
 	share := make(map[nodes]int, len(health))
 	for i := range health {
 		share[kindOf(&health[i])]++

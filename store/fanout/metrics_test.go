@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,24 +138,25 @@ func TestForeignCollectorIsAnError(t *testing.T) {
 
 func TestSpans(t *testing.T) {
 	t.Parallel()
-	rec := tracetest.NewSpanRecorder()
-	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec))
-	fails := store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error { return errDown })
-	f := newFanout(t, &fanout.Options{TracerProvider: tp}, named(sends(series("1")), fails)...)
-	ask(t, f)
-	testutil.Equals(t, 2, len(rec.Ended()))
-	for _, s := range rec.Ended() {
-		testutil.Equals(t, "fanout series", s.Name())
-		attrs := map[attribute.Key]string{}
-		for _, a := range s.Attributes() {
-			attrs[a.Key] = a.Value.Emit()
+	synctest.Test(t, func(t *testing.T) {
+		rec := tracetest.NewSpanRecorder()
+		tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec))
+		fails := store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error { return errDown })
+		f := newFanout(t, &fanout.Options{TracerProvider: tp, WaitBudget: time.Second}, named(sends(series("1")), fails, hangs(&tracker{}))...)
+		ask(t, f)
+		got := map[string]string{}
+		for _, s := range rec.Ended() {
+			testutil.Equals(t, "fanout series", s.Name())
+			attrs := map[attribute.Key]string{}
+			for _, a := range s.Attributes() {
+				attrs[a.Key] = a.Value.Emit()
+			}
+			got[attrs["store"]] = attrs["status"] + ", " + attrs["series"] + " series. " + s.Status().Description
 		}
-		switch attrs["store"] {
-		case "a":
-			testutil.Equals(t, "answered 1", attrs["status"]+" "+attrs["series"])
-		case "b":
-			testutil.Equals(t, "failed 0", attrs["status"]+" "+attrs["series"])
-			testutil.Equals(t, "store b: series: connection refused", s.Status().Description)
-		}
-	}
+		testutil.Equals(t, map[string]string{
+			"a": "answered, 1 series. ",
+			"b": "failed, 0 series. store b: series: connection refused",
+			"c": "timed out, 0 series. store c: series: wait budget used up: context deadline exceeded",
+		}, got)
+	})
 }

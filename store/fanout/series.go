@@ -88,8 +88,7 @@ func (c *call) merge(running []*stream, w store.SeriesWriter) (err error) {
 		m.release()
 	}()
 	for _, s := range running {
-		s.ctx, s.cancel = context.WithCancelCause(c.ctx)
-		c.wg.Go(s.run)
+		s.start()
 	}
 	return m.run()
 }
@@ -183,13 +182,11 @@ func (c *call) stop(running []*stream, cause error) {
 	c.wg.Wait()
 }
 
-// late reports what the merge did not get to because it had enough.
+// late passes on warnings that the merge did not get to because it had enough.
+// A failure that it did not get to is none of what was sent.
 func (c *call) late(w store.SeriesWriter) error {
 	for _, s := range c.streams {
 		if err := c.pass(s, s.take().warnings, w); err != nil {
-			return err
-		}
-		if err := c.report(s, w); err != nil {
 			return err
 		}
 	}

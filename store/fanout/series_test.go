@@ -125,6 +125,19 @@ func TestMemberFailure(t *testing.T) {
 			bad: store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error { panic(errDown) }),
 			is:  errDown, cause: "panic: connection refused", lost: 3,
 		},
+		"sends nothing": {
+			bad: store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+				if err := w.Send(copyOf(s1)); err != nil {
+					return err
+				}
+				return w.Send(nil)
+			}),
+			cause: "panic: runtime error: invalid memory address or nil pointer dereference", lost: 2,
+		},
+		"sends nothing at first": {
+			bad:   store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error { return w.Send(nil) }),
+			cause: "panic: runtime error: invalid memory address or nil pointer dereference", lost: 3,
+		},
 		"exits": {
 			bad: store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
 				if err := tr.sendFrame(w, s1); err != nil {
@@ -199,23 +212,24 @@ func TestMemberFailure(t *testing.T) {
 	}
 }
 
+// The call ends when the failure happens, not when the merge comes to it.
 func TestAbortCancelsTheOthers(t *testing.T) {
 	t.Parallel()
-	hangs := store.Func(func(ctx context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
-		if err := w.Send(series("0")); err != nil {
+	tr := &tracker{}
+	fails := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		if err := tr.sendFrame(w, series("5")); err != nil {
 			return err
 		}
-		<-ctx.Done()
-		return ctx.Err()
+		return errDown
 	})
-	fails := store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error { return errDown })
-	f := newFanout(t, nil, named(hangs, fails)...)
+	f := newFanout(t, nil, named(hangs(tr, series("0")), fails)...)
 	req := all()
 	req.Strategy = store.Abort
 	err := f.Series(context.Background(), req, &frameReader{})
 	testutil.Assert(t, errors.Is(err, errDown), "%v", err)
 	testutil.Equals(t, "a canceled, b failed", statuses(req.Outcome))
 	testutil.Equals(t, err, req.Outcome.Members()[0].Err)
+	tr.noneAlive(t)
 }
 
 func TestUnhealthyMemberAbortsBeforeAnyIsAsked(t *testing.T) {
@@ -336,6 +350,50 @@ func TestLimitReportsLateWarnings(t *testing.T) {
 	testutil.Ok(t, f.Series(context.Background(), req, r))
 	testutil.Equals(t, 1, len(r.series))
 	testutil.Equals(t, []string{"store a: series: connection refused"}, texts(r.warnings))
+}
+
+// A member that fails after enough was sent has taken nothing from that.
+func TestLimitIgnoresLaterFailures(t *testing.T) {
+	t.Parallel()
+	for _, strategy := range []store.PartialResponseStrategy{store.Warn, store.Abort} {
+		fails := store.Func(func(ctx context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+			if err := w.Send(series("5")); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return errDown
+		})
+		f := newFanout(t, nil, named(fails, sends(series("1"), series("2")))...)
+		req, r := all(), &frameReader{}
+		req.Limit, req.Strategy = 1, strategy
+		testutil.Ok(t, f.Series(context.Background(), req, r))
+		testutil.Equals(t, 1, len(r.series))
+		testutil.Equals(t, 0, len(r.warnings))
+		testutil.Equals(t, store.Canceled, req.Outcome.Members()[0].Status)
+	}
+}
+
+// One that does not heed errors of its writer must not hold up anybody.
+func TestMemberThatGoesOnSending(t *testing.T) {
+	t.Parallel()
+	tr := &tracker{}
+	deaf := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		for i := range 200 {
+			_ = tr.sendFrame(w, series(fmt.Sprintf("%03d", 2*i), chunk(1, 2, "x")))
+			_ = w.Send(series(fmt.Sprintf("%03d", 2*i+1), chunk(1, 2, "x")))
+			_ = w.Warn(errDown)
+		}
+		return nil
+	})
+	f := newFanout(t, &fanout.Options{BufferBytes: 1}, named(deaf, deaf)...)
+	stop := errors.New("enough")
+	err := f.Series(context.Background(), all(), &frameReader{onFrame: func(*encoded.Frame) error { return stop }})
+	testutil.Equals(t, stop, err)
+	tr.noneAlive(t)
+	r := &frameReader{}
+	testutil.Ok(t, f.Series(context.Background(), all(), r))
+	testutil.Equals(t, 400, len(r.series))
+	tr.noneAlive(t)
 }
 
 func TestWriterErrorEndsTheCall(t *testing.T) {

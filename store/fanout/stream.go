@@ -20,11 +20,10 @@ type stream struct {
 	cursor *cursor       // of the merge
 	wake   chan struct{} // says that a frame that the writer waits with was granted or settled
 
-	// Of the merge: why it expelled the member, and whether it told the reader
-	// of the failure.
-	expelled       error
-	expelledStatus store.MemberStatus
-	reported       bool
+	// Of the merge: why it expelled the member, if it did, and whether it told
+	// the reader of a failure.
+	expelled *expulsion
+	reported bool
 
 	mu       sync.Mutex
 	queue    []*held
@@ -37,10 +36,17 @@ type stream struct {
 }
 
 func newStream(c *call, m *member) *stream {
-	return &stream{asked: newAsked(m, opSeries), call: c, wake: make(chan struct{}, 1)}
+	return &stream{asked: newAsked(m, opSeries), call: c}
 }
 
-// run asks the member. It is a goroutine of its own.
+// start asks the member.
+func (s *stream) start() {
+	s.ctx, s.cancel = context.WithCancelCause(s.call.ctx)
+	s.wake = make(chan struct{}, 1)
+	s.call.wg.Go(s.run)
+}
+
+// run is the goroutine of the member.
 func (s *stream) run() {
 	defer s.end()
 	defer s.finish()
@@ -61,14 +67,14 @@ func (s *stream) run() {
 // member, may ask, and only once the member has ended or was expelled.
 func (s *stream) verdict() (store.MemberStatus, error) {
 	if s.expelled != nil {
-		return s.expelledStatus, s.expelled
+		return s.expelled.status, s.expelled.err
 	}
 	return s.outcome.Status, s.outcome.Err
 }
 
 // expel stops a member whose answer ends here for the merge.
 func (s *stream) expel(status store.MemberStatus, cause error) {
-	s.expelledStatus, s.expelled = status, s.wrap(cause)
+	s.expelled = &expulsion{status, s.wrap(cause)}
 	s.cancel(s.expelled)
 	s.close()
 }
@@ -95,10 +101,19 @@ func (s *stream) SendFrame(f *encoded.Frame) error {
 // Send collects plain series into frames. The merge may take what there is at
 // any time.
 func (s *stream) Send(series *store.Series) error {
+	full, err := s.collect(series)
+	if err != nil || !full {
+		return err
+	}
+	return s.seal()
+}
+
+// collect reports whether it is time for a frame.
+func (s *stream) collect(series *store.Series) (full bool, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock() // also if the member sent something to panic about
 	if s.closed {
-		s.mu.Unlock()
-		return s.cause()
+		return false, s.cause()
 	}
 	if s.open == nil {
 		s.open = s.call.fanout.frames.get()
@@ -106,15 +121,8 @@ func (s *stream) Send(series *store.Series) error {
 	o := s.open
 	o.addPlain(series)
 	s.count(o.Series[len(o.Series)-1:])
-	full := len(o.Series) >= maxInputSeries || o.payload >= maxInputBytes
-	if !full {
-		s.announce()
-	}
-	s.mu.Unlock()
-	if full {
-		return s.seal()
-	}
-	return nil
+	s.announce()
+	return len(o.Series) >= maxInputSeries || o.payload >= maxInputBytes, nil
 }
 
 // Warn leaves the warning for the merge, which alone may use the reader's
@@ -129,27 +137,32 @@ func (s *stream) Warn(err error) error {
 	return nil
 }
 
-// seal makes a frame of the plain series that were collected.
+// seal puts what was collected.
 func (s *stream) seal() error {
 	s.mu.Lock()
-	o := s.open
-	s.open = nil
+	h := s.collected()
 	s.mu.Unlock()
-	if o == nil {
+	if h == nil {
 		return nil
 	}
-	return s.put(newHeld(o, s.wake))
+	return s.put(h)
 }
 
-// newHeld is for a frame that is handed over, reference and all.
-func newHeld(o *ownFrame, wake chan struct{}) *held {
-	return &held{frame: o.Frame, size: int64(o.Size), wake: wake}
+// collected returns the plain series that were collected, if any. It is called
+// with the lock held.
+func (s *stream) collected() *held {
+	o := s.open
+	if o == nil || len(o.Series) == 0 {
+		return nil
+	}
+	s.open = nil
+	return &held{frame: o.Frame, size: int64(o.Size), wake: s.wake}
 }
 
 // put hands a frame to the merge and waits until its size is within the budget,
 // or the merge is done with it.
 func (s *stream) put(h *held) error {
-	b := s.call.fanout.budget
+	b := &s.call.fanout.budget
 	granted := b.borrow(h)
 	s.mu.Lock()
 	if s.closed {
@@ -195,7 +208,7 @@ func (s *stream) cause() error { return context.Cause(s.ctx) }
 // count is called by the member's goroutine.
 func (s *stream) count(series []encoded.Series) {
 	if s.outcome.Series == 0 {
-		s.outcome.FirstSeries = time.Since(s.start)
+		s.outcome.FirstSeries = time.Since(s.began)
 	}
 	s.outcome.Series += int64(len(series))
 	for i := range series {
@@ -218,19 +231,15 @@ func (s *stream) take() taken {
 	defer s.mu.Unlock()
 	t := taken{warnings: s.warnings}
 	s.warnings = nil
-	switch {
-	case s.head < len(s.queue):
+	if s.head < len(s.queue) {
 		t.frame, s.queue[s.head] = s.queue[s.head], nil
 		if s.head++; s.head == len(s.queue) {
 			s.queue, s.head = s.queue[:0], 0
 		}
-	case s.open != nil:
-		t.frame = newHeld(s.open, nil) // not paid for: it is small
-		s.open = nil
-	case s.ended:
-		t.ended = true
-	default:
-		s.wanted = true
+		return t
+	}
+	if t.frame = s.collected(); t.frame == nil { // else it is not paid for, but small
+		t.ended, s.wanted = s.ended, !s.ended
 	}
 	return t
 }
