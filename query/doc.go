@@ -33,6 +33,11 @@
 // are iterated over. Without deduplication, tracks that overlap belong to one
 // series that several stores have, and all of their samples count.
 //
+// Raw counters reach the engine as they are, resets included. Only where several
+// tracks are merged by dedup.Penalty for rate, irate or increase are they raised
+// over their resets first, without NaN, as in Thanos: a replica that lags behind
+// can then be told from a counter that was reset.
+//
 // # How resolution is chosen
 //
 // Options.MaxResolution, or that of QueryOptions, is the coarsest data that a
