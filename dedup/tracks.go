@@ -1,5 +1,7 @@
 package dedup
 
+import "slices"
+
 // Tracks splits the chunks of one series, those of all its replicas in one list,
 // into tracks of which none has chunks that overlap: the replicas, if each of
 // them has chunks without gaps, or what comes closest to them once the labels
@@ -34,7 +36,7 @@ func Tracks[C any](chunks []C, span func(*C) (minTime, maxTime int64)) [][]C {
 		sizes[n]++
 	}
 	if len(sizes) == 1 {
-		return [][]C{chunks[:len(chunks):len(chunks)]}
+		return [][]C{slices.Clip(chunks)}
 	}
 
 	tracks := make([][]C, len(sizes))

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 )
@@ -14,8 +15,8 @@ type Middleware func(Store) Store
 // Wrap applies middleware to s. The first is outermost: it sees a request first
 // and the answer last.
 func Wrap(s Store, mw ...Middleware) Store {
-	for i := len(mw) - 1; i >= 0; i-- {
-		s = mw[i](s)
+	for _, m := range slices.Backward(mw) {
+		s = m(s)
 	}
 	return s
 }

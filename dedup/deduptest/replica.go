@@ -59,7 +59,7 @@ func (it *replicaIterator) at() Sample {
 func (it *replicaIterator) At() (int64, float64) {
 	s := it.at()
 	if s.Type != chunkenc.ValFloat {
-		panic(it.misread("a float"))
+		panic(it.misread("a float")) //nolint:forbidigo // A test fails with it; the interface has no error.
 	}
 	return s.T, s.V
 }
@@ -68,7 +68,7 @@ func (it *replicaIterator) At() (int64, float64) {
 func (it *replicaIterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {
 	s := it.at()
 	if s.Type != chunkenc.ValHistogram {
-		panic(it.misread("a histogram"))
+		panic(it.misread("a histogram")) //nolint:forbidigo // As above.
 	}
 	if h == nil {
 		return s.T, s.intHistogram()
@@ -81,7 +81,7 @@ func (it *replicaIterator) AtHistogram(h *histogram.Histogram) (int64, *histogra
 func (it *replicaIterator) AtFloatHistogram(fh *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
 	s := it.at()
 	if s.Type != chunkenc.ValHistogram && s.Type != chunkenc.ValFloatHistogram {
-		panic(it.misread("a float histogram"))
+		panic(it.misread("a float histogram")) //nolint:forbidigo // As above.
 	}
 	return s.T, s.intHistogram().ToFloat(fh)
 }

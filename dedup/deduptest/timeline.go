@@ -182,7 +182,7 @@ func parseAscending(text string) (Replica, error) {
 
 func parseFields(text string) ([]Sample, error) {
 	var out []Sample
-	for _, field := range strings.Fields(text) {
+	for field := range strings.FieldsSeq(text) {
 		samples, err := parseSamples(field)
 		if err != nil {
 			return nil, err

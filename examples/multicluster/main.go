@@ -14,16 +14,19 @@ import (
 )
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	broken := flag.String("break", "", "break the topology, so that a proof fails: "+strings.Join(breaks, ", "))
 	serve := flag.String("serve", "", "keep the topology up, and serve Prometheus' HTTP API on this address (such as 127.0.0.1:9090)")
 	flag.Parse()
-	if err := run(ctx, os.Stdout, *broken, *serve); err != nil {
+	if err := untilSignal(*broken, *serve); err != nil {
 		fmt.Fprintln(os.Stderr, "multicluster:", err)
-		cancel()
 		os.Exit(1)
 	}
+}
+
+func untilSignal(broken, serve string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	return run(ctx, os.Stdout, broken, serve)
 }
 
 // run starts the topology, proves everything, and serves if asked to.

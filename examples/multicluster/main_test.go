@@ -25,7 +25,7 @@ func TestEachBreakFailsAProof(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			var out bytes.Buffer
 			testutil.NotOk(t, run(t.Context(), &out, how, ""), out.String())
-			for _, line := range strings.Split(out.String(), "\n") {
+			for line := range strings.SplitSeq(out.String(), "\n") {
 				for i := range proofs {
 					if strings.HasPrefix(line, "FAILED    "+proofs[i].claim) {
 						failedBy[proofs[i].claim] = true

@@ -82,7 +82,7 @@ func (f *Frame) Reset() {
 // Retain adds a reference.
 func (f *Frame) Retain() {
 	if f.refs.Add(1) < 2 {
-		panic("encoded: frame retained after its last release")
+		panic("encoded: frame retained after its last release") //nolint:forbidigo // Going on would read memory that is somebody else's.
 	}
 }
 
@@ -92,7 +92,7 @@ func (f *Frame) Release() {
 	case n == 0 && f.free != nil:
 		f.free(f)
 	case n < 0:
-		panic("encoded: frame released more often than retained")
+		panic("encoded: frame released more often than retained") //nolint:forbidigo // As above.
 	}
 }
 

@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,13 +23,11 @@ func (p *Program) Strings(name, usage string) *[]string {
 func (p *Program) Enum(name, usage string, values ...string) *string {
 	out := values[0]
 	p.Flags.Func(name, fmt.Sprintf("%s: %s (default %s)", usage, strings.Join(values, " or "), values[0]), func(s string) error {
-		for _, v := range values {
-			if s == v {
-				out = s
-				return nil
-			}
+		if !slices.Contains(values, s) {
+			return fmt.Errorf("not one of %s", strings.Join(values, ", "))
 		}
-		return fmt.Errorf("not one of %s", strings.Join(values, ", "))
+		out = s
+		return nil
 	})
 	return &out
 }

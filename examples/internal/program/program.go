@@ -39,14 +39,17 @@ type Program struct {
 // Main runs a component until it fails or is told to end by SIGINT or SIGTERM.
 // run declares flags, calls Parse, and ends with Serve.
 func Main(name string, run func(ctx context.Context, p *Program) error) {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	p := New(name)
-	if err := run(ctx, p); err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := untilSignal(p, run); err != nil && !errors.Is(err, flag.ErrHelp) {
 		p.Log.Error("program ended", "err", err)
-		cancel()
 		os.Exit(1)
 	}
+}
+
+func untilSignal(p *Program, run func(ctx context.Context, p *Program) error) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	return run(ctx, p)
 }
 
 // New returns a Program with the flags that every component has.
