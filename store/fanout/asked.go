@@ -111,7 +111,7 @@ func (a *asked) conclude(ctx context.Context, err error) {
 	switch {
 	case ok:
 		a.outcome.Status, a.outcome.Err = expelled.status, expelled.err
-	case cause == errWaitBudget:
+	case errors.Is(cause, errWaitBudget):
 		a.fail(cause)
 	case cause != nil:
 		a.outcome.Status, a.outcome.Err = store.Canceled, cause

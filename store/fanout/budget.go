@@ -90,6 +90,7 @@ func (b *budget) settle(h *held) {
 			b.dequeue(h)
 		}
 		h.wakeUp()
+	case loanNone, loanSettled:
 	}
 	h.state = loanSettled
 	for b.first != nil && b.first.size <= b.free {

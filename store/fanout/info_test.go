@@ -83,7 +83,7 @@ func TestRunFollowsHealth(t *testing.T) {
 
 		a.fail(errDown)
 		described := time.Now()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		h = f.Health()
 		testutil.Equals(t, "store a: info: store unavailable: connection refused", h[0].Err.Error())
@@ -95,11 +95,11 @@ func TestRunFollowsHealth(t *testing.T) {
 		// Whoever wants what it has not need not care.
 		testutil.Equals(t, "a pruned: "+store.PrunedByLabels+", b answered", ask(t, f, eq("cluster", "us")))
 
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		a.heal()
 		eu := infoOf("asia")
 		a.info.Store(&eu)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		testutil.Equals(t, "a answered, b pruned: "+store.PrunedByLabels, ask(t, f, eq("cluster", "asia")))
 		testutil.Equals(t, int64(13), b.asked.Load())
@@ -121,7 +121,7 @@ func TestRunIsNotHeldUpByOneMember(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error)
 		go func() { ran <- f.Run(ctx) }()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		testutil.Assert(t, errors.Is(f.Health()[0].Err, context.DeadlineExceeded), "%v", f.Health()[0].Err)
 		testutil.Assert(t, time.Since(f.Health()[1].Checked) <= 3*time.Second)
@@ -172,12 +172,12 @@ func TestInfoOnUse(t *testing.T) {
 			<-done
 		}
 		testutil.Equals(t, int64(1), a.asked.Load())
-		time.Sleep(2990 * time.Millisecond) // twice the interval, and the timeout
+		<-time.After(2990 * time.Millisecond) // twice the interval, and the timeout
 		ask(t, f)
 		testutil.Equals(t, int64(1), a.asked.Load())
 		us := infoOf("us")
 		a.info.Store(&us)
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 		testutil.Equals(t, "a pruned: "+store.PrunedByLabels, ask(t, f, eq("cluster", "eu")))
 		testutil.Equals(t, int64(2), a.asked.Load())
 	})

@@ -56,7 +56,7 @@ func (a answers) LabelValues(ctx context.Context, req *store.LabelValuesRequest)
 }
 
 // both asks for names and for values, which must have come to the same.
-func both(t *testing.T, f *fanout.Store, req store.LabelNamesRequest) (values []string, err error, out *store.Outcome) {
+func both(t *testing.T, f *fanout.Store, req store.LabelNamesRequest) (values []string, out *store.Outcome, err error) {
 	t.Helper()
 	req.Outcome = &store.Outcome{}
 	names, nerr := f.LabelNames(t.Context(), &req)
@@ -71,7 +71,7 @@ func both(t *testing.T, f *fanout.Store, req store.LabelNamesRequest) (values []
 		testutil.Equals(t, statuses(req.Outcome), statuses(out))
 	}
 	testutil.Equals(t, len(req.Outcome.Warnings()), len(out.Warnings()))
-	return values, err, out
+	return values, out, err
 }
 
 func TestLabelsAreMerged(t *testing.T) {
@@ -93,13 +93,13 @@ func TestLabelsAreMerged(t *testing.T) {
 		withInfo(sends(series("no")), store.Info{LabelSets: []labels.Labels{labels.FromStrings("x", "2")}}),
 	)...)
 	req := store.LabelNamesRequest{MaxTime: 10, Matchers: []*labels.Matcher{eq("x", "1")}, WithoutReplicaLabels: []string{"r"}}
-	got, err, out := both(t, f, req)
+	got, out, err := both(t, f, req)
 	testutil.Ok(t, err)
 	testutil.Equals(t, []string{"a", "b", "d", "f", "z"}, got)
 	testutil.Equals(t, "a answered, b answered, c answered, d answered, e pruned: "+store.PrunedByLabels, statuses(out))
 	testutil.Assert(t, out.Complete())
 	req.Limit = 3
-	got, err, _ = both(t, f, req)
+	got, _, err = both(t, f, req)
 	testutil.Ok(t, err)
 	testutil.Equals(t, []string{"a", "b", "d"}, got)
 }
@@ -138,7 +138,7 @@ func TestLabelsOfBadMembers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // the second time with what the first found out
 				f := newFanout(t, nil, named(answers{Store: sends(), values: []string{"x"}}, tc.bad)...)
-				got, err, out := both(t, f, store.LabelNamesRequest{})
+				got, out, err := both(t, f, store.LabelNamesRequest{})
 				testutil.Ok(t, err)
 				testutil.Equals(t, []string{"x"}, got)
 				testutil.Equals(t, "a answered, b failed", statuses(out))
@@ -148,7 +148,7 @@ func TestLabelsOfBadMembers(t *testing.T) {
 				}
 				testutil.Equals(t, []string{"store b: " + op + ": " + tc.cause}, texts(out.Warnings()))
 
-				got, err, out = both(t, f, store.LabelNamesRequest{Strategy: store.Abort})
+				got, out, err = both(t, f, store.LabelNamesRequest{Strategy: store.Abort})
 				testutil.Equals(t, "store b: "+op+": "+tc.cause, err.Error())
 				testutil.Equals(t, 0, len(got))
 				testutil.Equals(t, store.Failed, out.Members()[1].Status)
@@ -162,7 +162,7 @@ func TestLabelsWarnings(t *testing.T) {
 	t.Parallel()
 	f := newFanout(t, nil, named(answers{Store: sends(), values: []string{"x"}, warn: errDown})...)
 	for _, strategy := range []store.PartialResponseStrategy{store.Warn, store.Abort} {
-		got, err, out := both(t, f, store.LabelNamesRequest{Strategy: strategy})
+		got, out, err := both(t, f, store.LabelNamesRequest{Strategy: strategy})
 		testutil.Ok(t, err)
 		testutil.Equals(t, []string{"x"}, got)
 		testutil.Equals(t, []string{"store a: label values: connection refused"}, texts(out.Warnings()))
@@ -173,10 +173,10 @@ func TestLabelsWarnings(t *testing.T) {
 func TestLabelsNoMembers(t *testing.T) {
 	t.Parallel()
 	f := newFanout(t, nil)
-	_, err, out := both(t, f, store.LabelNamesRequest{})
+	_, out, err := both(t, f, store.LabelNamesRequest{})
 	testutil.Ok(t, err)
 	testutil.Equals(t, []error{store.ErrNoStores}, out.Warnings())
-	_, err, _ = both(t, f, store.LabelNamesRequest{Strategy: store.Abort})
+	_, _, err = both(t, f, store.LabelNamesRequest{Strategy: store.Abort})
 	testutil.Equals(t, store.ErrNoStores, err)
 }
 
@@ -191,7 +191,7 @@ func TestLabelsTakeTheirTime(t *testing.T) {
 		testutil.Ok(t, err)
 		testutil.Equals(t, []string{"fast"}, got)
 		testutil.Equals(t, time.Second, time.Since(start))
-		_, err, out := both(t, f, store.LabelNamesRequest{})
+		_, out, err := both(t, f, store.LabelNamesRequest{})
 		testutil.Ok(t, err)
 		testutil.Equals(t, "a timed out, b answered, c timed out", statuses(out))
 		testutil.Assert(t, errors.Is(out.Members()[0].Err, context.DeadlineExceeded))
@@ -230,7 +230,7 @@ func TestManyLabelLists(t *testing.T) {
 	}
 	slices.Sort(want)
 	before := fmt.Sprint(stores)
-	got, err, _ := both(t, newFanout(t, nil, named(stores...)...), store.LabelNamesRequest{})
+	got, _, err := both(t, newFanout(t, nil, named(stores...)...), store.LabelNamesRequest{})
 	testutil.Ok(t, err)
 	testutil.Equals(t, slices.Compact(want), got)
 	testutil.Equals(t, before, fmt.Sprint(stores), "members' own lists were changed")

@@ -128,7 +128,7 @@ func TestWaitBudgetIgnoresTheReader(t *testing.T) {
 		f := newFanout(t, &fanout.Options{WaitBudget: 10 * time.Millisecond, BufferBytes: 1}, named(sendsFrames(tr, 10, ss...), sends(ss...))...)
 		req := all()
 		testutil.Ok(t, f.Series(t.Context(), req, &frameReader{onFrame: func(*encoded.Frame) error {
-			time.Sleep(time.Second) // of fake time: this is the slow reader
+			<-time.After(time.Second) // of fake time: this is the slow reader
 			return nil
 		}}))
 		testutil.Equals(t, "a answered, b answered", statuses(req.Outcome))
