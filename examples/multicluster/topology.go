@@ -171,7 +171,8 @@ func (t *topology) startSidecar(r *replica) (addr string, err error) {
 
 // fanOut makes one Store of many.
 func (t *topology) fanOut(members []fanout.Member) (*fanout.Store, error) {
-	f, err := fanout.New(fanout.Static(members...), nil)
+	// Everything shares one machine here, however busy: nobody is in a hurry.
+	f, err := fanout.New(fanout.Static(members...), &fanout.Options{InfoTimeout: 30 * time.Second})
 	if err != nil {
 		return nil, err
 	}

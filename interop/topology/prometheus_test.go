@@ -72,22 +72,26 @@ func nodeExporter(t testing.TB) string {
 	return addr
 }
 
-// backfill writes history between from and to, with the step and the phase of
-// one replica, into a data folder: counters with resets, gauges and a
-// histogram. drop, if not nil, leaves samples out.
-func backfill(t testing.TB, dir string, from, to time.Time, step, phase time.Duration, drop func(time.Time) bool) {
+// backfill writes a replica's history into a data folder: counters with resets,
+// gauges and a histogram, which are the same in every replica, and a counter
+// that has the replica's own phase, and not the samples that drop drops.
+func backfill(t testing.TB, dir string, h history, phase time.Duration, drop func(time.Time) bool) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("# TYPE requests counter\n")
 	times := func(f func(i int, at time.Time)) {
 		i := 0
-		for at := from; at.Before(to); at = at.Add(step) {
-			if drop == nil || !drop(at) {
-				f(i, at.Add(phase))
-			}
+		for at := h.start; at.Before(h.end); at = at.Add(15 * time.Second) {
+			f(i, at)
 			i++
 		}
 	}
+	b.WriteString("# TYPE uneven counter\n")
+	times(func(i int, at time.Time) {
+		if !drop(at) {
+			fmt.Fprintf(&b, "uneven_total %d %s\n", i%100*3, seconds(at.Add(phase)))
+		}
+	})
+	b.WriteString("# TYPE requests counter\n")
 	for inst := range 6 {
 		for _, code := range []string{"200", "404", "500"} {
 			times(func(i int, at time.Time) {

@@ -32,7 +32,7 @@ func TestPromstore(t *testing.T) {
 			end := time.Now().Truncate(time.Minute).Add(-5 * time.Minute)
 			h := history{end.Add(-90 * time.Minute), end}
 			p := startPrometheus(t, version, map[string]string{"cluster": "c1", "replica": "a"}, func(dir string) {
-				backfill(t, dir, h.start, h.end, 15*time.Second, 0, nil)
+				backfill(t, dir, h, 0, h.hole(20*time.Minute))
 			})
 			s, err := promstore.New(p.url, &promstore.Options{Name: version})
 			testutil.Ok(t, err)
@@ -124,23 +124,23 @@ func promstoreSamples(t *testing.T, s *promstore.Store, p *prometheus, h history
 		}
 		want[labels.FromMap(r.Metric).String()] = b.String()
 	}
-	testutil.Assert(t, len(want) == 27, "%d series", len(want))
+	testutil.Assert(t, len(want) == 28, "%d series", len(want))
 	testutil.Equals(t, want, got)
 }
 
 // promstoreMatchers compares the numbers of series, with chunks and without.
 func promstoreMatchers(t *testing.T, s *promstore.Store, h history) {
 	for selector, want := range map[string]int{
-		``:                             27,
-		`{cluster="c1"}`:               27,
-		`{cluster=~"c.",replica!="b"}`: 27,
+		``:                             28,
+		`{cluster="c1"}`:               28,
+		`{cluster=~"c.",replica!="b"}`: 28,
 		`{cluster="c2"}`:               0,
-		`{code!="200"}`:                21,
-		`{code=""}`:                    9,
-		`{__name__=~".*"}`:             27,
+		`{code!="200"}`:                22,
+		`{code=""}`:                    10,
+		`{__name__=~".*"}`:             28,
 		`requests_total`:               18,
 		`requests_total{cluster="c1",code=~"4..|5.."}`: 12,
-		`{__name__!="requests_total"}`:                 9,
+		`{__name__!="requests_total"}`:                 10,
 		`{nonexistent!=""}`:                            0,
 	} {
 		for _, skip := range []bool{false, true} {
