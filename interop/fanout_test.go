@@ -102,14 +102,16 @@ func batches(series []*storepb.Series, size int) (out []*storepb.SeriesResponse)
 	return out
 }
 
-func framesOf(series []*storepb.Series, size int) (out frameStore) {
-	for c := range slices.Chunk(series, size) {
+// framesOf are the messages as our decoder leaves them.
+func framesOf(t testing.TB, responses []*storepb.SeriesResponse) (out frameStore) {
+	t.Helper()
+	for _, r := range responses {
+		b, err := r.Marshal()
+		testutil.Ok(t, err)
 		f := encoded.NewFrame(nil)
-		for _, s := range c {
-			v, _ := wire.View(nil, seriesOfThanos(s))
-			f.Series = append(f.Series, v)
-			f.Size += v.Size()
-		}
+		var d wire.Decoder
+		_, err = d.Response(b, f)
+		testutil.Ok(t, err)
 		out = append(out, f)
 	}
 	return out
@@ -166,7 +168,7 @@ func TestFanoutEqualsProxy(t *testing.T) {
 				answer = randomAnswer(r)
 			}
 			clients = append(clients, inProcess(batches(answer, 1+r.IntN(30))))
-			stores = append(stores, framesOf(answer, 1+r.IntN(30)))
+			stores = append(stores, framesOf(t, batches(answer, 1+r.IntN(30))))
 		}
 		want := &seriesAnswer{}
 		testutil.Ok(t, thanosProxy(thanosstore.EagerRetrieval, clients...).Series(proxyRequest(), &proxyReader{ctx: t.Context(), answer: want}))
@@ -241,13 +243,13 @@ func countsSeries(t testing.TB, answers [][]*storepb.Series, want int, proxy *th
 // decoded: frames for ours, messages for Thanos. Items are series of members.
 func TestRatioFanout(t *testing.T) {
 	ratioCases(func(name string, members int, answers [][]*storepb.Series) {
-		for how, retrieval := range map[string]thanosstore.RetrievalStrategy{"eager": thanosstore.EagerRetrieval, "lazy": thanosstore.LazyRetrieval} {
-			t.Run(name+"/beside "+how, func(t *testing.T) {
+		for _, retrieval := range []thanosstore.RetrievalStrategy{thanosstore.EagerRetrieval, thanosstore.LazyRetrieval} {
+			t.Run(fmt.Sprintf("%s/beside %s", name, retrieval), func(t *testing.T) {
 				var clients []storepb.StoreClient
 				var stores []store.Store
 				for _, a := range answers {
 					clients = append(clients, inProcess(batches(a, ratioBatch)))
-					stores = append(stores, framesOf(a, ratioBatch))
+					stores = append(stores, framesOf(t, batches(a, ratioBatch)))
 				}
 				proxy, ours := thanosProxy(retrieval, clients...), ourFanout(t, stores...)
 				requireFanout(t, proxy, ours)
@@ -267,7 +269,7 @@ func TestRatioFanoutGRPC(t *testing.T) {
 			var clients []storepb.StoreClient
 			var stores []store.Store
 			for _, a := range answers {
-				addr := ourServer(t, framesOf(a, ratioBatch), grpcstore.GRPCServerOptions(nil))
+				addr := ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
 				clients = append(clients, storepb.NewStoreClient(grpcConn(t, addr, "")))
 				stores = append(stores, ourClient(t, addr, nil))
 			}
