@@ -261,24 +261,29 @@ func TestRatioFanout(t *testing.T) {
 	})
 }
 
-// TestRatioFanoutGRPC does the same over gRPC on loopback. Servers are ours for
-// both, since those send what they have without encoding it.
+// TestRatioFanoutGRPC does the same over gRPC on loopback, beside Thanos' eager
+// proxy: on Thanos' own servers, and on ours, which do less work for it.
 func TestRatioFanoutGRPC(t *testing.T) {
 	ratioCases(func(name string, members int, answers [][]*storepb.Series) {
-		t.Run(name, func(t *testing.T) {
-			var clients []storepb.StoreClient
-			var stores []store.Store
-			for _, a := range answers {
-				addr := ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
-				clients = append(clients, storepb.NewStoreClient(grpcConn(t, addr, "")))
-				stores = append(stores, ourClient(t, addr, nil))
-			}
-			proxy, ours := thanosProxy(thanosstore.EagerRetrieval, clients...), ourFanout(t, stores...)
-			testutil.Ok(t, ours.Sync(t.Context()))
-			requireFanout(t, proxy, ours)
-			thanos, us, _ := countsSeries(t, answers, ratioSeries, proxy, ours).compare(t)
-			testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
-		})
+		for _, servers := range []string{"thanos", "our"} {
+			t.Run(fmt.Sprintf("%s/beside Thanos on %s servers", name, servers), func(t *testing.T) {
+				var clients []storepb.StoreClient
+				var stores []store.Store
+				for _, a := range answers {
+					addr := ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
+					stores = append(stores, ourClient(t, addr, nil))
+					if servers == "thanos" {
+						addr = thanosServer(t, &thanosPeer{responses: batches(a, ratioBatch)}, nil)
+					}
+					clients = append(clients, storepb.NewStoreClient(grpcConn(t, addr, "")))
+				}
+				proxy, ours := thanosProxy(thanosstore.EagerRetrieval, clients...), ourFanout(t, stores...)
+				testutil.Ok(t, ours.Sync(t.Context()))
+				requireFanout(t, proxy, ours)
+				thanos, us, _ := countsSeries(t, answers, ratioSeries, proxy, ours).compare(t)
+				testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
+			})
+		}
 	})
 }
 
