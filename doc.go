@@ -21,7 +21,8 @@
 // the Thanos world: [FromGoKit] and [ToGoKit] connect slog, which every package
 // here logs to, with go-kit's log package, which Thanos and objstore log to.
 //
-// Nothing in this module is global. A component gets its logger, its metrics
+// Nothing in this module is global, but for the compressor that importing
+// store/grpcstore/snappy registers with gRPC. A component gets its logger, its metrics
 // registry and its tracer from the caller; nil means silent, unregistered and
 // untraced. It links under every build tag that chooses the layout of
 // Prometheus' labels.Labels, and the program that imports it needs no replace

@@ -56,6 +56,6 @@
 //
 // # Neighbours
 //
-// Packages query and compact decide what is a replica of what and hand it over
-// here; this package knows neither of them, nor stores or blocks.
+// Package query decides what is a replica of what and hands it over here; this
+// package knows neither it nor stores.
 package dedup

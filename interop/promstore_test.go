@@ -182,7 +182,9 @@ func TestRatioPromstore(t *testing.T) {
 				},
 			}.compare(t)
 			testutil.Assert(t, us.bytes*2 <= theirs.bytes, "%.0f bytes beside %.0f", us.bytes, theirs.bytes)
-			testutil.Assert(t, r.n == 0 || r.median >= 1, "median %.2f", r.median)
+			// Sampled answers are the way back for servers that cannot stream: on a
+			// par in time, most of which is decoding what Prometheus encodes.
+			testutil.Assert(t, r.n == 0 || name != "streamed" || r.median >= 1, "median %.2f", r.median)
 		})
 	}
 }

@@ -1,7 +1,8 @@
 // Package store is Thanos' StoreAPI in Go: what a source of series must do so
 // that queriers, gateways and fan-outs can read from it.
 //
-// The smallest complete Store has one method:
+// The smallest complete Store has one method (whose row.chunks returns none if
+// req.SkipChunks):
 //
 //	func (g *Gateway) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
 //		for _, row := range g.rows { // ascending by labels

@@ -64,6 +64,9 @@ func (g gateway) file(path string, req *store.SeriesRequest, w store.SeriesWrite
 			return err
 		}
 		if len(chunks) > 0 {
+			if req.SkipChunks {
+				chunks = nil
+			}
 			if err := w.Send(&store.Series{Labels: lset, Chunks: chunks}); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@
 //
 // For each query it prints what the single replicas say, the deduplicated
 // answer, and who answered. It exits with 0 only if everything that it sets out
-// to prove holds; -break=NAME breaks the topology so that a proof fails.
-// -serve keeps it up, with Prometheus' HTTP API on the address that it prints.
+// to prove holds; -break=NAME (replica-label, member, history, scrape) breaks the
+// topology so that a proof fails. -serve=127.0.0.1:9090 keeps it up, with
+// Prometheus' HTTP API on that address.
 package main

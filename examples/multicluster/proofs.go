@@ -111,14 +111,18 @@ func (t *topology) prove(ctx context.Context, w io.Writer, p *proof) error {
 	if err != nil {
 		return err
 	}
-	show(w, "replica", replicas)
+	show(w, "dedup=off", replicas)
 	merged, outcome, err := t.ask(ctx, p, &p.opts)
 	if err != nil {
 		return err
 	}
-	show(w, "merged", merged)
+	show(w, "dedup=on", merged)
 	for _, m := range outcome.Members() {
-		fmt.Fprintf(w, "%-9s cluster %s: %d series, %d chunks, %d bytes in %s\n", m.Status, m.Member, m.Series, m.Chunks, m.Bytes, m.Duration.Round(10*time.Microsecond))
+		fmt.Fprintf(w, "%-9s cluster %s: %d series, %d chunks, %d bytes in %s", m.Status, m.Member, m.Series, m.Chunks, m.Bytes, m.Duration.Round(10*time.Microsecond))
+		if m.Err != nil {
+			fmt.Fprintf(w, ": %v", m.Err)
+		}
+		fmt.Fprintln(w)
 	}
 	if !outcome.Complete() {
 		return fmt.Errorf("answer is incomplete: %v", outcome.Warnings())

@@ -30,7 +30,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
 	lookback := p.Flags.Duration("query.lookback-delta", 0, "how old a sample may be to stand for the present (default 5m)")
 	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not")
-	waitBudget := p.Flags.Duration("store.response-timeout", 0, "how long in all a query waits for one endpoint; 0 is without limit")
+	waitBudget := p.Flags.Duration("store.response-timeout", 0, "how long in all a query waits for one endpoint (in Thanos: for its next message); 0 is without limit")
 	infoTimeout := p.Flags.Duration("endpoint.info-timeout", 5*time.Second, "how long an endpoint may take to describe itself")
 	if err := p.Parse(); err != nil {
 		return err

@@ -25,7 +25,7 @@ type endpoint struct {
 func writeStores(w http.ResponseWriter, health []fanout.Health) {
 	data := map[string][]endpoint{}
 	for _, h := range health {
-		e := endpoint{Name: h.Member, LastCheck: h.Checked, LabelSets: h.Info.LabelSets}
+		e := endpoint{Name: h.Member, LastCheck: h.Checked, LabelSets: append([]labels.Labels{}, h.Info.LabelSets...)}
 		e.MinTime, e.MaxTime = h.Info.TimeRange()
 		if h.Err != nil {
 			text := h.Err.Error()

@@ -13,10 +13,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: quickstart HOST:PORT...")
+	}
 	ctx := context.Background()
 	var members []fanout.Member
 	for _, addr := range os.Args[1:] { // sidecars, store gateways, queriers: ours or Thanos'
-		c, err := grpcstore.Dial(addr, nil)
+		c, err := grpcstore.Dial(addr, nil) // closed by the end of the program
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -35,6 +38,9 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(res.Value)
+	for _, w := range res.Warnings {
+		fmt.Println("warning:", w)
+	}
 	for _, m := range res.Outcome.Members() {
 		fmt.Println(m.Member, m.Status, m.Series, "series", m.Err)
 	}

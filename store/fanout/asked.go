@@ -128,8 +128,14 @@ func (a *asked) failed() bool {
 }
 
 // wrap names the member in an error or warning.
-func (a *asked) wrap(err error) error {
-	return &store.Error{Store: a.member.name, Op: a.op, Err: err}
+func (a *asked) wrap(err error) error { return named(a.member.name, a.op, err) }
+
+// named says which member failed at what, unless the error does so already.
+func named(member, op string, err error) error {
+	if e, ok := err.(*store.Error); ok && e.Store == member && e.Op == op { //nolint:errorlint // Only the outermost is about this member.
+		return err
+	}
+	return &store.Error{Store: member, Op: op, Err: err}
 }
 
 // finish ends the clock and the span of a member that was really asked.

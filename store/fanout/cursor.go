@@ -60,7 +60,7 @@ func (m *merge) advance(c *cursor) error {
 }
 
 // moveTo makes next the cursor's key. The order of a member's series is checked
-// here and nowhere else.
+// here, by the comparison that the merge needs anyway.
 func (m *merge) moveTo(c *cursor, next []byte) error {
 	order, from := encoded.Depart(c.key, next, 0)
 	if order > 0 {

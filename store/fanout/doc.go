@@ -39,8 +39,7 @@
 // merely warns of remains a warning with both.
 //
 // A member that panics, sends series out of order, or uses up the WaitBudget has
-// failed like one that returns an error. Out of order is checked here, once for
-// every series.
+// failed like one that returns an error.
 //
 // # What is sent
 //

@@ -136,7 +136,7 @@ func (m *member) describe(ctx context.Context, timeout time.Duration) (Health, e
 		if !errors.Is(err, store.ErrUnavailable) {
 			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}
-		after.Err = &store.Error{Store: m.name, Op: opInfo, Err: err}
+		after.Err = named(m.name, opInfo, err)
 	}
 	m.mu.Lock()
 	m.health = after

@@ -46,10 +46,9 @@
 //
 // # Order
 //
-// The order of series is checked exactly once, where they come into the program
-// or leave a Store that anybody may have written: by the client for what a peer
-// sends, and by the server for plain series. Frames inside the program were
-// checked, or sorted, by who made them.
+// The client checks the order of what a peer sends, and the server that of what
+// a Store that anybody may have written sends it: all plain series, and the
+// seams between frames, whose insides were checked or sorted by who made them.
 //
 // # Compression
 //

@@ -113,7 +113,7 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 		return httpServer.Shutdown(ctx)
 	})
 	g.Go(func() error {
-		if awaitReady(ctx, ready) {
+		if p.awaitReady(ctx, ready) {
 			isReady.Store(true)
 			p.Log.Info("ready", "grpc", grpcListener.Addr().String(), "http", httpListener.Addr().String())
 		}
@@ -137,11 +137,17 @@ func (p *Program) handler(ready *atomic.Bool, next http.Handler) http.Handler {
 	return mux
 }
 
-// awaitReady asks until the answer is nil, and reports whether it came.
-func awaitReady(ctx context.Context, ready func(context.Context) error) bool {
+// awaitReady asks until the answer is nil, and reports whether it came. It logs
+// what is in the way.
+func (p *Program) awaitReady(ctx context.Context, ready func(context.Context) error) bool {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for ready(ctx) != nil {
+	last := ""
+	for err := ready(ctx); err != nil; err = ready(ctx) {
+		if err.Error() != last && ctx.Err() == nil {
+			last = err.Error()
+			p.Log.Warn("not ready yet", "err", err)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
