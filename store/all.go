@@ -20,7 +20,11 @@ func All(ctx context.Context, s Store, req *SeriesRequest, out *Outcome) iter.Se
 		r := *req
 		r.Outcome = out
 		w := &yieldWriter{yield: yield, cancel: cancel, out: out}
-		if err := s.Series(ctx, &r, w); err != nil && !w.stopped {
+		err := s.Series(ctx, &r, w)
+		if p := (*PanicError)(nil); w.inBody && errors.As(err, &p) {
+			panic(p.Value) //nolint:forbidigo // It is the loop's own, which WithRecovery took for the Store's.
+		}
+		if err != nil && !w.stopped {
 			yield(nil, err)
 		}
 	}
@@ -34,14 +38,17 @@ type yieldWriter struct {
 	cancel  context.CancelFunc
 	out     *Outcome
 	stopped bool
+	inBody  bool // the loop's body has not returned
 }
 
 func (w *yieldWriter) Send(s *Series) error {
 	if w.stopped { // yield must not be called again, whatever the Store does
 		return errStopped
 	}
-	if !w.yield(s, nil) {
-		w.stopped = true
+	w.stopped, w.inBody = true, true // until the body returns, which a panic prevents
+	more := w.yield(s, nil)
+	w.stopped, w.inBody = !more, false
+	if !more {
 		w.cancel()
 		return errStopped
 	}

@@ -64,10 +64,10 @@ func (e *externalLabels) Series(ctx context.Context, req *SeriesRequest, w Serie
 	if rewrite.IsZero() && !sharded {
 		return e.next.Series(ctx, &r, w)
 	}
-	if sharded { // the Store would hash other labels than are sent, and count series that are not
-		r.Shard, r.Limit = nil, 0
-	}
-	sw := newSortingWriter(w, e.pool, rewrite, req.Limit)
+	// The Store would hash other labels than are sent, and stop at a number of
+	// series that are not those that are sent, nor in the same order.
+	r.Shard, r.Limit = nil, 0
+	sw := newSortingWriter(w, e.pool, rewrite, req)
 	if sharded {
 		sw.shard = req.Shard.hasher()
 	}
@@ -107,7 +107,7 @@ func (e *externalLabels) LabelValues(ctx context.Context, req *LabelValuesReques
 	// The value exists if any series does.
 	sreq := &SeriesRequest{
 		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: rest, Strategy: req.Strategy,
-		SkipChunks: true, Limit: 1, StoreHints: req.StoreHints,
+		SkipChunks: true, Limit: 1,
 	}
 	for _, err := range All(ctx, e.next, sreq, req.Outcome) {
 		if err != nil {
@@ -162,7 +162,7 @@ type sorted struct {
 func (s *sorted) Series(ctx context.Context, req *SeriesRequest, w SeriesWriter) error {
 	r := *req
 	r.Limit = 0 // of an unsorted stream, any series may belong to the first
-	sw := newSortingWriter(w, s.pool, encoded.Rewrite{}, req.Limit)
+	sw := newSortingWriter(w, s.pool, encoded.Rewrite{}, req)
 	sw.group.all = true
 	return sw.run(func(w SeriesWriter) error { return s.next.Series(ctx, &r, w) })
 }

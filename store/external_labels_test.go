@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -82,7 +83,7 @@ func TestExternalLabelsAgainstTheSimpleWay(t *testing.T) {
 				eb.Set(n, "E")
 			}
 		}
-		for _, n := range []string{"a", "replica", "cluster", "le"} {
+		for _, n := range []string{"a", "replica", "cluster", "le", ""} {
 			if r.Intn(3) == 0 {
 				req.WithoutReplicaLabels = append(req.WithoutReplicaLabels, n)
 			}
@@ -97,7 +98,7 @@ func TestExternalLabelsAgainstTheSimpleWay(t *testing.T) {
 			req.Matchers = append(req.Matchers, match(t, labels.MatchNotEqual, "a", "x"))
 		}
 		external := eb.Labels()
-		if external.IsEmpty() && req.WithoutReplicaLabels == nil && req.Shard == nil {
+		if external.IsEmpty() && strings.Join(req.WithoutReplicaLabels, "") == "" && req.Shard == nil {
 			req.Limit = 0 // nothing to do: the limit is the store's own business
 		}
 		want := expected(in, external, req)
@@ -245,3 +246,30 @@ type described struct {
 }
 
 func (d described) Describe(context.Context) (store.Info, error) { return d.info, nil }
+
+func TestExternalLabelsUnderAbortLeaveNothingOut(t *testing.T) {
+	in := list{labels.FromStrings("a", "1"), labels.FromStrings("replica", "1"), labels.FromStrings("replica", "2")}
+	s := store.Wrap(in, store.WithExternalLabels(labels.EmptyLabels()))
+	var w sink
+	testutil.Ok(t, s.Series(t.Context(), &store.SeriesRequest{WithoutReplicaLabels: []string{"replica"}}, &w))
+	testutil.Equals(t, 1, len(w.got))
+	testutil.Equals(t, 1, len(w.warnings))
+	testutil.NotOk(t, s.Series(t.Context(), &store.SeriesRequest{WithoutReplicaLabels: []string{"replica"}, Strategy: store.Abort}, &w))
+}
+
+// A Store that goes on writing after its call must not reach another one.
+func TestSortingWriterEndsWithItsCall(t *testing.T) {
+	var kept store.SeriesWriter
+	s := store.Wrap(store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		if kept != nil {
+			testutil.NotOk(t, kept.Send(&store.Series{Labels: labels.FromStrings("a", "late"), Chunks: chunkNo(1)}))
+		}
+		kept = w
+		return w.Send(&store.Series{Labels: labels.FromStrings("a", "b"), Chunks: chunkNo(0)})
+	}), store.WithExternalLabels(labels.FromStrings("cluster", "x")))
+	for range 2 {
+		var w sink
+		testutil.Ok(t, s.Series(t.Context(), &store.SeriesRequest{}, &w))
+		testutil.Equals(t, []string{`{a="b", cluster="x"} chunk 0`}, w.got)
+	}
+}

@@ -49,8 +49,7 @@ func LabelValues(ctx context.Context, s Store, req *LabelValuesRequest) ([]strin
 		return q.LabelValues(ctx, req)
 	}
 	sreq := &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, SkipChunks: true,
-		Strategy: req.Strategy, StoreHints: req.StoreHints,
+		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, SkipChunks: true, Strategy: req.Strategy,
 		Matchers: append(slices.Clip(req.Matchers), labels.MustNewMatcher(labels.MatchNotEqual, req.Label, "")),
 	}
 	values := map[string]struct{}{}
@@ -72,7 +71,7 @@ const anyResolution = time.Duration(math.MaxInt64)
 func seriesRequest(req *LabelNamesRequest) *SeriesRequest {
 	return &SeriesRequest{
 		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: req.Matchers, SkipChunks: true,
-		Strategy: req.Strategy, StoreHints: req.StoreHints,
+		Strategy: req.Strategy,
 	}
 }
 

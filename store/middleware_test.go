@@ -143,6 +143,13 @@ func TestAll(t *testing.T) {
 	testutil.Assert(t, returned, "the Store should have returned before the loop ended")
 }
 
+func TestAllPassesOnThePanicOfItsLoop(t *testing.T) {
+	defer func() { testutil.Equals(t, "mine", recover()) }()
+	for range store.All(t.Context(), store.Wrap(list{labels.FromStrings("a", "b")}, store.WithRecovery()), &store.SeriesRequest{}, nil) {
+		panic("mine")
+	}
+}
+
 func TestOutcomeComplete(t *testing.T) {
 	var none *store.Outcome
 	none.AddMember(store.MemberOutcome{Status: store.Failed})

@@ -11,11 +11,11 @@ import (
 	"github.com/thanoskit/thanoskit/internal/encoded"
 )
 
-// framePool recycles sortingWriters and the frames that they send, with their
-// memory. It is safe for concurrent use.
+// framePool recycles what sortingWriters hold back in, and the frames that they
+// send, with their memory. It is safe for concurrent use.
 type framePool struct {
-	pool    sync.Pool // of *outFrame
-	writers sync.Pool // of *sortingWriter
+	pool sync.Pool // of *outFrame
+	held sync.Pool // of *heldBack
 }
 
 func newFramePool() *framePool {
@@ -28,6 +28,7 @@ func newFramePool() *framePool {
 				o.inputs[i] = nil
 			}
 			o.inputs = o.inputs[:0]
+			clear(o.Series)
 			p.pool.Put(o)
 		})
 		return o
@@ -65,17 +66,32 @@ type sortingWriter struct {
 	rewrite encoded.Rewrite
 	shard   *shardHasher // nil if not sharded
 	limit   int          // of series sent; 0 is unlimited
-
+	strict  bool         // nothing may be left out
 	group   groups
+
+	// nil once the call has ended, for Stores that go on after that.
+	*heldBack
+
+	sent   int
+	warned bool // of a series that was left out
+	done   bool // the limit is reached
+}
+
+// heldBack is the memory of a sortingWriter, which the next one uses again.
+type heldBack struct {
 	pending []pendingSeries
 	arena   []byte // rewritten labels of pending
 	scratch []byte
+	last    []byte // labels of the last series sent
+	current []byte // for groups
 	sb      labels.ScratchBuilder
-
-	sent int
-	last []byte // labels of the last series sent
-	done bool   // the limit is reached
 }
+
+// More than this is not kept for the next call.
+const (
+	maxKeptSeries = 16 << 10
+	maxKeptLabels = 4 << 20
+)
 
 // pendingSeries is a series held back: plain, or a view of a frame that is
 // retained for it.
@@ -86,29 +102,35 @@ type pendingSeries struct {
 	frame  *encoded.Frame
 }
 
-func newSortingWriter(w SeriesWriter, p *framePool, rw encoded.Rewrite, limit int) *sortingWriter {
-	sw, ok := p.writers.Get().(*sortingWriter)
+func newSortingWriter(w SeriesWriter, p *framePool, rw encoded.Rewrite, req *SeriesRequest) *sortingWriter {
+	held, ok := p.held.Get().(*heldBack)
 	if !ok {
-		sw = &sortingWriter{pool: p, sb: labels.NewScratchBuilder(0)}
+		held = &heldBack{sb: labels.NewScratchBuilder(0)}
 	}
-	sw.next, sw.rewrite, sw.limit = w, rw, limit
-	sw.frames, _ = w.(encoded.Writer)
-	sw.group = groups{firstName: []byte(rw.FirstName()), current: sw.group.current[:0]}
-	return sw
+	frames, _ := w.(encoded.Writer)
+	return &sortingWriter{
+		next: w, frames: frames, pool: p, rewrite: rw, limit: req.Limit, strict: req.Strategy == Abort, heldBack: held,
+		group: groups{firstName: []byte(rw.FirstName()), current: held.current[:0]},
+	}
 }
 
-// recycle lets go of everything and gives the writer back.
-func (w *sortingWriter) recycle() {
+// end lets go of everything that is held back, and of the memory.
+func (w *sortingWriter) end() {
 	w.drop()
-	w.next, w.frames, w.shard = nil, nil, nil
-	w.sent, w.last, w.done = 0, w.last[:0], false
-	w.pool.writers.Put(w)
+	held := w.heldBack
+	w.heldBack = nil
+	held.last, held.current = held.last[:0], w.group.current[:0]
+	if cap(held.pending) <= maxKeptSeries && cap(held.arena) <= maxKeptLabels {
+		w.pool.held.Put(held)
+	}
 }
 
-// run lets series write to w, sends what is left of it, and lets go of
-// everything. The writer is not to be used after that.
+// errEnded is returned to a Store that goes on writing after its call.
+var errEnded = errors.New("series sent after the call has ended")
+
+// run lets series write to w, sends what is left of it, and ends the writer.
 func (w *sortingWriter) run(series func(SeriesWriter) error) error {
-	defer w.recycle()
+	defer w.end()
 	err := series(asWriter(w, w.frames))
 	switch {
 	case w.done && (err == nil || stopped(err)):
@@ -126,6 +148,9 @@ func (w *sortingWriter) run(series func(SeriesWriter) error) error {
 func (w *sortingWriter) Warn(err error) error { return w.next.Warn(err) }
 
 func (w *sortingWriter) Send(s *Series) error {
+	if w.heldBack == nil {
+		return errEnded
+	}
 	w.scratch = encoded.AppendLabels(w.scratch[:0], s.Labels)
 	if err := w.admit(w.scratch); err != nil {
 		return err
@@ -136,6 +161,9 @@ func (w *sortingWriter) Send(s *Series) error {
 }
 
 func (w *sortingWriter) SendFrame(f *encoded.Frame) error {
+	if w.heldBack == nil {
+		return errEnded
+	}
 	for i := range f.Series {
 		s := &f.Series[i]
 		if err := w.admit(s.Labels); err != nil {
@@ -159,13 +187,21 @@ func (w *sortingWriter) admit(original []byte) error {
 	return nil
 }
 
-// errNoLabels is the warning for a series that cannot be told from others.
+// errNoLabels is the warning for series that cannot be told from others, once
+// for a call, and the error if nothing may be left out.
 var errNoLabels = errors.New("series left out: it has no labels but replica labels")
 
 // add holds a series back. originally is the length of its labels before they
 // were rewritten.
 func (w *sortingWriter) add(p pendingSeries, originally int) error {
 	if len(p.labels) == 0 && originally > 0 { // it would sort before what is sent already
+		if w.strict {
+			return errNoLabels
+		}
+		if w.warned {
+			return nil
+		}
+		w.warned = true
 		return w.next.Warn(errNoLabels)
 	}
 	if w.shard != nil {
@@ -213,18 +249,20 @@ func (w *sortingWriter) sendSome(ps []pendingSeries) (int, error) {
 	}
 	out := w.pool.get()
 	defer out.Release()
-	n := 0
-	for n < len(ps) && n < maxFrameSeries && out.Size < maxFrameBytes && ps[n].plain == nil && w.withinLimit(ps[n].labels) {
+	n, payload := 0, 0
+	for n < len(ps) && n < maxFrameSeries && payload < maxFrameBytes && ps[n].plain == nil && w.withinLimit(ps[n].labels) {
 		p := &ps[n]
 		if len(out.inputs) == 0 || out.inputs[len(out.inputs)-1] != p.frame {
 			p.frame.Retain()
 			out.inputs = append(out.inputs, p.frame)
+			out.Size += p.frame.Size // all of it is kept alive
 		}
 		from := len(out.arena)
 		out.arena = append(out.arena, p.labels...)
 		s := encoded.Series{Labels: out.arena[from:len(out.arena):len(out.arena)], Chunks: p.view.Chunks}
 		out.Series = append(out.Series, s)
-		out.Size += s.Size()
+		out.Size += len(s.Labels)
+		payload += s.Size()
 		n++
 	}
 	if n == 0 {

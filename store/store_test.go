@@ -16,16 +16,20 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // list is a Store that sends what it holds, whatever is asked, but obeys the
-// matchers.
+// matchers and the limit.
 type list []labels.Labels
 
 func (l list) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+	sent := 0
 	for i, lset := range l {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if !req.Matches(lset) {
 			continue
+		}
+		if sent++; req.Limit > 0 && sent > req.Limit {
+			return nil
 		}
 		if err := w.Send(&store.Series{Labels: lset, Chunks: chunkNo(i)}); err != nil {
 			return err

@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
 	"go.uber.org/goleak"
+
+	"github.com/thanoskit/thanoskit/store"
 )
 
 func TestMain(m *testing.M) {
@@ -17,6 +21,19 @@ func TestProofsHold(t *testing.T) {
 	var out bytes.Buffer
 	testutil.Ok(t, run(t.Context(), &out, "", ""), out.String())
 	testutil.Assert(t, strings.Contains(out.String(), "3 of 3 proofs hold"), out.String())
+}
+
+// The label APIs of the Prometheus in this process are for -serve.
+func TestLabelAPIs(t *testing.T) {
+	top, err := startTopology(t.Context(), t.TempDir(), "")
+	testutil.Ok(t, err)
+	names, err := store.LabelNames(t.Context(), top.top, &store.LabelNamesRequest{MinTime: math.MinInt64, MaxTime: math.MaxInt64})
+	testutil.Ok(t, err)
+	testutil.Assert(t, slices.Contains(names, "instance") && slices.Contains(names, "cluster"), "%v", names)
+	values, err := store.LabelValues(t.Context(), top.top, &store.LabelValuesRequest{Label: "job", MaxTime: math.MaxInt64})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{"prometheus", "shop"}, values)
+	testutil.Ok(t, top.stop())
 }
 
 func TestEachBreakFailsAProof(t *testing.T) {

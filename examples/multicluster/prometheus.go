@@ -219,11 +219,11 @@ func (r *replica) eachSeries(req *http.Request, f func(labels.Labels)) error {
 	}
 	var bounds [2]int64
 	for i, name := range []string{"start", "end"} {
-		s, err := strconv.ParseFloat(req.Form.Get(name), 64)
+		at, err := time.Parse(time.RFC3339Nano, req.Form.Get(name))
 		if err != nil {
 			return fmt.Errorf("parse %s: %w", name, err)
 		}
-		bounds[i] = int64(s * 1000)
+		bounds[i] = at.UnixMilli()
 	}
 	q, err := r.db.Querier(bounds[0], bounds[1])
 	if err != nil {

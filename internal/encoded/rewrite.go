@@ -30,7 +30,9 @@ func NewRewrite(set labels.Labels, drop []string) Rewrite {
 		}
 	})
 	for _, n := range drop {
-		r.ops = append(r.ops, rewriteOp{name: n})
+		if n != "" { // a label without a name is none
+			r.ops = append(r.ops, rewriteOp{name: n})
+		}
 	}
 	slices.SortFunc(r.ops, func(a, b rewriteOp) int { return strings.Compare(a.name, b.name) })
 	r.ops = slices.CompactFunc(r.ops, func(a, b rewriteOp) bool { return a.name == b.name })

@@ -22,7 +22,14 @@ func (f *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 		ask: func(ctx context.Context, s store.Store, out *store.Outcome) ([]string, error) {
 			r := *req
 			r.Outcome = out
-			return store.LabelNames(ctx, s, &r)
+			names, err := store.LabelNames(ctx, s, &r)
+			// Announcing that replica labels are removed is about series; label
+			// names may have them even so.
+			isReplicaLabel := func(n string) bool { return slices.Contains(req.WithoutReplicaLabels, n) }
+			if slices.ContainsFunc(names, isReplicaLabel) {
+				names = slices.DeleteFunc(slices.Clone(names), isReplicaLabel)
+			}
+			return names, err
 		},
 	}
 	return q.run(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
@@ -169,7 +170,7 @@ func (s *service) info(ctx context.Context, _ []byte) ([]byte, error) {
 func appendStrings(values []string, o *store.Outcome) []byte {
 	out := wire.Strings{Values: values}
 	for _, w := range o.Warnings() {
-		out.Warnings = append(out.Warnings, w.Error())
+		out.Warnings = append(out.Warnings, strings.ToValidUTF8(w.Error(), "\uFFFD"))
 	}
 	if hints := o.Hints(); len(hints) > 0 {
 		out.Hints = &hints[len(hints)-1]

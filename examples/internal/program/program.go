@@ -79,6 +79,9 @@ func (p *Program) Go(run func(context.Context) error) { p.background = append(p.
 // /-/ready answers 200.
 func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.ServerOptions, handler http.Handler, ready func(context.Context) error) error {
 	opts.Component, opts.GracePeriod, opts.Logger = p.name, *p.grpcGrace, p.Log
+	if opts.GracePeriod == 0 {
+		opts.GracePeriod = -1 // none
+	}
 	grpcServer, err := grpcstore.NewServer(s, &opts)
 	if err != nil {
 		return err
@@ -110,7 +113,10 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 		isReady.Store(false)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), *p.grpcGrace)
 		defer cancel()
-		return httpServer.Shutdown(ctx)
+		if httpServer.Shutdown(ctx) != nil { // what still runs is cut off
+			return httpServer.Close()
+		}
+		return nil
 	})
 	g.Go(func() error {
 		if p.awaitReady(ctx, ready) {
