@@ -111,13 +111,9 @@ func (q *Querier) eachSet(ctx context.Context, matchers [][]*labels.Matcher, opt
 func (q *Querier) labelNames(ctx context.Context, s settings, mint, maxt int64, ms []*labels.Matcher) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	limit := s.limit
-	if limit > 0 { // a store that does not remove replica labels counts them
-		limit += len(s.replicaLabels)
-	}
 	names, err := store.LabelNames(ctx, q.store, &store.LabelNamesRequest{
 		MinTime: mint, MaxTime: maxt, Matchers: ms, Strategy: s.strategy, WithoutReplicaLabels: s.replicaLabels,
-		Limit: limit, StoreHints: s.storeHints, Outcome: s.outcome,
+		Limit: s.limit, StoreHints: s.storeHints, Outcome: s.outcome,
 	})
 	if err != nil {
 		return nil, stopped(ctx, fmt.Errorf("query label names: %w", err))

@@ -134,15 +134,9 @@ func (s *settings) seriesRequest(hints *storage.SelectHints, ms []*labels.Matche
 	if hints.ProjectionInclude || len(hints.ProjectionLabels) > 0 {
 		req.Hints.SeriesHashLabel = seriesHashLabel
 	}
-	if req.Shard != nil || hints.ShardCount > 0 || len(s.replicaLabels) > 0 {
-		// A store that does not shard would count series of other shards, and one
-		// that does not remove replica labels every replica.
+	if req.Shard != nil || hints.ShardCount > 0 {
+		// A store that does not shard would count series of other shards.
 		req.Limit = 0
-	}
-	if len(s.replicaLabels) > 0 {
-		// A store that does not remove replica labels would hash them, too, so
-		// that the shard is chosen here.
-		req.Shard = nil
 	}
 	return req
 }

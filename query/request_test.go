@@ -124,12 +124,8 @@ func TestRequestOptions(t *testing.T) {
 		"automatic resolution, shard, hints": {
 			&query.QueryOptions{MaxResolution: new(query.AutoResolution), Shard: shard, StoreHints: any},
 			store.SeriesRequest{
-				WithoutReplicaLabels: []string{"replica"}, Strategy: store.Abort, MaxResolution: 2 * time.Minute, StoreHints: any,
+				WithoutReplicaLabels: []string{"replica"}, Strategy: store.Abort, MaxResolution: 2 * time.Minute, Shard: shard, StoreHints: any,
 			},
-		},
-		"shard without replica labels": {
-			&query.QueryOptions{Dedup: new(false), Shard: shard},
-			store.SeriesRequest{Strategy: store.Abort, MaxResolution: time.Hour, Shard: shard},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +135,7 @@ func TestRequestOptions(t *testing.T) {
 			testutil.Equals(t, tc.want.Strategy, got.Strategy)
 			testutil.Equals(t, tc.want.MaxResolution, got.MaxResolution)
 			testutil.Assert(t, got.Shard == tc.want.Shard && got.StoreHints == tc.want.StoreHints)
-			testutil.Equals(t, got.Shard == nil && len(got.WithoutReplicaLabels) == 0, got.Limit == 9, "a store that counts other series must not limit them")
+			testutil.Equals(t, got.Shard == nil, got.Limit == 9, "a limit is not asked for of a shard")
 		})
 	}
 }
