@@ -26,7 +26,10 @@ type Querier struct {
 // New returns a Querier over s. opts may be nil.
 //
 // The Store may be any: one that does not remove replica labels, or does not
-// shard, has that done for it. A panic of the Store is an error of the query.
+// shard, has that done for it. Only one that does shard, or obeys a limit, but
+// does not remove replica labels has to be wrapped first, in
+// store.WithExternalLabels with no labels: it would count and hash replicas. A
+// panic of the Store is an error of the query.
 //
 // Errors: all that is wrong with the options, joined; and metrics that the
 // Registerer does not take.
