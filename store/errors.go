@@ -3,9 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // Conditions that a caller can act on; compare with errors.Is.
@@ -25,6 +27,11 @@ var (
 	ErrMalformed = errors.New("malformed message")
 	// ErrNoStores says that there is no store to ask.
 	ErrNoStores = errors.New("no stores")
+	// ErrIncomplete says that a part of the answer that the caller cannot do
+	// without is missing.
+	ErrIncomplete = errors.New("incomplete answer")
+	// ErrLoop says that stacked fan-outs ask each other in a circle.
+	ErrLoop = errors.New("fan-outs ask each other in a circle")
 )
 
 // Error says which store failed at what.
@@ -77,6 +84,72 @@ func (e *EncodingError) Error() string {
 
 // Is reports that an EncodingError is an ErrEncoding.
 func (e *EncodingError) Is(target error) bool { return target == ErrEncoding }
+
+// IncompleteError is an ErrIncomplete with who was required to answer and did
+// not.
+type IncompleteError struct {
+	// Selector is the selector of SeriesRequest.Require that is not satisfied.
+	Selector []*labels.Matcher
+	// Members are those that it selects and whose answer is missing, whole or in
+	// part. Empty means that it selects nobody at all.
+	Members []MemberOutcome
+}
+
+// Error names the selector, the members and what became of each.
+func (e *IncompleteError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "incomplete answer: %s is required, ", selector(e.Selector))
+	if len(e.Members) == 0 {
+		b.WriteString("but no member has such labels")
+	}
+	for i := range e.Members {
+		m := &e.Members[i]
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "but member %s %s", m.Member, m.Status)
+		if err := m.missing(); err != nil {
+			fmt.Fprintf(&b, ": %v", err)
+		}
+	}
+	return b.String()
+}
+
+// Is reports that an IncompleteError is an ErrIncomplete.
+func (e *IncompleteError) Is(target error) bool { return target == ErrIncomplete }
+
+// Unwrap returns why the members' answers are missing.
+func (e *IncompleteError) Unwrap() []error {
+	var errs []error
+	for i := range e.Members {
+		if err := e.Members[i].missing(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// LoopError is an ErrLoop with the circle.
+type LoopError struct {
+	// Path is the names of the fan-outs that the request came through, outermost
+	// first; the last is one of the others.
+	Path []string
+}
+
+// Error shows the circle.
+func (e *LoopError) Error() string {
+	return "fan-outs ask each other in a circle: " + strings.Join(e.Path, " -> ")
+}
+
+// Is reports that a LoopError is an ErrLoop.
+func (e *LoopError) Is(target error) bool { return target == ErrLoop }
+
+// IsAnnotation reports whether a warning is one of PromQL about an expression,
+// which says nothing about data that is missing. Over gRPC such warnings stay
+// what they are.
+func IsAnnotation(warning error) bool {
+	return errors.Is(warning, annotations.PromQLInfo) || errors.Is(warning, annotations.PromQLWarning)
+}
 
 // PanicError is a panic that WithRecovery turned into an error.
 type PanicError struct {

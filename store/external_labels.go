@@ -105,10 +105,8 @@ func (e *externalLabels) LabelValues(ctx context.Context, req *LabelValuesReques
 		return LabelValues(ctx, e.next, &r)
 	}
 	// The value exists if any series does.
-	sreq := &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: rest, Strategy: req.Strategy,
-		SkipChunks: true, Limit: 1,
-	}
+	sreq := seriesOfValues(req)
+	sreq.Matchers, sreq.Limit = rest, 1
 	for _, err := range All(ctx, e.next, sreq, req.Outcome) {
 		if err != nil {
 			return nil, err
@@ -140,6 +138,13 @@ func (e *externalLabels) Describe(ctx context.Context) (Info, error) {
 		info.TSDBs[i].Labels = e.extend(info.TSDBs[i].Labels)
 	}
 	return info, nil
+}
+
+func (e *externalLabels) MayHoldMetric(name string) bool {
+	if v := e.labels.Get(labels.MetricName); v != "" { // whatever the names below
+		return v == name
+	}
+	return MayHoldMetric(e.next, name)
 }
 
 func (e *externalLabels) extend(lset labels.Labels) labels.Labels {

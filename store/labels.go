@@ -19,7 +19,7 @@ func LabelNames(ctx context.Context, s Store, req *LabelNamesRequest) ([]string,
 		return q.LabelNames(ctx, req)
 	}
 	names := map[string]struct{}{}
-	for series, err := range All(ctx, s, seriesRequest(req), req.Outcome) {
+	for series, err := range All(ctx, s, seriesOfNames(req), req.Outcome) {
 		if err != nil {
 			return nil, err
 		}
@@ -48,10 +48,8 @@ func LabelValues(ctx context.Context, s Store, req *LabelValuesRequest) ([]strin
 	if q, ok := s.(LabelQuerier); ok {
 		return q.LabelValues(ctx, req)
 	}
-	sreq := &SeriesRequest{
-		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, SkipChunks: true, Strategy: req.Strategy,
-		Matchers: append(slices.Clip(req.Matchers), labels.MustNewMatcher(labels.MatchNotEqual, req.Label, "")),
-	}
+	sreq := seriesOfValues(req)
+	sreq.Matchers = append(slices.Clip(req.Matchers), labels.MustNewMatcher(labels.MatchNotEqual, req.Label, ""))
 	values := map[string]struct{}{}
 	for series, err := range All(ctx, s, sreq, req.Outcome) {
 		if err != nil {
@@ -68,10 +66,19 @@ func LabelValues(ctx context.Context, s Store, req *LabelValuesRequest) ([]strin
 // left.
 const anyResolution = time.Duration(math.MaxInt64)
 
-func seriesRequest(req *LabelNamesRequest) *SeriesRequest {
+// seriesOfNames asks for the series whose label names are wanted.
+func seriesOfNames(req *LabelNamesRequest) *SeriesRequest {
 	return &SeriesRequest{
 		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: req.Matchers, SkipChunks: true,
-		Strategy: req.Strategy,
+		Strategy: req.Strategy, Tenant: req.Tenant, Metadata: req.Metadata, StoreMatch: req.StoreMatch, Require: req.Require,
+	}
+}
+
+// seriesOfValues asks for the series whose label values are wanted.
+func seriesOfValues(req *LabelValuesRequest) *SeriesRequest {
+	return &SeriesRequest{
+		MinTime: req.MinTime, MaxTime: req.MaxTime, MaxResolution: anyResolution, Matchers: req.Matchers, SkipChunks: true,
+		Strategy: req.Strategy, Tenant: req.Tenant, Metadata: req.Metadata, StoreMatch: req.StoreMatch, Require: req.Require,
 	}
 }
 

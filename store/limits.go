@@ -40,6 +40,8 @@ func (p passOn) LabelValues(ctx context.Context, req *LabelValuesRequest) ([]str
 
 func (p passOn) Describe(ctx context.Context) (Info, error) { return Describe(ctx, p.next) }
 
+func (p passOn) MayHoldMetric(name string) bool { return MayHoldMetric(p.next, name) }
+
 type limited struct {
 	passOn
 	limits Limits

@@ -59,6 +59,15 @@ func (r *recovering) Describe(ctx context.Context) (_ Info, err error) {
 	return Describe(ctx, r.next)
 }
 
+func (r *recovering) MayHoldMetric(name string) (may bool) {
+	defer func() {
+		if recover() != nil {
+			may = true // asked for its series, it will say what is wrong
+		}
+	}()
+	return MayHoldMetric(r.next, name)
+}
+
 func recoverTo(err *error) {
 	if v := recover(); v != nil {
 		*err = &PanicError{Value: v, Stack: debug.Stack()}

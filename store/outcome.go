@@ -3,8 +3,11 @@ package store
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Outcome collects what happened beside the series of one call: warnings, hints
@@ -63,6 +66,8 @@ type MemberOutcome struct {
 	// Member is the member's name.
 	Member string
 	Status MemberStatus
+	// LabelSets are the external label sets that the member announced.
+	LabelSets []labels.Labels
 	// Reason says why the member was pruned.
 	Reason string
 	// Err is the cause of Failed, TimedOut and Canceled.
@@ -77,6 +82,26 @@ type MemberOutcome struct {
 	// Duration is the time from asking to the end.
 	Duration time.Duration
 }
+
+// Complete reports whether the member's answer arrived whole, or was not needed.
+// A member that warned of anything but an expression has not.
+func (m *MemberOutcome) Complete() bool {
+	return (m.Status == Answered || m.Status == Pruned) && !slices.ContainsFunc(m.Warnings, isLoss)
+}
+
+// missing is why the member is not Complete.
+func (m *MemberOutcome) missing() error {
+	if m.Err != nil {
+		return m.Err
+	}
+	if i := slices.IndexFunc(m.Warnings, isLoss); i >= 0 {
+		return m.Warnings[i]
+	}
+	return nil
+}
+
+// isLoss reports whether a warning has to be taken for data that is missing.
+func isLoss(warning error) bool { return !IsAnnotation(warning) }
 
 // AddMember records what a member did.
 func (o *Outcome) AddMember(m MemberOutcome) {
@@ -139,20 +164,60 @@ func (o *Outcome) Hints() []Any {
 }
 
 // Complete reports whether nothing is known to be missing: no member failed, and
-// nobody warned.
+// nobody warned of anything but an expression.
 func (o *Outcome) Complete() bool {
 	if o == nil {
 		return true
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.warnings) > 0 {
-		return false
-	}
-	for _, m := range o.members {
-		if (m.Status != Answered && m.Status != Pruned) || len(m.Warnings) > 0 {
-			return false
+	return !slices.ContainsFunc(o.warnings, isLoss) &&
+		!slices.ContainsFunc(o.members, func(m MemberOutcome) bool { return !m.Complete() })
+}
+
+// Require returns an *IncompleteError unless, for each selector, there are
+// members that it selects and all of them are Complete. A selector selects the
+// members of which one label set satisfies all of its matchers.
+//
+// Of a member that is a fan-out and answered, its own members count in its
+// place, if it told of them and of what is missing.
+func (o *Outcome) Require(selectors [][]*labels.Matcher) error {
+	members := o.Members()
+	for _, ms := range selectors {
+		var missing []MemberOutcome
+		selected := false
+		for _, m := range members {
+			if told(members, &m) || !satisfies(m.LabelSets, ms) {
+				continue
+			}
+			selected = true
+			if !m.Complete() {
+				missing = append(missing, m)
+			}
+		}
+		if !selected || len(missing) > 0 {
+			return &IncompleteError{Selector: ms, Members: missing}
 		}
 	}
-	return true
+	return nil
+}
+
+// told reports whether m answered and told of its own members, among which are
+// those to blame if its answer is not complete.
+func told(all []MemberOutcome, m *MemberOutcome) bool {
+	if m.Status != Answered {
+		return false
+	}
+	any, blamed := false, m.Complete()
+	for i := range all {
+		if strings.HasPrefix(all[i].Member, m.Member+"/") {
+			any, blamed = true, blamed || !all[i].Complete()
+		}
+	}
+	return any && blamed
+}
+
+// satisfies reports whether one of the label sets matches.
+func satisfies(sets []labels.Labels, ms []*labels.Matcher) bool {
+	return slices.ContainsFunc(sets, func(lset labels.Labels) bool { return matchesAll(ms, lset) })
 }

@@ -44,6 +44,20 @@ type SeriesRequest struct {
 	// does not know its type may refuse the request, as Thanos' store gateway
 	// does.
 	StoreHints *Any
+	// Tenant is who the request is made for; empty for nobody in particular.
+	// Between processes it travels as Thanos' THANOS-TENANT.
+	Tenant string
+	// Metadata travels along with the request, between processes as gRPC
+	// metadata; keys are in lower case. A server takes up only keys that it was
+	// told of.
+	Metadata map[string][]string
+	// StoreMatch, if not empty, has fan-outs ask only members that match one of
+	// these selectors, in which "__address__" is the member's name: Thanos'
+	// storeMatch. Like Thanos', it does not reach beyond the first fan-out.
+	StoreMatch [][]*labels.Matcher
+	// Require are selectors of external labels whose members must answer whole:
+	// if not, the first fan-out fails with an *IncompleteError, also with Warn.
+	Require [][]*labels.Matcher
 	// Outcome, if not nil, collects what happened beside the series: what each
 	// member of a fan-out did, and hints that stores sent back.
 	Outcome *Outcome
@@ -87,6 +101,9 @@ type LabelNamesRequest struct {
 	WithoutReplicaLabels []string
 	Limit                int
 	StoreHints           *Any
+	Tenant               string
+	Metadata             map[string][]string
+	StoreMatch, Require  [][]*labels.Matcher
 	Outcome              *Outcome
 }
 
@@ -101,6 +118,9 @@ type LabelValuesRequest struct {
 	WithoutReplicaLabels []string
 	Limit                int
 	StoreHints           *Any
+	Tenant               string
+	Metadata             map[string][]string
+	StoreMatch, Require  [][]*labels.Matcher
 	Outcome              *Outcome
 }
 

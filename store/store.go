@@ -51,6 +51,20 @@ type Describer interface {
 	Describe(ctx context.Context) (Info, error)
 }
 
+// MetricFilter is the optional ability of a Store to rule out, cheaply, that it
+// holds series of a metric, so that a fan-out need not ask it for them. False is
+// a promise; true promises nothing. It is asked for each request, and for exact
+// names only.
+type MetricFilter interface {
+	MayHoldMetric(name string) bool
+}
+
+// MayHoldMetric asks s if it is a MetricFilter; otherwise it may.
+func MayHoldMetric(s Store, name string) bool {
+	f, ok := s.(MetricFilter)
+	return !ok || f.MayHoldMetric(name)
+}
+
 // Func is a function as a Store.
 type Func func(ctx context.Context, req *SeriesRequest, w SeriesWriter) error
 

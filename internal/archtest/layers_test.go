@@ -15,7 +15,7 @@ type layer struct {
 }
 
 // base is what everything may build on.
-var base = []string{".", "tlsutil", "internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/promcompat/..."}
+var base = []string{".", "tlsutil", "internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/via", "internal/promcompat/..."}
 
 // layers is the table of the design, bottom first. The first row that matches a
 // package holds for it. Rows for packages that do not exist yet are how they
@@ -27,7 +27,7 @@ var layers = []layer{
 		reason:   "everything may import these, and a program may want them alone",
 	},
 	{
-		packages: []string{"internal/encoded", "internal/xor", "internal/aggr", "internal/cache"},
+		packages: []string{"internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/via"},
 		may:      []string{"internal/promcompat"},
 		reason:   "formats and memory: they know bytes, not what is done with them",
 	},
