@@ -18,6 +18,7 @@ type Outcome struct {
 	members  []MemberOutcome
 	warnings []error
 	hints    []Any
+	omitted  int
 }
 
 // MemberStatus is what became of a member of a fan-out.
@@ -113,6 +114,18 @@ func (o *Outcome) AddMember(m MemberOutcome) {
 	o.members = append(o.members, m)
 }
 
+// AddOmitted records that a number of members did something that is not known
+// here, because a receipt had no room for it. Those whose answers are incomplete
+// are told of first.
+func (o *Outcome) AddOmitted(members int) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.omitted += members
+}
+
 // AddWarning records a warning.
 func (o *Outcome) AddWarning(err error) {
 	if o == nil {
@@ -141,6 +154,16 @@ func (o *Outcome) Members() []MemberOutcome {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.members)
+}
+
+// Omitted returns how many members there were beside Members.
+func (o *Outcome) Omitted() int {
+	if o == nil {
+		return 0
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.omitted
 }
 
 // Warnings returns the recorded warnings, in order of recording.

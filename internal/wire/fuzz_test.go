@@ -2,10 +2,12 @@ package wire_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
@@ -118,6 +120,32 @@ func FuzzDecodeStrings(f *testing.F) {
 		again, err := wire.DecodeStrings(wire.AppendStrings(nil, got))
 		testutil.Ok(t, err)
 		testutil.Equals(t, got, again)
+	})
+}
+
+func FuzzDecodeReceipt(f *testing.F) {
+	fault := func(code uint32, text string) error { return fmt.Errorf("%d %s", code, text) }
+	warning := func(text string) error { return errors.New(text) }
+	f.Add(wire.AppendReceipt(nil, &wire.Receipt{
+		Members: []store.MemberOutcome{
+			{Member: "a", LabelSets: []labels.Labels{labels.FromStrings("a", "1")}, Series: 1, Chunks: 2, Bytes: 3, Duration: 5, FirstSeries: 4},
+			{Member: "b", Status: store.Failed, Err: errors.New("e"), Warnings: []error{errors.New("w")}},
+		}, Omitted: 3, Hints: []store.Any{{TypeURL: "u"}},
+	}, func(error) uint32 { return 7 }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got *wire.Receipt
+		var err error
+		bounded(t, b, slack, func() { got, err = wire.DecodeReceipt(b, fault, warning) })
+		if err != nil {
+			requireKnown(t, err, store.ErrMalformed)
+			return
+		}
+		again, err := wire.DecodeReceipt(wire.AppendReceipt(nil, got, func(error) uint32 { return 7 }), fault, warning)
+		testutil.Ok(t, err)
+		if again.Omitted == got.Omitted {
+			testutil.Equals(t, len(got.Members), len(again.Members))
+			testutil.Equals(t, len(got.Hints), len(again.Hints))
+		}
 	})
 }
 

@@ -165,12 +165,14 @@ func (c *Client) Name() string { return c.opts.Name }
 // LabelNames asks the peer for label names. See store.LabelQuerier, and Series
 // for errors.
 func (c *Client) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
+	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
 	return c.strings(ctx, opLabelNames, methodLabelNames, wire.AppendLabelNamesRequest(nil, req), req.Limit, req.Outcome)
 }
 
 // LabelValues asks the peer for the values of a label. See store.LabelQuerier,
 // and Series for errors.
 func (c *Client) LabelValues(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
+	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
 	return c.strings(ctx, opLabelValues, methodLabelValues, wire.AppendLabelValuesRequest(nil, req), req.Limit, req.Outcome)
 }
 
@@ -184,10 +186,12 @@ func (c *Client) strings(ctx context.Context, op, method string, req []byte, lim
 		return nil, c.error(op, err)
 	}
 	for _, w := range s.Warnings {
-		out.AddWarning(c.error(op, errors.New(w)))
+		out.AddWarning(c.error(op, warning(w)))
 	}
 	if s.Hints != nil {
-		out.AddHints(*s.Hints)
+		if err := c.hints(op, *s.Hints, out); err != nil {
+			return nil, err
+		}
 	}
 	// Peers differ in whether they sort, and in whether they know the limit.
 	values := s.Values
@@ -204,7 +208,7 @@ func (c *Client) strings(ctx context.Context, op, method string, req []byte, lim
 // Describe asks the peer for its Info. See Series for errors; one that has no
 // StoreAPI is store.ErrUnavailable.
 func (c *Client) Describe(ctx context.Context) (store.Info, error) {
-	resp, err := c.invoke(ctx, methodInfo, nil)
+	resp, err := c.invoke(withMetadata(ctx, "", nil, false), methodInfo, nil)
 	if err != nil {
 		return store.Info{}, c.error(opInfo, err)
 	}

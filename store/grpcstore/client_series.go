@@ -29,6 +29,7 @@ var seriesStream = grpc.StreamDesc{StreamName: "Series", ServerStreams: true}
 func (c *Client) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream, however we leave
+	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
 	r := &seriesReader{c: c, w: w, out: req.Outcome}
 	r.limits = wire.Limits{MaxSeries: c.opts.Limits.Series, MaxChunks: c.opts.Limits.Chunks}
 	stream, err := c.cc.NewStream(ctx, &seriesStream, methodSeries, c.call...)
@@ -94,9 +95,9 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 		}
 		return wire.Send(r.w, h.frame)
 	case wire.KindWarning:
-		return r.w.Warn(r.c.error(opSeries, errors.New(resp.Warning)))
+		return r.w.Warn(r.c.error(opSeries, warning(resp.Warning)))
 	case wire.KindHints:
-		r.out.AddHints(resp.Hints)
+		return r.c.hints(opSeries, resp.Hints, r.out)
 	case wire.KindUnknown: // of a later Thanos
 	}
 	return nil

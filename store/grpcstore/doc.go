@@ -50,6 +50,17 @@
 // a Store that anybody may have written sends it: all plain series, and the
 // seams between frames, whose insides were checked or sorted by who made them.
 //
+// # What travels beside the messages
+//
+// As gRPC metadata: a request's Tenant under Thanos' own key thanos-tenant, its
+// Metadata under the keys that it has, and the names of the fan-outs that it
+// came through, so that a circle of them ends. A request with an Outcome also
+// asks for a receipt, which a server of thanoskit answers with one hints message
+// of bounded size, at the end: what became of each member of the fan-out that it
+// serves. Other peers ignore the keys, and are never sent a receipt. PromQL's
+// annotations among a peer's warnings stay what they are: see
+// store.IsAnnotation.
+//
 // # Compression
 //
 // Answers are compressed as their request was. Import package

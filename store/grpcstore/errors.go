@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/prometheus/prometheus/util/annotations"
+
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -19,6 +21,8 @@ var conditions = []struct {
 	err  error
 	code codes.Code
 }{
+	{store.ErrLoop, codes.FailedPrecondition},
+	{store.ErrIncomplete, codes.Aborted},
 	{store.ErrInvalidRequest, codes.InvalidArgument},
 	{store.ErrLimit, codes.ResourceExhausted},
 	{context.Canceled, codes.Canceled},
@@ -75,6 +79,17 @@ func (e *callError) Error() string { return e.err.Error() }
 
 // Unwrap returns gRPC's error and the condition.
 func (e *callError) Unwrap() []error { return []error{e.err, e.condition} }
+
+// warning is a peer's warning. One of PromQL about an expression stays one, so
+// that it is not taken for data that is missing.
+func warning(text string) error {
+	for _, kind := range []error{annotations.PromQLInfo, annotations.PromQLWarning} {
+		if strings.Contains(text, kind.Error()+": ") {
+			return &toldError{text, kind}
+		}
+	}
+	return errors.New(text)
+}
 
 // fromStatus returns err as the condition that its code stands for. The context
 // decides when it has ended: what gRPC then says may only follow from that.

@@ -36,6 +36,8 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		{"invalid request", fmt.Errorf("step is negative: %w", store.ErrInvalidRequest), store.ErrInvalidRequest, codes.InvalidArgument},
 		{"limit", &store.LimitError{Limit: "series", Max: 5}, store.ErrLimit, codes.ResourceExhausted},
 		{"unavailable", fmt.Errorf("%w: restarting", store.ErrUnavailable), store.ErrUnavailable, codes.Unavailable},
+		{"a loop", &store.LoopError{Path: []string{"a", "b", "a"}}, store.ErrLoop, codes.FailedPrecondition},
+		{"incomplete", &store.IncompleteError{Members: []store.MemberOutcome{{Err: context.DeadlineExceeded}}}, store.ErrIncomplete, codes.Aborted},
 		{"no stores", store.ErrNoStores, store.ErrUnavailable, codes.Unavailable},
 		{"canceled", fmt.Errorf("a member: %w", context.Canceled), context.Canceled, codes.Canceled},
 		{"deadline", context.DeadlineExceeded, context.DeadlineExceeded, codes.DeadlineExceeded},

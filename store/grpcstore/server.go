@@ -30,6 +30,10 @@ type ServerOptions struct {
 	// single chunk that exceeds it fails the call with store.ErrLimit. A grpc.Server
 	// enforces them if it was made with GRPCServerOptions, or by NewServer.
 	MaxRecvSize, MaxSendSize int
+	// MetadataKeys are the keys of gRPC metadata, in lower case, that are taken up
+	// into requests' Metadata: "request-id", say, to have a fan-out pass it on. The
+	// tenant always is.
+	MetadataKeys []string
 	// Health, if not nil, decides whether Info answers. NewServer makes one if
 	// there is none.
 	Health *Health

@@ -111,12 +111,18 @@ func (s *service) series(stream grpc.ServerStream) error {
 	if err != nil {
 		return s.fail(invalid(err))
 	}
+	ctx, md := s.incomingMetadata(stream.Context())
+	req.Tenant, req.Metadata = md.tenant, md.more
 	req.Outcome = new(store.Outcome)
 	w := newSeriesWriter(stream, s.pool, batch, &s.opts)
 	defer w.release()
-	err = s.store.Series(stream.Context(), req, w)
+	err = s.store.Series(ctx, req, w)
 	// What was sent before an error is good, and is not held back.
-	if ferr := w.finish(req.Outcome.Hints()); err == nil {
+	hints := req.Outcome.Hints()
+	if md.receipt && hasReceipt(req.Outcome) {
+		hints = append(hints, newReceipt(req.Outcome, nil))
+	}
+	if ferr := w.finish(hints); err == nil {
 		err = ferr
 	}
 	if err != nil {
@@ -130,12 +136,14 @@ func (s *service) labelNames(ctx context.Context, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid(err)
 	}
+	ctx, md := s.incomingMetadata(ctx)
+	req.Tenant, req.Metadata = md.tenant, md.more
 	req.Outcome = new(store.Outcome)
 	names, err := store.LabelNames(ctx, s.store, req)
 	if err != nil {
 		return nil, err
 	}
-	return appendStrings(names, req.Outcome), nil
+	return appendStrings(names, req.Outcome, md.receipt), nil
 }
 
 func (s *service) labelValues(ctx context.Context, b []byte) ([]byte, error) {
@@ -143,18 +151,21 @@ func (s *service) labelValues(ctx context.Context, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid(err)
 	}
+	ctx, md := s.incomingMetadata(ctx)
+	req.Tenant, req.Metadata = md.tenant, md.more
 	req.Outcome = new(store.Outcome)
 	values, err := store.LabelValues(ctx, s.store, req)
 	if err != nil {
 		return nil, err
 	}
-	return appendStrings(values, req.Outcome), nil
+	return appendStrings(values, req.Outcome, md.receipt), nil
 }
 
 func (s *service) info(ctx context.Context, _ []byte) ([]byte, error) {
 	if !s.opts.Health.Serving() {
 		return nil, fmt.Errorf("%w: shutting down or not ready", store.ErrUnavailable)
 	}
+	ctx, _ = s.incomingMetadata(ctx)
 	info, err := store.Describe(ctx, s.store)
 	if err != nil {
 		return nil, err
@@ -166,13 +177,17 @@ func (s *service) info(ctx context.Context, _ []byte) ([]byte, error) {
 }
 
 // appendStrings makes the answer to a label query. The StoreAPI has room for
-// one hints message; the last is sent.
-func appendStrings(values []string, o *store.Outcome) []byte {
+// one hints message: the last is sent, or a receipt with all of them.
+func appendStrings(values []string, o *store.Outcome, receipt bool) []byte {
 	out := wire.Strings{Values: values}
 	for _, w := range o.Warnings() {
 		out.Warnings = append(out.Warnings, strings.ToValidUTF8(w.Error(), "\uFFFD"))
 	}
-	if hints := o.Hints(); len(hints) > 0 {
+	hints := o.Hints()
+	switch {
+	case receipt && hasReceipt(o):
+		out.Hints = new(newReceipt(o, hints))
+	case len(hints) > 0:
 		out.Hints = &hints[len(hints)-1]
 	}
 	return wire.AppendStrings(nil, &out)
