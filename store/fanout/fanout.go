@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -18,6 +20,14 @@ import (
 
 // Options are what a fan-out may be given. The zero value is ready for use.
 type Options struct {
+	// Name is what the fan-out is called in the path of a request, by which
+	// fan-outs that ask each other in a circle are found out. No two fan-outs
+	// that may come to ask each other have the same; random if empty.
+	Name string
+	// SelectorLabels describe the fan-out as a whole to those that stack another
+	// one over it: its Info announces them, and matchers on them select or reject
+	// the fan-out and are then dropped. Series do not get them. None if empty.
+	SelectorLabels labels.Labels
 	// BufferBytes is how many bytes of frames all calls together hold that
 	// members send ahead of the merge; 64 MiB if 0. Beside that, each member of
 	// each call may always hold one frame.
@@ -27,6 +37,15 @@ type Options struct {
 	InfoInterval time.Duration
 	// InfoTimeout is how long a member may take to answer one; 5 s if 0.
 	InfoTimeout time.Duration
+	// RemoveAfter is how long a member that is not Strict may go on not
+	// describing itself before it is dropped, until it does; 5 min if 0.
+	RemoveAfter time.Duration
+	// HedgeDelay is how long a declared group waits for the first series of the
+	// replica that it asked before it asks another one as well, and takes the
+	// answer that comes first. If 0, half of the group's WaitBudget, or of the
+	// replica's Deadline if that is less, so that another is asked only where the
+	// answer would else be lost; never if there is neither.
+	HedgeDelay time.Duration
 	// WaitBudget is for how long in all, in one call, the merge waits for one
 	// member. One that used it up is TimedOut, and the merge goes on without it.
 	// Time in which the merge waits for its own reader does not count. For label
@@ -54,6 +73,8 @@ func (o *Options) withDefaults() (Options, error) {
 		{"BufferBytes", out.BufferBytes},
 		{"InfoInterval", int64(out.InfoInterval)},
 		{"InfoTimeout", int64(out.InfoTimeout)},
+		{"RemoveAfter", int64(out.RemoveAfter)},
+		{"HedgeDelay", int64(out.HedgeDelay)},
 		{"WaitBudget", int64(out.WaitBudget)},
 	} {
 		if f.value < 0 {
@@ -68,6 +89,12 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if out.InfoTimeout == 0 {
 		out.InfoTimeout = 5 * time.Second
+	}
+	if out.RemoveAfter == 0 {
+		out.RemoveAfter = 5 * time.Minute
+	}
+	if out.Name == "" {
+		out.Name = "fanout-" + rand.Text()
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)

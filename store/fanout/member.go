@@ -17,6 +17,10 @@ import (
 type Health struct {
 	// Member is the member's name.
 	Member string
+	// Group is its declared group, empty if it is by itself.
+	Group string
+	// Strict says that it is asked, and stays, while it does not describe itself.
+	Strict bool
 	// Info is what the member said of itself last. It is the zero Info, which
 	// says nothing, if the member is no store.Describer or never answered.
 	Info store.Info
@@ -25,6 +29,12 @@ type Health struct {
 	// Err is why the member cannot be asked: a *store.Error. It is nil for a
 	// member that can be.
 	Err error
+	// Since is since when the member has been as it is now, with an Err or
+	// without; zero if it was never asked for its Info.
+	Since time.Time
+	// Removed says that the member has had an Err for so long that the fan-out
+	// goes on as if it were not there.
+	Removed bool
 	// Checked is when the member was last asked for its Info, whether it
 	// answered or not; zero if it never was.
 	Checked time.Time

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -16,6 +17,21 @@ type Member struct {
 	// Store is asked. It is required. Whoever made it closes it, when the
 	// fan-out is done with it.
 	Store store.Store
+	// Group, if not empty, declares the member a replica: all members with the
+	// same Group hold the same data and are one logical member, which outcomes
+	// name by the Group. One of them is asked in place of all. No member may have
+	// the name of a group.
+	Group string
+	// Strict keeps a member that does not describe itself: it is asked even so,
+	// and never removed. One that never described itself is taken to hold
+	// anything. It is Thanos' --endpoint-strict.
+	Strict bool
+	// Deadline is the longest time that one call to the member may take, with all
+	// that its reader takes; one that takes longer is TimedOut. 0 is none.
+	Deadline time.Duration
+	// WaitBudget takes the place of Options.WaitBudget for this member if it is
+	// not 0. A group has the longest of its members, or none if one has none.
+	WaitBudget time.Duration
 }
 
 // Source yields the members of a fan-out, which may change while it runs.
