@@ -103,6 +103,9 @@ func (q *Querier) eachSet(ctx context.Context, matchers [][]*labels.Matcher, opt
 		}
 		out = append(out, got...)
 	}
+	if err := s.outcome.Require(s.require); err != nil {
+		return nil, s.outcome.Warnings(), err
+	}
 	slices.Sort(out)
 	return prefix(slices.Compact(out), s.limit), s.outcome.Warnings(), nil
 }
@@ -111,9 +114,14 @@ func (q *Querier) eachSet(ctx context.Context, matchers [][]*labels.Matcher, opt
 func (q *Querier) labelNames(ctx context.Context, s settings, mint, maxt int64, ms []*labels.Matcher) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	limit := s.limit
+	if limit > 0 && limit <= math.MaxInt-len(s.replicaLabels) {
+		limit += len(s.replicaLabels) // which may be among those that the store counts
+	}
 	names, err := store.LabelNames(ctx, q.store, &store.LabelNamesRequest{
 		MinTime: mint, MaxTime: maxt, Matchers: ms, Strategy: s.strategy, WithoutReplicaLabels: s.replicaLabels,
-		Limit: s.limit, StoreHints: s.storeHints, Outcome: s.outcome,
+		Limit: limit, StoreHints: s.storeHints, Tenant: s.tenant, Metadata: s.metadata, StoreMatch: s.storeMatch, Require: s.require,
+		Outcome: s.outcome,
 	})
 	if err != nil {
 		return nil, stopped(ctx, fmt.Errorf("query label names: %w", err))
@@ -131,7 +139,8 @@ func (q *Querier) labelValues(ctx context.Context, s settings, name string, mint
 	defer cancel()
 	values, err := store.LabelValues(ctx, q.store, &store.LabelValuesRequest{
 		Label: name, MinTime: mint, MaxTime: maxt, Matchers: ms, Strategy: s.strategy, WithoutReplicaLabels: s.replicaLabels,
-		Limit: s.limit, StoreHints: s.storeHints, Outcome: s.outcome,
+		Limit: s.limit, StoreHints: s.storeHints, Tenant: s.tenant, Metadata: s.metadata, StoreMatch: s.storeMatch, Require: s.require,
+		Outcome: s.outcome,
 	})
 	if err != nil {
 		return nil, stopped(ctx, fmt.Errorf("query label values: %w", err))

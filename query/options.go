@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -134,6 +135,17 @@ type QueryOptions struct {
 	Shard *store.Shard
 	// StoreHints is passed to the store as it is; see store.SeriesRequest.
 	StoreHints *store.Any
+	// Tenant and Metadata travel with what the store is asked; see
+	// store.SeriesRequest.
+	Tenant   string
+	Metadata map[string][]string
+	// StoreMatch has the store, if it is a fan-out, ask only members that match
+	// one of these selectors, in which "__address__" is the member's name.
+	StoreMatch [][]*labels.Matcher
+	// Require are selectors of external labels whose members must answer whole,
+	// {cluster="eu"} say: if not, or if there are none, the query fails with a
+	// *store.IncompleteError, whatever the Strategy.
+	Require [][]*labels.Matcher
 	// Limit is the number of series, label names or values after which the
 	// answer may stop; 0 is unlimited. Instant and Range have no use for it.
 	Limit int
@@ -154,6 +166,10 @@ type settings struct {
 	timeout       time.Duration
 	shard         *store.Shard
 	storeHints    *store.Any
+	tenant        string
+	metadata      map[string][]string
+	storeMatch    [][]*labels.Matcher
+	require       [][]*labels.Matcher
 	limit         int
 	perStepStats  bool
 	outcome       *store.Outcome
@@ -193,6 +209,7 @@ func (q *Querier) settings(o *QueryOptions) (settings, error) {
 	if o.Timeout != 0 {
 		s.timeout = o.Timeout
 	}
+	s.tenant, s.metadata, s.storeMatch, s.require = o.Tenant, o.Metadata, o.StoreMatch, o.Require
 	s.shard, s.storeHints, s.limit, s.perStepStats, s.outcome = o.Shard, o.StoreHints, o.Limit, o.PerStepStats, o.Outcome
 	return s, s.check()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"go.opentelemetry.io/otel/trace"
 
@@ -17,6 +18,7 @@ import (
 // nothing between queries, and needs no closing.
 type Querier struct {
 	store   store.Store
+	reduced store.Store // the same, with replica labels removed by middleware
 	opts    Options
 	engine  promql.QueryEngine
 	metrics *metrics
@@ -26,10 +28,7 @@ type Querier struct {
 // New returns a Querier over s. opts may be nil.
 //
 // The Store may be any: one that does not remove replica labels, or does not
-// shard, has that done for it. Only one that does shard, or obeys a limit, but
-// does not remove replica labels has to be wrapped first, in
-// store.WithExternalLabels with no labels: it would count and hash replicas. A
-// panic of the Store is an error of the query.
+// shard, has that done for it. A panic of the Store is an error of the query.
 //
 // Errors: all that is wrong with the options, joined; and metrics that the
 // Registerer does not take.
@@ -47,6 +46,7 @@ func New(s store.Store, opts *Options) (*Querier, error) {
 		opts:    o,
 		engine:  o.Engine,
 		metrics: newMetrics(reg),
+		reduced: store.Wrap(s, store.WithRecovery(), store.WithExternalLabels(labels.EmptyLabels())),
 		tracer:  o.TracerProvider.Tracer("github.com/thanoskit/thanoskit/query"),
 	}
 	q.metrics.max.Set(float64(o.MaxConcurrentSelects))

@@ -129,6 +129,10 @@ func (s *settings) seriesRequest(hints *storage.SelectHints, ms []*labels.Matche
 			ProjectionInclude: hints.ProjectionInclude,
 		},
 		StoreHints: s.storeHints,
+		Tenant:     s.tenant,
+		Metadata:   s.metadata,
+		StoreMatch: s.storeMatch,
+		Require:    s.require,
 		Outcome:    s.outcome,
 	}
 	if hints.ProjectionInclude || len(hints.ProjectionLabels) > 0 {

@@ -12,15 +12,16 @@ import (
 
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
 // asked returns the request that a select leads to.
 func asked(tb testing.TB, opts *query.Options, qo *query.QueryOptions, hints *storage.SelectHints) *store.SeriesRequest {
 	var req *store.SeriesRequest
-	q := newQuerier(tb, store.Func(func(_ context.Context, r *store.SeriesRequest, _ store.SeriesWriter) error {
+	q := newQuerier(tb, able{func(_ context.Context, r *store.SeriesRequest, _ store.SeriesWriter) error {
 		req = r
 		return nil
-	}), opts)
+	}}, opts)
 	sq, err := q.Queryable(qo).Querier(1000, 2000)
 	testutil.Ok(tb, err)
 	set := sq.Select(context.Background(), false, hints, equals("__name__", "up"))
@@ -140,12 +141,64 @@ func TestRequestOptions(t *testing.T) {
 	}
 }
 
+// able is a Store that says it can do everything by itself.
+type able struct{ store.Func }
+
+func (able) Describe(context.Context) (store.Info, error) {
+	return store.Info{SupportsSharding: true, SupportsWithoutReplicaLabels: true}, nil
+}
+
+// TestStoresThatOnlyCount: a Store that shards and obeys limits, by the labels
+// that it has, but keeps replica labels.
+func TestStoresThatOnlyCount(t *testing.T) {
+	t.Parallel()
+	const pods = 20
+	s := memstore.New(nil)
+	for i := range pods {
+		for _, r := range []string{"a", "b"} {
+			lset := labels.FromStrings("__name__", "up", "pod", fmt.Sprint(i), "replica", r)
+			testutil.Ok(t, s.Append(lset, 1500, float64(i)))
+		}
+	}
+	naive := store.Func(func(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+		r := *req
+		r.Shard, r.Limit, r.WithoutReplicaLabels = nil, 0, nil
+		n := 0
+		for series, err := range store.All(ctx, s, &r, nil) {
+			if err != nil {
+				return err
+			}
+			if req.Shard != nil && !req.Shard.Matches(series.Labels) {
+				continue
+			}
+			if n++; req.Limit > 0 && n > req.Limit {
+				return nil
+			}
+			if err := w.Send(series); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	q := newQuerier(t, naive, &query.Options{ReplicaLabels: []string{"replica"}})
+	all := 0
+	for i := range int64(3) {
+		lsets, _, err := q.Series(t.Context(), 1000, 2000, nil, &query.QueryOptions{Shard: &store.Shard{Index: i, Total: 3}})
+		testutil.Ok(t, err)
+		all += len(lsets)
+	}
+	testutil.Equals(t, pods, all, "each series is in one shard, whatever its replicas would be in")
+	lsets, _, err := q.Series(t.Context(), 1000, 2000, nil, &query.QueryOptions{Limit: 7})
+	testutil.Ok(t, err)
+	testutil.Equals(t, 7, len(lsets))
+}
+
 // requests records what a query asks for.
 func requests(tb testing.TB, opts *query.Options, ask func(*query.Querier) error) (out []*store.SeriesRequest) {
-	q := newQuerier(tb, store.Func(func(_ context.Context, r *store.SeriesRequest, _ store.SeriesWriter) error {
+	q := newQuerier(tb, able{func(_ context.Context, r *store.SeriesRequest, _ store.SeriesWriter) error {
 		out = append(out, r)
 		return nil
-	}), opts)
+	}}, opts)
 	testutil.Ok(tb, ask(q))
 	return out
 }

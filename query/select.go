@@ -57,10 +57,13 @@ func (q *querier) run(ctx context.Context, set *pendingSet, req *store.SeriesReq
 	defer q.endTurn()
 
 	c := newCollector(q.selection(q.mint, q.maxt, hints.Func), req)
-	err = q.owner.store.Series(ctx, req, c)
+	err = q.owner.storeFor(ctx, req).Series(ctx, req, c)
 	set.warnings = c.warnings
 	if err == nil {
 		err = ctx.Err() // whatever the store says, there may be series missing
+	}
+	if err == nil {
+		err = req.Outcome.Require(req.Require)
 	}
 	if err != nil {
 		c.release()
@@ -70,6 +73,20 @@ func (q *querier) run(ctx context.Context, set *pendingSet, req *store.SeriesReq
 	set.series = c.finish(q.filter(hints), hints.Limit)
 	span.SetAttributes(attribute.Int("series", len(set.series)))
 	return nil
+}
+
+// storeFor returns the Store to ask. One that does not remove replica labels
+// would hash them into shards, and count replicas against a limit, so that it has
+// them removed by middleware. Otherwise that is the collector's to do, which need
+// not sort again.
+func (q *Querier) storeFor(ctx context.Context, req *store.SeriesRequest) store.Store {
+	if len(req.WithoutReplicaLabels) == 0 || (req.Shard == nil && req.Limit == 0) {
+		return q.store
+	}
+	if info, err := store.Describe(ctx, q.store); err == nil && info.SupportsWithoutReplicaLabels {
+		return q.store
+	}
+	return q.reduced
 }
 
 // filter says which series to keep, by their labels as they are returned; nil

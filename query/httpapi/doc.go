@@ -12,10 +12,13 @@
 //
 //	GET, POST  /api/v1/query                  query time timeout limit lookback_delta stats
 //	                                          max_source_resolution dedup replicaLabels[]
-//	                                          partial_response shard_info engine analyze
+//	                                          partial_response storeMatch[] require[]
+//	                                          shard_info engine analyze
 //	GET, POST  /api/v1/query_range            the same, with start end step for time
-//	GET, POST  /api/v1/series                 match[] start end limit dedup replicaLabels[] partial_response
-//	GET, POST  /api/v1/labels                 match[] start end limit partial_response
+//	GET, POST  /api/v1/series                 match[] start end limit dedup replicaLabels[]
+//	                                          partial_response storeMatch[] require[]
+//	GET, POST  /api/v1/labels                 match[] start end limit
+//	                                          partial_response storeMatch[] require[]
 //	GET        /api/v1/label/{name}/values    the same; the name may be escaped as U__...
 //	GET        /api/v1/status/buildinfo
 //	OPTIONS    /api/v1/...                    if Options.AllowOrigin is set
@@ -33,6 +36,11 @@
 //     are never deduplicated, so that replica labels can be seen.
 //   - partial_response=false fails a query that a store fails to answer its part
 //     of.
+//   - storeMatch[] are selectors of which "__address__" is a store's name: only
+//     stores that match one of them are asked.
+//   - require[], which is not in Thanos, are selectors of external labels:
+//     require[]={cluster="eu"} fails a query unless there are stores with such
+//     labels and all of them have answered whole, whatever partial_response is.
 //   - max_source_resolution is the coarsest downsampled data to use, a duration
 //     or "auto".
 //   - shard_info is a JSON object as in Thanos: shard_index, total_shards, by,
@@ -42,8 +50,8 @@
 //   - analyze=true adds data.analysis with what each store did, in the fields
 //     that Thanos has and status, reason, error, warnings and firstSeries.
 //
-// storeMatch[] is refused: leaving it out of account would answer another
-// question. Parameters that nobody knows are ignored.
+// Parameters that nobody knows are ignored. The header THANOS-TENANT, or that of
+// Options.TenantHeader, and X-Request-ID travel with what stores are asked.
 //
 // # Answers
 //
@@ -55,7 +63,8 @@
 // written as they are encoded, so that an answer is not held in memory twice.
 //
 //	400 bad_data     the parameters make no sense, the expression does not parse
-//	422 execution    the query failed; with partial_response=false also a store
+//	422 execution    the query failed; with partial_response=false also a store,
+//	                 and a required store anyway
 //	503 timeout      it took longer than it may
 //	503 canceled     the client gave up, or the server stops
 //	500 internal     anything that is not the query's fault

@@ -110,6 +110,12 @@ func (s *recorder) LabelValues(ctx context.Context, req *store.LabelValuesReques
 	return store.LabelValues(ctx, s.Store, req)
 }
 
+// Describe says that the store does everything by itself, so that requests reach
+// it as they are.
+func (s *recorder) Describe(context.Context) (store.Info, error) {
+	return store.Info{SupportsSharding: true, SupportsWithoutReplicaLabels: true}, nil
+}
+
 func newQuerier(t testing.TB) *query.Querier {
 	t.Helper()
 	q, err := query.New(memstore.New(nil), nil)

@@ -22,6 +22,7 @@ const (
 	defaultPoints     = 11_000
 	defaultConcurrent = 20
 	defaultEngine     = "prometheus"
+	tenantHeader      = "THANOS-TENANT"
 )
 
 // Options of New.
@@ -38,6 +39,13 @@ type Options struct {
 	// Engine is the name of the Querier's engine, which is what the parameter
 	// engine may ask for; empty is "prometheus".
 	Engine string
+	// TenantHeader is the header that says who a request is made for, which
+	// stores are told; empty is Thanos' THANOS-TENANT. It is not checked: what
+	// stands before the handler has to do so.
+	TenantHeader string
+	// DefaultTenant is told to stores when the header is missing; empty tells
+	// them nothing. Thanos says "default-tenant".
+	DefaultTenant string
 	// AllowOrigin is what Access-Control-Allow-Origin says; empty sends no CORS
 	// headers. Thanos says "*".
 	AllowOrigin string
@@ -96,6 +104,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if out.Engine == "" {
 		out.Engine = defaultEngine
+	}
+	if out.TenantHeader == "" {
+		out.TenantHeader = tenantHeader
 	}
 	if out.BuildInfo.GoVersion == "" {
 		out.BuildInfo.GoVersion = runtime.Version()

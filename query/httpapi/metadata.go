@@ -20,7 +20,7 @@ type lookup struct {
 	options    *query.QueryOptions
 }
 
-func (p params) lookup() (l lookup, err error) {
+func (h *Handler) lookup(r *http.Request, p params) (l lookup, err error) {
 	if l.limit, err = p.limit(); err != nil {
 		return l, err
 	}
@@ -29,10 +29,11 @@ func (p params) lookup() (l lookup, err error) {
 		return l, err
 	}
 	l.mint, l.maxt = start.UnixMilli(), end.UnixMilli()
-	if l.selectors, err = p.selectors(); err != nil {
+	if l.selectors, err = p.matches(); err != nil {
 		return l, err
 	}
 	l.options = &query.QueryOptions{Limit: l.limit, Outcome: &store.Outcome{}}
+	h.metadata(r, l.options)
 	if 0 < l.limit && l.limit < math.MaxInt {
 		l.options.Limit++ // to tell whether anything was cut off
 	}
@@ -44,7 +45,7 @@ func (h *Handler) series(r *http.Request, p params) (*answer, error) {
 	if len(p.values["match[]"]) == 0 {
 		return nil, badData("no match[] parameter provided")
 	}
-	l, err := p.lookup()
+	l, err := h.lookup(r, p)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (h *Handler) series(r *http.Request, p params) (*answer, error) {
 
 // labelNames answers /api/v1/labels.
 func (h *Handler) labelNames(r *http.Request, p params) (*answer, error) {
-	l, err := p.lookup()
+	l, err := h.lookup(r, p)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (h *Handler) labelValues(r *http.Request, p params) (*answer, error) {
 	if !model.UTF8Validation.IsValidLabelName(name) {
 		return nil, badData("invalid label name: %q", name)
 	}
-	l, err := p.lookup()
+	l, err := h.lookup(r, p)
 	if err != nil {
 		return nil, err
 	}

@@ -106,18 +106,30 @@ func (p params) limit() (int, error) {
 	return n, nil
 }
 
-// selectors returns the matchers of each match[].
-func (p params) selectors() ([][]*labels.Matcher, error) {
+// selectors returns the matchers of each value of a parameter.
+func (p params) selectors(name string) ([][]*labels.Matcher, error) {
 	var out [][]*labels.Matcher
-	for _, s := range p.values["match[]"] {
+	for _, s := range p.values[name] {
 		ms, err := parse.MetricSelector(s)
 		if err != nil {
-			return nil, invalid("match[]", err)
-		}
-		if !selective(ms) {
-			return nil, invalid("match[]", errors.New("match[] must contain at least one non-empty matcher"))
+			return nil, invalid(name, err)
 		}
 		out = append(out, ms)
+	}
+	return out, nil
+}
+
+// matches returns the matchers of each match[].
+func (p params) matches() ([][]*labels.Matcher, error) {
+	const name = "match[]"
+	out, err := p.selectors(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, ms := range out {
+		if !selective(ms) {
+			return nil, invalid(name, errors.New("match[] must contain at least one non-empty matcher"))
+		}
 	}
 	return out, nil
 }
@@ -148,11 +160,14 @@ func (p params) replicas(o *query.QueryOptions) (err error) {
 	return nil
 }
 
-// partial sets what is to become of a partial answer, and refuses to ask some
-// stores only.
-func (p params) partial(o *query.QueryOptions) error {
-	if p.values.Has("storeMatch[]") {
-		return invalid("storeMatch[]", errors.New("stores cannot be selected"))
+// partial sets which stores are to be asked, and what is to become of a partial
+// answer.
+func (p params) partial(o *query.QueryOptions) (err error) {
+	if o.StoreMatch, err = p.selectors("storeMatch[]"); err != nil {
+		return err
+	}
+	if o.Require, err = p.selectors("require[]"); err != nil {
+		return err
 	}
 	b, err := p.bool("partial_response")
 	switch {

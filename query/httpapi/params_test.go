@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -44,6 +45,7 @@ func TestQueryParameters(t *testing.T) {
 		{instant("lookback_delta=10"), func(r *store.SeriesRequest) any { return r.MinTime }, int64(590_001)},
 		{instant("lookback_delta=1m"), func(r *store.SeriesRequest) any { return r.MinTime }, int64(540_001)},
 		{instant(`shard_info={"shard_index":1,"total_shards":4,"by":true,"labels":["job"]}`), func(r *store.SeriesRequest) any { return *r.Shard }, store.Shard{Index: 1, Total: 4, By: true, Labels: []string{"job"}}},
+		{instant(`storeMatch[]={__address__=~"a.*"}&storeMatch[]={__address__="b"}`), func(r *store.SeriesRequest) any { return fmt.Sprint(r.StoreMatch) }, `[[__address__=~"a.*"] [__address__="b"]]`},
 		{instant("engine=prometheus"), func(r *store.SeriesRequest) any { return r.MaxTime }, int64(600_000)},
 		{ranged("step=60"), func(r *store.SeriesRequest) any { return r.Hints.Step }, time.Minute},
 		{ranged("step=1m30s"), func(r *store.SeriesRequest) any { return r.Hints.Step }, 90 * time.Second},
@@ -104,6 +106,41 @@ func TestLabelParameters(t *testing.T) {
 	testutil.Equals(t, 9223372036854775807, s.values[0].Limit)
 }
 
+// TestHeadersTravel looks at what stores are told of who asks.
+func TestHeadersTravel(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		opts   httpapi.Options
+		header http.Header
+		tenant string
+		id     []string
+	}{
+		{},
+		{httpapi.Options{DefaultTenant: "all"}, nil, "all", nil},
+		{httpapi.Options{DefaultTenant: "all"}, http.Header{"Thanos-Tenant": {"a"}, "X-Request-Id": {"1"}}, "a", []string{"1"}},
+		{httpapi.Options{TenantHeader: "X-Scope-OrgID"}, http.Header{"Thanos-Tenant": {"a"}, "X-Scope-Orgid": {"b"}}, "b", nil},
+	} {
+		s := &recorder{Store: replicas(t)}
+		h := handler(t, s, nil, &tc.opts)
+		for _, target := range []string{"/api/v1/query?query=up", "/api/v1/series?match[]=up", "/api/v1/labels", "/api/v1/label/a/values"} {
+			r := httptest.NewRequest(http.MethodGet, target, nil)
+			r.Header = tc.header
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			testutil.Equals(t, http.StatusOK, w.Code)
+		}
+		testutil.Equals(t, 2, len(s.series))
+		for _, r := range s.series {
+			testutil.Equals(t, tc.tenant, r.Tenant)
+			testutil.Equals(t, tc.id, r.Metadata["request-id"])
+		}
+		testutil.Equals(t, tc.tenant, s.names[0].Tenant)
+		testutil.Equals(t, tc.id, s.names[0].Metadata["request-id"])
+		testutil.Equals(t, tc.tenant, s.values[0].Tenant)
+		testutil.Equals(t, tc.id, s.values[0].Metadata["request-id"])
+	}
+}
+
 // TestLabelNamesInPaths has names that take escaping.
 func TestLabelNamesInPaths(t *testing.T) {
 	t.Parallel()
@@ -158,7 +195,8 @@ func TestBadParameters(t *testing.T) {
 		instant("shard_info=1"):                 `invalid parameter "shard_info": json: cannot unmarshal number into Go value of type struct { Index int64 "json:\"shard_index\""; Total int64 "json:\"total_shards\""; By bool "json:\"by\""; Labels []string "json:\"labels\"" }`,
 		instant("shard_info={%22shard_index%22:4,%22total_shards%22:4}"): `invalid parameter "shard_info": there is no shard 4 of 4`,
 		instant("engine=thanos"):                      `invalid parameter "engine": there is no engine "thanos"`,
-		instant("storeMatch[]=up"):                    `invalid parameter "storeMatch[]": stores cannot be selected`,
+		instant("storeMatch[]={"):                     `invalid parameter "storeMatch[]": 1:2: parse error: unexpected end of input inside braces`,
+		instant("require[]=1"):                        `invalid parameter "require[]": 1:1: parse error: unexpected "1", expected metric name or "{"`,
 		instant("time=%zz"):                           `parse form: invalid URL escape "%zz"`,
 		ranged("end=1&step=1"):                        `invalid parameter "start": cannot parse "" to a valid timestamp`,
 		ranged("start=1&step=1"):                      `invalid parameter "end": cannot parse "" to a valid timestamp`,
@@ -179,7 +217,7 @@ func TestBadParameters(t *testing.T) {
 		"/api/v1/labels?match[]=up{":                  `invalid parameter "match[]": 1:4: parse error: unexpected end of input inside braces`,
 		"/api/v1/labels?limit=x":                      `invalid parameter "limit": strconv.Atoi: parsing "x": invalid syntax`,
 		"/api/v1/labels?end=x":                        `invalid parameter "end": cannot parse "x" to a valid timestamp`,
-		"/api/v1/labels?storeMatch[]=up":              `invalid parameter "storeMatch[]": stores cannot be selected`,
+		"/api/v1/labels?storeMatch[]={":               `invalid parameter "storeMatch[]": 1:2: parse error: unexpected end of input inside braces`,
 		"/api/v1/label/job/values?partial_response=x": `invalid parameter "partial_response": cannot parse "x" to a truth value`,
 	} {
 		res, e := get(t, h, target)

@@ -23,7 +23,7 @@ func (h *Handler) instant(r *http.Request, p params) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.query(r.Context(), p, func(ctx context.Context, expr string, o *query.QueryOptions) (*query.Result, error) {
+	return h.query(r, p, func(ctx context.Context, expr string, o *query.QueryOptions) (*query.Result, error) {
 		return h.querier.Instant(ctx, expr, ts, o)
 	})
 }
@@ -43,7 +43,7 @@ func (h *Handler) ranged(r *http.Request, p params) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.query(r.Context(), p, func(ctx context.Context, expr string, o *query.QueryOptions) (*query.Result, error) {
+	return h.query(r, p, func(ctx context.Context, expr string, o *query.QueryOptions) (*query.Result, error) {
 		return h.querier.Range(ctx, expr, start, end, step, o)
 	})
 }
@@ -70,8 +70,9 @@ func (h *Handler) step(p params, start, end time.Time) (time.Duration, error) {
 }
 
 // queryOptions returns what the parameters change for an instant or range query.
-func (h *Handler) queryOptions(p params) (*query.QueryOptions, error) {
+func (h *Handler) queryOptions(r *http.Request, p params) (*query.QueryOptions, error) {
 	o := &query.QueryOptions{PerStepStats: p.values.Get("stats") == "all"}
+	h.metadata(r, o)
 	if e := p.values.Get("engine"); e != "" && e != h.opts.Engine {
 		return nil, invalid("engine", fmt.Errorf("there is no engine %q", e))
 	}
@@ -85,17 +86,29 @@ func (h *Handler) queryOptions(p params) (*query.QueryOptions, error) {
 	return o, err
 }
 
+// metadata has the tenant and the id of the request travel with what stores are
+// asked, under the names that Thanos gives them.
+func (h *Handler) metadata(r *http.Request, o *query.QueryOptions) {
+	if o.Tenant = r.Header.Get(h.opts.TenantHeader); o.Tenant == "" {
+		o.Tenant = h.opts.DefaultTenant
+	}
+	if id := r.Header.Get("X-Request-ID"); id != "" {
+		o.Metadata = map[string][]string{"request-id": {id}}
+	}
+}
+
 // query asks for an instant or range query, when it is its turn.
-func (h *Handler) query(ctx context.Context, p params, ask func(context.Context, string, *query.QueryOptions) (*query.Result, error)) (*answer, error) {
+func (h *Handler) query(r *http.Request, p params, ask func(context.Context, string, *query.QueryOptions) (*query.Result, error)) (*answer, error) {
 	expr := p.values.Get("query")
 	limit, err := p.limit()
 	if err != nil {
 		return nil, err
 	}
-	o, err := h.queryOptions(p)
+	o, err := h.queryOptions(r, p)
 	if err != nil {
 		return nil, err
 	}
+	ctx := r.Context()
 	if timeout, given, err := p.duration("timeout"); err != nil {
 		return nil, err
 	} else if given {
