@@ -2,6 +2,7 @@ package program
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,9 +11,11 @@ import (
 
 // Strings declares a flag that may be given many times, or with many values
 // between commas.
-func (p *Program) Strings(name, usage string) *[]string {
+func (p *Program) Strings(name, usage string) *[]string { return stringList(p.Flags, name, usage) }
+
+func stringList(flags *flag.FlagSet, name, usage string) *[]string {
 	var out []string
-	p.Flags.Func(name, usage+" (repeatable)", func(s string) error {
+	flags.Func(name, usage+" (repeatable)", func(s string) error {
 		out = append(out, strings.Split(s, ",")...)
 		return nil
 	})
@@ -21,8 +24,12 @@ func (p *Program) Strings(name, usage string) *[]string {
 
 // Enum declares a flag that takes one of the values; the first is the default.
 func (p *Program) Enum(name, usage string, values ...string) *string {
+	return enum(p.Flags, name, usage, values...)
+}
+
+func enum(flags *flag.FlagSet, name, usage string, values ...string) *string {
 	out := values[0]
-	p.Flags.Func(name, fmt.Sprintf("%s: %s (default %s)", usage, strings.Join(values, " or "), values[0]), func(s string) error {
+	flags.Func(name, fmt.Sprintf("%s: %s (default %s)", usage, strings.Join(values, " or "), values[0]), func(s string) error {
 		if !slices.Contains(values, s) {
 			return fmt.Errorf("not one of %s", strings.Join(values, ", "))
 		}

@@ -32,6 +32,7 @@ type Program struct {
 	name       string
 	grpcAddr   *string
 	grpcGrace  *time.Duration
+	grpcTLS    *serverTLS
 	httpAddr   *string
 	background []func(context.Context) error
 }
@@ -63,6 +64,7 @@ func New(name string) *Program {
 	p.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
+	p.grpcTLS = newServerTLS(p.Flags)
 	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
 	return p
 }
@@ -82,6 +84,11 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	if opts.GracePeriod == 0 {
 		opts.GracePeriod = -1 // none
 	}
+	connections, err := p.grpcTLS.options(p.Log)
+	if err != nil {
+		return err
+	}
+	opts.GRPC = append(connections, opts.GRPC...)
 	grpcServer, err := grpcstore.NewServer(s, &opts)
 	if err != nil {
 		return err
