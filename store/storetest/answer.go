@@ -1,0 +1,208 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// answer is what a Store sent for one request, put in order, so that a check is
+// not disturbed by what is another's to find.
+type answer struct {
+	req *store.SeriesRequest
+	// series ascend by labels, each once with all of its chunks.
+	series []*series
+	// sent are the series in the order in which they came.
+	sent []*series
+	// unsorted are label sets whose names did not ascend, as text.
+	unsorted []string
+	// concurrent says that Send was called while it was running.
+	concurrent bool
+	warnings   []error
+	outcome    *store.Outcome
+}
+
+// series is one series of an answer.
+type series struct {
+	labels labels.Labels
+	chunks []store.Chunk
+	// samples are those of raw chunks, in the range that was asked for or not,
+	// ascending, equal ones once.
+	samples []sample
+	// bad are what is wrong with chunks, which have no part in samples then.
+	undecodable []string
+	encodings   []string
+	times       []string
+}
+
+// find returns the series with these labels, or nil.
+func (a *answer) find(lset labels.Labels) *series {
+	i, ok := slices.BinarySearchFunc(a.series, lset, func(s *series, l labels.Labels) int { return labels.Compare(s.labels, l) })
+	if !ok {
+		return nil
+	}
+	return a.series[i]
+}
+
+// labelSets returns the label sets in order.
+func (a *answer) labelSets() []labels.Labels {
+	out := make([]labels.Labels, len(a.series))
+	for i, s := range a.series {
+		out[i] = s.labels
+	}
+	return out
+}
+
+// receiver is the reader of a call.
+type receiver struct {
+	a      *answer
+	max    int // series; 0 is unlimited
+	busy   atomic.Bool
+	byHash map[uint64][]*series
+	// onSend, if not nil, is called with the number of Sends so far.
+	onSend func(n int) error
+	sends  int
+}
+
+// errTooMany ends a call that sends more than the options allow.
+var errTooMany = errors.New("more series than Options.MaxSeries")
+
+func (r *receiver) Send(in *store.Series) error {
+	if !r.busy.CompareAndSwap(false, true) {
+		r.a.concurrent = true
+		return errors.New("Send was called while another Send was running")
+	}
+	defer r.busy.Store(false)
+	r.sends++
+	if in == nil {
+		return errors.New("nil series was sent")
+	}
+	lset, ok := inOrder(in.Labels)
+	if !ok {
+		r.a.unsorted = append(r.a.unsorted, in.Labels.String())
+	}
+	s := r.get(lset)
+	s.chunks = append(s.chunks, copyChunks(in.Chunks)...)
+	if n := len(r.a.sent); n == 0 || r.a.sent[n-1] != s {
+		r.a.sent = append(r.a.sent, s)
+	}
+	poison(in)
+	if r.max > 0 && len(r.a.series) > r.max {
+		return fmt.Errorf("%w: %d", errTooMany, r.max)
+	}
+	if r.onSend != nil {
+		return r.onSend(r.sends)
+	}
+	return nil
+}
+
+// poison overwrites chunks that were sent, which are the reader's.
+func poison(s *store.Series) {
+	for i := range s.Chunks {
+		c := &s.Chunks[i]
+		ds := []store.ChunkData{c.Raw}
+		if a := c.Aggregated; a != nil {
+			ds = append(ds, a.Count, a.Sum, a.Min, a.Max, a.Counter)
+		}
+		for _, d := range ds {
+			for k := range d.Bytes {
+				d.Bytes[k] = 0xff
+			}
+		}
+		*c = store.Chunk{}
+	}
+}
+
+func (r *receiver) Warn(err error) error {
+	r.a.warnings = append(r.a.warnings, err)
+	return nil
+}
+
+// get returns the series with these labels, which is made if it is new.
+func (r *receiver) get(lset labels.Labels) *series {
+	h := lset.Hash()
+	for _, s := range r.byHash[h] {
+		if labels.Equal(s.labels, lset) {
+			return s
+		}
+	}
+	s := &series{labels: lset.Copy()}
+	r.byHash[h] = append(r.byHash[h], s)
+	r.a.series = append(r.a.series, s)
+	return s
+}
+
+// inOrder returns the labels with names that ascend, and whether they did.
+func inOrder(lset labels.Labels) (labels.Labels, bool) {
+	ok, first, prev := true, true, ""
+	lset.Range(func(l labels.Label) {
+		ok = ok && (first || prev < l.Name)
+		first, prev = false, l.Name
+	})
+	if ok {
+		return lset, true
+	}
+	sb := labels.NewScratchBuilder(lset.Len())
+	lset.Range(func(l labels.Label) { sb.Add(l.Name, l.Value) })
+	sb.Sort()
+	return sb.Labels(), false
+}
+
+// ask makes a call. What was sent before an error is in the answer.
+func ask(ctx context.Context, s store.Store, req *store.SeriesRequest, r *receiver) (*answer, error) {
+	a := &answer{req: req, outcome: new(store.Outcome)}
+	call := *req
+	call.Outcome = a.outcome
+	r.a, r.byHash = a, map[uint64][]*series{}
+	err := s.Series(ctx, &call, r)
+	a.warnings = append(a.warnings, a.outcome.Warnings()...)
+	slices.SortFunc(a.series, func(x, y *series) int { return labels.Compare(x.labels, y.labels) })
+	for _, s := range a.series {
+		s.decode()
+	}
+	return a, err
+}
+
+// decode fills in the samples, and what is wrong with the chunks.
+func (s *series) decode() {
+	for _, c := range s.chunks {
+		if c.Aggregated != nil {
+			continue
+		}
+		n := len(s.samples)
+		var err error
+		s.samples, err = decode(s.samples, c.Raw)
+		switch {
+		case errors.Is(err, store.ErrEncoding):
+			s.encodings = append(s.encodings, fmt.Sprintf("chunk [%d, %d]: %v", c.MinTime, c.MaxTime, err))
+		case err != nil:
+			s.undecodable = append(s.undecodable, fmt.Sprintf("chunk [%d, %d]: %v", c.MinTime, c.MaxTime, err))
+		}
+		if err != nil {
+			s.samples = s.samples[:n]
+			continue
+		}
+		s.checkTimes(c, s.samples[n:])
+	}
+	slices.SortFunc(s.samples, compareSamples)
+	s.samples = slices.CompactFunc(s.samples, equalSamples)
+}
+
+func (s *series) checkTimes(c store.Chunk, samples []sample) {
+	if c.MinTime > c.MaxTime {
+		s.times = append(s.times, fmt.Sprintf("chunk [%d, %d] ends before it begins", c.MinTime, c.MaxTime))
+		return
+	}
+	for _, x := range samples {
+		if x.t < c.MinTime || x.t > c.MaxTime {
+			s.times = append(s.times, fmt.Sprintf("chunk [%d, %d] has a sample at %d", c.MinTime, c.MaxTime, x.t))
+			return
+		}
+	}
+}

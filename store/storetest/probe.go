@@ -1,0 +1,162 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// probe asks one Store on behalf of the checks. It is not safe for concurrent
+// use.
+type probe struct {
+	store   store.Store
+	opts    Options
+	fixture *Fixture // nil if the Store holds something else
+	lacks   map[Feature]string
+
+	info   *store.Info // nil until the Store has described itself
+	ranged bool        // the time range has been found
+	whole  *answer     // all series with raw data
+	failed map[string]bool
+}
+
+func newProbe(s store.Store, o Options, f *Fixture) *probe {
+	return &probe{store: s, opts: o, fixture: f, failed: map[string]bool{}}
+}
+
+// run makes a check.
+func (p *probe) run(ctx context.Context, c *check) Result {
+	r := Result{Check: c.name}
+	err := p.able(ctx, c)
+	if err == nil {
+		err = c.run(ctx, p)
+	}
+	switch why := skip(""); {
+	case err == nil:
+	case errors.As(err, &why):
+		r.Status, r.Reason = Skipped, string(why)
+	default:
+		r.Status, r.Reason = Failed, err.Error()
+		p.failed[c.name] = true
+	}
+	return r
+}
+
+// able returns a skip if the check cannot be made.
+func (p *probe) able(ctx context.Context, c *check) error {
+	if reason, ok := p.lacks[c.feature]; ok && c.feature != "" {
+		return skipf("no %s: %s", c.feature, reason)
+	}
+	if c.conn && p.opts.Conn == nil {
+		return skip("there is no connection to look at")
+	}
+	if c.announced == 0 {
+		return nil
+	}
+	info, err := p.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if !c.announced.announced(info) {
+		return skipf("the store does not announce %s", c.announced)
+	}
+	return nil
+}
+
+// after returns a skip if another check has failed.
+func (p *probe) after(name string) error {
+	if p.failed[name] {
+		return skipf("needs %s, which failed", name)
+	}
+	return nil
+}
+
+// describe returns the Store's Info.
+func (p *probe) describe(ctx context.Context) (*store.Info, error) {
+	if p.info == nil {
+		if err := p.after(checkInfo); err != nil {
+			return nil, err
+		}
+		info, err := store.Describe(ctx, p.store)
+		if err != nil {
+			return nil, fmt.Errorf("Info: %w", err)
+		}
+		p.info = &info
+	}
+	return p.info, nil
+}
+
+// setRange finds the range to look at if the options leave it open.
+func (p *probe) setRange(ctx context.Context) error {
+	if p.ranged {
+		return nil
+	}
+	if p.opts.MinTime == 0 && p.opts.MaxTime == 0 {
+		info, err := p.describe(ctx)
+		if err != nil {
+			return err
+		}
+		p.opts.MinTime, p.opts.MaxTime = info.TimeRange()
+		p.opts.MaxTime = min(p.opts.MaxTime, time.Now().Add(-settled).UnixMilli())
+		if p.opts.MinTime > p.opts.MaxTime {
+			return skipf("the store announces no data that is a minute old: [%d, %d]", p.opts.MinTime, p.opts.MaxTime)
+		}
+	}
+	p.ranged = true
+	return nil
+}
+
+// request asks for the series that the options choose and the matchers match.
+// Only after all has been called.
+func (p *probe) request(ms ...*labels.Matcher) *store.SeriesRequest {
+	return &store.SeriesRequest{MinTime: p.opts.MinTime, MaxTime: p.opts.MaxTime, Matchers: append(slices.Clone(p.opts.Matchers), ms...)}
+}
+
+// metric asks for the series of a metric.
+func (p *probe) metric(name string) *store.SeriesRequest {
+	r := p.request()
+	r.Matchers = []*labels.Matcher{equal(labels.MetricName, name)}
+	return r
+}
+
+func equal(name, value string) *labels.Matcher {
+	return &labels.Matcher{Type: labels.MatchEqual, Name: name, Value: value}
+}
+
+// ask makes a call that is to succeed, without warnings.
+func (p *probe) ask(ctx context.Context, req *store.SeriesRequest) (*answer, error) {
+	a, err := ask(ctx, p.store, req, &receiver{max: p.opts.MaxSeries})
+	if err != nil {
+		return nil, fmt.Errorf("asked for %s: %w", describeRequest(req), err)
+	}
+	return a, nil
+}
+
+// all returns the series that the options choose, with their raw data. The
+// answers to other requests follow from it.
+func (p *probe) all(ctx context.Context) (*answer, error) {
+	if p.whole != nil {
+		return p.whole, nil
+	}
+	if err := p.after(checkSeries); err != nil {
+		return nil, err
+	}
+	if err := p.setRange(ctx); err != nil {
+		return nil, err
+	}
+	a, err := p.ask(ctx, p.request())
+	if err != nil {
+		return nil, err
+	}
+	if len(a.series) == 0 {
+		return nil, skipf("the store has no series for %s", p.request())
+	}
+	p.whole = a
+	return a, nil
+}

@@ -1,0 +1,182 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+)
+
+// Harness is a kind of Store for Run to check.
+type Harness struct {
+	// New returns a Store that holds the series of f and nothing else, with f's
+	// external labels: f.Series() and f.Downsampled() in a Store that applies
+	// them itself or is wrapped in store.WithExternalLabels, f.Sent() in one that
+	// knows no external labels, or f.Append into a database behind it. It is
+	// called once for each fixture, of which there are two. What it starts it
+	// stops with t.Cleanup.
+	New func(t testing.TB, f *Fixture) store.Store
+	// Lacks says what the Store cannot hold, and why. The fixture comes without.
+	Lacks map[Feature]string
+	// Skip names checks that the Store is known to fail, and why. A check of a
+	// capability that the Store's Info announces cannot be skipped.
+	Skip map[string]string
+	// ExternalLabels are those of the fixture; the zero value is
+	// DefaultExternalLabels.
+	ExternalLabels labels.Labels
+	// Options are further options. The range, the matchers, the connection and
+	// the checks are Run's to choose.
+	Options Options
+}
+
+// Run checks a kind of Store against the fixture and against itself: twice, as
+// it is and behind a gRPC server. Every check is a subtest, "direct/NAME" and
+// "grpc/NAME".
+//
+// What is skipped says why. A check that finds nothing in the Store to look at
+// fails: the fixture has something for each.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	if err := h.validate(); err != nil {
+		t.Fatalf("check harness: %v", err)
+	}
+	f, err := NewFixture(&FixtureOptions{ExternalLabels: h.ExternalLabels, Lacks: h.lacks()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := h.New(t, f)
+	t.Run("direct", func(t *testing.T) { h.run(t, s, f, nil) })
+	t.Run("grpc", func(t *testing.T) {
+		conn := serve(t, s)
+		client, err := grpcstore.NewClient(conn, "under test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.run(t, client, f, conn)
+	})
+}
+
+func (h *Harness) lacks() []Feature {
+	var out []Feature
+	for f := range h.Lacks {
+		out = append(out, f)
+	}
+	return out
+}
+
+func (h *Harness) validate() error {
+	var errs []error
+	if h.New == nil {
+		errs = append(errs, errors.New("no New given"))
+	}
+	for f, why := range h.Lacks {
+		if why == "" {
+			errs = append(errs, fmt.Errorf("Lacks %q without a reason", f))
+		}
+	}
+	for name, why := range h.Skip {
+		if !slices.ContainsFunc(all(), func(c check) bool { return c.name == name }) {
+			errs = append(errs, fmt.Errorf("Skip %q: no check is called that", name))
+		}
+		if why == "" {
+			errs = append(errs, fmt.Errorf("Skip %q without a reason", name))
+		}
+	}
+	_, err := h.Options.withDefaults()
+	return errors.Join(append(errs, err)...)
+}
+
+// run makes all checks as subtests.
+func (h *Harness) run(t *testing.T, s store.Store, f *Fixture, conn grpc.ClientConnInterface) {
+	p, err := h.probe(s, f, conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all() {
+		if c.conn && conn == nil {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			switch r := h.result(t.Context(), p, &c); r.Status {
+			case Failed:
+				t.Error(r.Reason)
+			case Skipped:
+				t.Skip(r.Reason) //nolint:forbidigo // The harness or the Store's Info gives the reason.
+			}
+		})
+	}
+}
+
+// probe returns what asks a Store that holds a fixture.
+func (h *Harness) probe(s store.Store, f *Fixture, conn grpc.ClientConnInterface) (*probe, error) {
+	o, err := h.Options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	o.Conn, o.ReplicaLabels = conn, []string{labelReplica}
+	o.MinTime, o.MaxTime = f.TimeRange()
+	o.MinTime, o.MaxTime = o.MinTime-margin, o.MaxTime+margin
+	p := newProbe(s, o, f)
+	p.lacks = h.Lacks
+	return p, nil
+}
+
+// margin is how much more than the fixture is asked for, in milliseconds.
+const margin = 60_000
+
+// result makes a check, unless the harness has it skipped and may.
+func (h *Harness) result(ctx context.Context, p *probe, c *check) Result {
+	if why, ok := h.Skip[c.name]; ok {
+		if c.announced == 0 {
+			return Result{c.name, Skipped, why}
+		}
+		info, err := p.describe(ctx)
+		if err != nil {
+			return Result{c.name, Failed, err.Error()}
+		}
+		if !c.announced.announced(info) {
+			return Result{c.name, Skipped, why}
+		}
+		return Result{c.name, Failed, fmt.Sprintf("cannot be skipped: the store announces %s", c.announced)}
+	}
+	return p.run(ctx, c)
+}
+
+// serve serves a Store in memory until the test ends.
+func serve(t testing.TB, s store.Store, opts ...grpc.ServerOption) grpc.ClientConnInterface {
+	t.Helper()
+	srv, err := grpcstore.NewServer(s, &grpcstore.ServerOptions{GRPC: opts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := bufconn.Listen(1 << 20)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- srv.Run(ctx, l) }()
+	conn, err := grpc.NewClient("passthrough:///store", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
