@@ -117,7 +117,7 @@ var budgets = []budget{
 	{[]string{"."}, 3, "go-kit's log, and what it prints with"},
 	{[]string{"dedup", "dedup/..."}, 20, "iterators of Prometheus' storage, no more"},
 	{[]string{"store", "store/fanout", "store/memstore", "store/tsdbstore"}, 20, "labels, chunks and storage interfaces, no transport"},
-	{[]string{"store/grpcstore/...", "store/promstore", "store/storetest"}, 35, "one transport each"},
+	{[]string{"store/grpcstore/...", "store/promstore", "store/promqlstore", "store/remoteread", "store/storetest"}, 35, "one transport each"},
 	{[]string{"store/thanosstore"}, 40, "what the packages of Thanos that hold its messages link, and no more of Thanos"},
 	{[]string{"store/bucketstore", "compact", "block/...", "downsample"}, 50, "objstore and the formats of blocks"},
 	{[]string{"query/..."}, 45, "PromQL and HTTP"},

@@ -54,6 +54,22 @@ var layers = []layer{
 		reason:   "messages are decoded straight into the types of store, and gRPC is somebody else's",
 	},
 
+	{
+		packages: []string{"internal/rechunk"},
+		may:      concat(base, "store"),
+		reason:   "samples become the chunks of the StoreAPI, wherever they come from",
+	},
+	{
+		packages: []string{"internal/remoteproto"},
+		may:      concat(base, "store"),
+		reason:   "both ends of remote read speak it, and neither is the other",
+	},
+	{
+		packages: []string{"internal/promapi"},
+		may:      concat(base, "store"),
+		reason:   "the Stores that read from Prometheus' HTTP API share its client, not each other",
+	},
+
 	// Kits for the tests of those who implement an interface. They come before
 	// the packages they stand beside, whose rows would match them too.
 	{
@@ -79,9 +95,24 @@ var layers = []layer{
 		reason:   "L3: the one Store that reads blocks from a bucket",
 	},
 	{
-		packages: []string{"store/fanout", "store/memstore", "store/tsdbstore", "store/promstore"},
+		packages: []string{"store/promstore", "store/promqlstore"},
+		may:      concat(base, "store", "internal/wire", "internal/rechunk", "internal/remoteproto", "internal/promapi"),
+		reason:   "a Store is useful alone; those that speak Prometheus' protocols share how, not each other",
+	},
+	{
+		packages: []string{"store/tsdbstore"},
+		may:      concat(base, "store", "internal/wire", "internal/rechunk"),
+		reason:   "a Store is useful alone; samples that it gets become chunks",
+	},
+	{
+		packages: []string{"store/fanout", "store/memstore"},
 		may:      concat(base, "store", "internal/wire"),
 		reason:   "a Store is useful alone: it knows no other Store and no gRPC, though it may hand out series encoded",
+	},
+	{
+		packages: []string{"store/remoteread"},
+		may:      concat(base, "store", "internal/wire", "internal/rechunk", "internal/remoteproto"),
+		reason:   "it serves any one Store, over HTTP alone",
 	},
 	{
 		packages: []string{"store/grpcstore/snappy"},

@@ -10,13 +10,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/thanoskit/thanoskit/internal/remoteproto"
 	"github.com/thanoskit/thanoskit/store"
 )
 
 const (
-	// maxFrameBytes is the size of a frame above which the stream is taken for
-	// garbage, as by Prometheus' own client. Prometheus sends at most about 1 MiB.
-	maxFrameBytes = 50_000_000
 	// trustedFrameBytes is the size that a frame may claim to have and be given
 	// memory for before it arrives.
 	trustedFrameBytes = 1 << 20
@@ -24,6 +22,8 @@ const (
 	// small answers and the beginnings of large ones do not wait. It doubles
 	// with each run up to arenaSize.
 	firstRunBytes = 4 << 10
+	// maxExcerpt is the number of bytes of a foreign stream that an error shows.
+	maxExcerpt = 256
 	// maxEmptyReads is how often a reader may return nothing.
 	maxEmptyReads = 100
 )
@@ -55,7 +55,7 @@ type frameReader struct {
 func newFrameReader(r io.Reader, pool *arenaPool, parse func(*arena, []byte) error) *frameReader {
 	return &frameReader{
 		r: r, pool: pool, parse: parse, run: firstRunBytes,
-		crc: crc32.MakeTable(crc32.Castagnoli), a: pool.get(arenaSize),
+		crc: remoteproto.NewCRC(), a: pool.get(arenaSize),
 	}
 }
 
@@ -93,7 +93,7 @@ func (f *frameReader) parseFrames() error {
 			return nil
 		case n <= 0:
 			return f.malformed("frame length overflows")
-		case size > maxFrameBytes:
+		case size > remoteproto.MaxFrameBytes:
 			return f.malformed(fmt.Sprintf("frame of %d bytes", size))
 		}
 		f.need = n + crc32.Size + int(size)

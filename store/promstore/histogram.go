@@ -7,13 +7,15 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/thanoskit/thanoskit/internal/rechunk"
+	"github.com/thanoskit/thanoskit/internal/remoteproto"
 	"github.com/thanoskit/thanoskit/store"
 )
 
 // histogramCursor moves over the native histograms of a TimeSeries. It parses
 // them into the same memory again and again, as encoders allow.
 type histogramCursor struct {
-	fields  fields
+	fields  remoteproto.Fields
 	ok      bool // it is at a histogram
 	t       int64
 	isFloat bool // it is float, else integer
@@ -43,14 +45,14 @@ type histogramMessage struct {
 // its spans promise; ErrBucketBounds.
 func (c *histogramCursor) next() error {
 	c.ok = false
-	for !c.ok && c.fields.next() {
-		c.ok = c.fields.isBytes(4)
+	for !c.ok && c.fields.Next() {
+		c.ok = c.fields.IsBytes(4)
 	}
 	if !c.ok {
-		return c.fields.err
+		return c.fields.Err()
 	}
 	m := &c.message
-	if err := m.parse(c.fields.bytes); err != nil {
+	if err := m.parse(c.fields.Bytes); err != nil {
 		return err
 	}
 	if err := m.check(); err != nil {
@@ -75,6 +77,14 @@ func (c *histogramCursor) next() error {
 	return nil
 }
 
+// append appends the histogram to e.
+func (c *histogramCursor) append(e *rechunk.Encoder) error {
+	if c.isFloat {
+		return e.FloatHistogram(c.t, &c.float)
+	}
+	return e.Histogram(c.t, &c.integer)
+}
+
 // parse parses a Histogram, over what was there before.
 //
 // Source: Histogram in Prometheus' prompb/types.proto. It is one with float
@@ -86,51 +96,51 @@ func (m *histogramMessage) parse(b []byte) error {
 		negativeCounts: m.negativeCounts[:0], positiveCounts: m.positiveCounts[:0],
 		customValues: m.customValues[:0],
 	}
-	f := fields{b: b}
-	for f.next() {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
 		if err := m.field(&f); err != nil {
 			return err
 		}
 	}
-	if f.err == nil && !m.hasCount {
+	if f.Err() == nil && !m.hasCount {
 		return fmt.Errorf("%w: native histogram without a count", store.ErrMalformed)
 	}
-	return f.err
+	return f.Err()
 }
 
 // field takes one field.
-func (m *histogramMessage) field(f *fields) (err error) {
-	switch f.num {
+func (m *histogramMessage) field(f *remoteproto.Fields) (err error) {
+	switch f.Num {
 	case 1:
-		m.count, m.hasCount, m.isFloat = f.bits, true, false
+		m.count, m.hasCount, m.isFloat = f.Bits, true, false
 	case 2:
-		m.count, m.hasCount, m.isFloat = f.bits, true, true
+		m.count, m.hasCount, m.isFloat = f.Bits, true, true
 	case 3:
-		m.sum = math.Float64frombits(f.bits)
+		m.sum = math.Float64frombits(f.Bits)
 	case 4:
-		m.schema = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
+		m.schema = int32(protowire.DecodeZigZag(f.Bits & math.MaxUint32))
 	case 5:
-		m.zeroThreshold = math.Float64frombits(f.bits)
+		m.zeroThreshold = math.Float64frombits(f.Bits)
 	case 6, 7:
-		m.zeroCount = f.bits
+		m.zeroCount = f.Bits
 	case 8:
-		m.negativeSpans, err = appendSpan(m.negativeSpans, f.bytes)
+		m.negativeSpans, err = appendSpan(m.negativeSpans, f.Bytes)
 	case 9:
 		m.negativeDeltas, err = appendDeltas(m.negativeDeltas, f)
 	case 10:
 		m.negativeCounts, err = appendDoubles(m.negativeCounts, f)
 	case 11:
-		m.positiveSpans, err = appendSpan(m.positiveSpans, f.bytes)
+		m.positiveSpans, err = appendSpan(m.positiveSpans, f.Bytes)
 	case 12:
 		m.positiveDeltas, err = appendDeltas(m.positiveDeltas, f)
 	case 13:
 		m.positiveCounts, err = appendDoubles(m.positiveCounts, f)
 	case 14:
-		if f.bits <= uint64(histogram.GaugeType) { // what may be added counts as unknown
-			m.hint = histogram.CounterResetHint(f.bits)
+		if f.Bits <= uint64(histogram.GaugeType) { // what may be added counts as unknown
+			m.hint = histogram.CounterResetHint(f.Bits)
 		}
 	case 15:
-		m.t = int64(f.bits)
+		m.t = int64(f.Bits)
 	case 16:
 		m.customValues, err = appendDoubles(m.customValues, f)
 	}
@@ -158,24 +168,24 @@ func (m *histogramMessage) check() error {
 // appendSpan parses a BucketSpan.
 func appendSpan(spans []histogram.Span, b []byte) ([]histogram.Span, error) {
 	var s histogram.Span
-	f := fields{b: b}
-	for f.next() {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
 		switch {
-		case f.isVarint(1):
-			s.Offset = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
-		case f.isVarint(2):
-			s.Length = uint32(f.bits)
+		case f.IsVarint(1):
+			s.Offset = int32(protowire.DecodeZigZag(f.Bits & math.MaxUint32))
+		case f.IsVarint(2):
+			s.Length = uint32(f.Bits)
 		}
 	}
-	return append(spans, s), f.err
+	return append(spans, s), f.Err()
 }
 
 // appendDeltas appends a repeated sint64, packed or not.
-func appendDeltas(dst []int64, f *fields) ([]int64, error) {
-	if f.typ != protowire.BytesType {
-		return append(dst, protowire.DecodeZigZag(f.bits)), nil
+func appendDeltas(dst []int64, f *remoteproto.Fields) ([]int64, error) {
+	if f.Type != protowire.BytesType {
+		return append(dst, protowire.DecodeZigZag(f.Bits)), nil
 	}
-	for b := f.bytes; len(b) > 0; {
+	for b := f.Bytes; len(b) > 0; {
 		x, n := protowire.ConsumeVarint(b)
 		if n < 0 {
 			return nil, fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(n))
@@ -186,11 +196,11 @@ func appendDeltas(dst []int64, f *fields) ([]int64, error) {
 }
 
 // appendDoubles appends a repeated double, packed or not.
-func appendDoubles(dst []float64, f *fields) ([]float64, error) {
-	if f.typ != protowire.BytesType {
-		return append(dst, math.Float64frombits(f.bits)), nil
+func appendDoubles(dst []float64, f *remoteproto.Fields) ([]float64, error) {
+	if f.Type != protowire.BytesType {
+		return append(dst, math.Float64frombits(f.Bits)), nil
 	}
-	for b := f.bytes; len(b) > 0; {
+	for b := f.Bytes; len(b) > 0; {
 		x, n := protowire.ConsumeFixed64(b)
 		if n < 0 {
 			return nil, fmt.Errorf("%w: %w", store.ErrMalformed, protowire.ParseError(n))

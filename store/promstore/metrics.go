@@ -4,18 +4,27 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thanoskit/thanoskit/internal/promapi"
 )
 
 type metrics struct {
+	readMetrics
 	up         prometheus.Gauge
 	heartbeat  prometheus.Gauge
-	frames     prometheus.Histogram
-	received   *prometheus.CounterVec
 	syncErrors prometheus.Counter
 }
 
+// readMetrics are those of reading.
+type readMetrics struct {
+	frames   prometheus.Histogram
+	received *prometheus.CounterVec
+}
+
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	read, err := newReadMetrics(reg)
 	m := &metrics{
+		readMetrics: *read,
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "thanos_sidecar_prometheus_up",
 			Help: "Boolean indicator whether the sidecar can reach its Prometheus peer.",
@@ -24,6 +33,19 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "thanos_sidecar_last_heartbeat_success_time_seconds",
 			Help: "Timestamp of the last successful heartbeat in seconds.",
 		}),
+		syncErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "thanoskit_promstore_sync_failures_total",
+			Help: "Syncs with Prometheus that did not succeed.",
+		}),
+	}
+	err = errors.Join(
+		err, promapi.Register(reg, &m.up), promapi.Register(reg, &m.heartbeat), promapi.Register(reg, &m.syncErrors),
+	)
+	return m, err
+}
+
+func newReadMetrics(reg prometheus.Registerer) (*readMetrics, error) {
+	m := &readMetrics{
 		frames: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "prometheus_store_received_frames",
 			Help:    "Number of frames received per streamed response.",
@@ -33,30 +55,6 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "thanoskit_promstore_received_bytes_total",
 			Help: "Bytes received from Prometheus in answers to calls of the store, by endpoint.",
 		}, []string{"endpoint"}),
-		syncErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "thanoskit_promstore_sync_failures_total",
-			Help: "Syncs with Prometheus that did not succeed.",
-		}),
 	}
-	err := errors.Join(
-		register(reg, &m.up), register(reg, &m.heartbeat), register(reg, &m.frames),
-		register(reg, &m.received), register(reg, &m.syncErrors),
-	)
-	return m, err
-}
-
-// register registers *c, or sets it to the collector that was registered for
-// the same before.
-func register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
-	if reg == nil {
-		return nil
-	}
-	err := reg.Register(*c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
-	return err
+	return m, errors.Join(promapi.Register(reg, &m.frames), promapi.Register(reg, &m.received))
 }

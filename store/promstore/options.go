@@ -93,17 +93,3 @@ func (o *Options) complete(u *url.URL) (Options, error) {
 	}
 	return out, errors.Join(errs...)
 }
-
-// parseURL checks that rawURL is where a Prometheus can be.
-func parseURL(rawURL string) (*url.URL, error) {
-	u, err := url.Parse(rawURL)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("parse URL of Prometheus: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("parse URL of Prometheus: scheme of %q is neither http nor https", u.Redacted())
-	case u.Host == "":
-		return nil, fmt.Errorf("parse URL of Prometheus: %q has no host", u.Redacted())
-	}
-	return u, nil
-}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/efficientgo/core/errcapture"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/promapi"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -50,7 +50,7 @@ func (r *reader) Series(ctx context.Context, req *store.SeriesRequest, w store.S
 	case req.SkipChunks && r.apiAccepts(req.Matchers):
 		err = r.seriesAPI(ctx, req, out)
 	default:
-		err = r.remoteRead(ctx, req, out)
+		err = r.s.remote.read(ctx, req, r.bare, out)
 	}
 	switch {
 	case out.err != nil: // the reader had enough
@@ -101,29 +101,29 @@ func (r *reader) LabelNames(ctx context.Context, req *store.LabelNamesRequest) (
 	if !r.apiMatches(req.Matchers) {
 		return store.LabelNames(ctx, store.Func(r.Series), req)
 	}
-	return r.labelAPI(ctx, "label names", &call{
-		method: http.MethodPost, endpoint: labelNamesEndpoint,
-		form: form(req.Matchers, req.MinTime, req.MaxTime, req.Limit), received: r.s.metrics.received.WithLabelValues("labels"),
+	return r.labelAPI(ctx, "label names", &promapi.Call{
+		Method: http.MethodPost, Endpoint: labelNamesEndpoint,
+		Form: promapi.Form(req.Matchers, req.MinTime, req.MaxTime, req.Limit), Received: r.s.metrics.received.WithLabelValues("labels"),
 	}, req.Strategy, req.Outcome, req.Limit)
 }
 
 func (r *reader) LabelValues(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
 	name := req.Label
-	legacy := model.LegacyValidation.IsValidLabelName(name) && !strings.HasPrefix(name, escapedPrefix)
+	legacy := model.LegacyValidation.IsValidLabelName(name) && !strings.HasPrefix(name, promapi.EscapedPrefix)
 	if !r.apiMatches(req.Matchers) || !(legacy || r.version.utf8Names()) {
 		return store.LabelValues(ctx, store.Func(r.Series), req)
 	}
 	if !legacy {
-		name = escapeName(name)
+		name = promapi.EscapeName(name)
 	}
-	return r.labelAPI(ctx, "label values", &call{
-		method: http.MethodGet, endpoint: fmt.Sprintf(labelValuesEndpoint, url.PathEscape(name)),
-		form: form(req.Matchers, req.MinTime, req.MaxTime, req.Limit), received: r.s.metrics.received.WithLabelValues("label_values"),
+	return r.labelAPI(ctx, "label values", &promapi.Call{
+		Method: http.MethodGet, Endpoint: fmt.Sprintf(labelValuesEndpoint, url.PathEscape(name)),
+		Form: promapi.Form(req.Matchers, req.MinTime, req.MaxTime, req.Limit), Received: r.s.metrics.received.WithLabelValues("label_values"),
 	}, req.Strategy, req.Outcome, req.Limit)
 }
 
 // labelAPI asks for names or values and sorts them.
-func (r *reader) labelAPI(ctx context.Context, op string, c *call, strategy store.PartialResponseStrategy, out *store.Outcome, limit int) ([]string, error) {
+func (r *reader) labelAPI(ctx context.Context, op string, c *promapi.Call, strategy store.PartialResponseStrategy, out *store.Outcome, limit int) ([]string, error) {
 	values, warnings, err := r.fetchStrings(ctx, c)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -131,10 +131,10 @@ func (r *reader) labelAPI(ctx context.Context, op string, c *call, strategy stor
 	case err != nil:
 		return nil, r.s.fail(op, err)
 	case len(warnings) > 0 && strategy == store.Abort:
-		return nil, r.s.fail(op, warnings[0])
+		return nil, r.s.fail(op, &Warning{Message: warnings[0]})
 	}
 	for _, w := range warnings {
-		out.AddWarning(w)
+		out.AddWarning(&Warning{Message: w})
 	}
 	slices.Sort(values)
 	values = slices.Compact(values)
@@ -144,38 +144,13 @@ func (r *reader) labelAPI(ctx context.Context, op string, c *call, strategy stor
 	return values, nil
 }
 
-func (r *reader) fetchStrings(ctx context.Context, c *call) (values []string, warnings []error, err error) {
-	c.maxBytes = r.s.opts.MaxResponseBytes
-	resp, err := r.s.http.do(ctx, c)
+func (r *reader) fetchStrings(ctx context.Context, c *promapi.Call) (values, warnings []string, err error) {
+	c.MaxBytes = r.s.opts.MaxResponseBytes
+	resp, err := r.s.http.Do(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer errcapture.Do(&err, resp.finish, "close answer")
-	warnings, err = decodeAPI(resp, func(dec *json.Decoder) error { return dec.Decode(&values) })
+	defer errcapture.Do(&err, resp.Finish, "close answer")
+	warnings, err = promapi.Decode(resp, func(dec *json.Decoder) error { return dec.Decode(&values) })
 	return values, warnings, err
-}
-
-// form makes the parameters of Prometheus' APIs.
-func form(ms []*labels.Matcher, mint, maxt int64, limit int) url.Values {
-	f := url.Values{}
-	if len(ms) > 0 {
-		f.Set("match[]", selector(ms))
-	}
-	f.Set("start", formatTime(mint))
-	f.Set("end", formatTime(maxt))
-	if limit > 0 {
-		f.Set("limit", strconv.Itoa(limit))
-	}
-	return f
-}
-
-func selector(ms []*labels.Matcher) string {
-	var b strings.Builder
-	for i, m := range ms {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(m.String())
-	}
-	return "{" + b.String() + "}"
 }

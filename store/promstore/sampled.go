@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/promapi"
+	"github.com/thanoskit/thanoskit/internal/remoteproto"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -26,7 +28,7 @@ const (
 
 // sampled sends the series of a sampled answer, which is one message, encoded
 // to chunks.
-func (r *reader) sampled(resp *response, req *store.SeriesRequest, out *sender) error {
+func (r *remoteReader) sampled(resp *promapi.Response, req *store.SeriesRequest, out *sender) error {
 	body, err := r.sampledBody(resp)
 	if err != nil {
 		return err
@@ -39,21 +41,21 @@ func (r *reader) sampled(resp *response, req *store.SeriesRequest, out *sender) 
 }
 
 // sampledBody reads and decompresses a sampled answer.
-func (r *reader) sampledBody(resp *response) ([]byte, error) {
-	buf, _ := r.s.bodies.Get().(*bytes.Buffer)
+func (r *remoteReader) sampledBody(resp *promapi.Response) ([]byte, error) {
+	buf, _ := r.bodies.Get().(*bytes.Buffer)
 	if buf == nil {
 		buf = &bytes.Buffer{}
 	}
 	defer func() {
 		if buf.Cap() <= maxPooledBody {
 			buf.Reset()
-			r.s.bodies.Put(buf)
+			r.bodies.Put(buf)
 		}
 	}()
 	if _, err := buf.ReadFrom(resp); err != nil {
 		return nil, err
 	}
-	return decompress(buf.Bytes(), r.s.opts.MaxResponseBytes)
+	return decompress(buf.Bytes(), r.maxBytes)
 }
 
 // decompress decodes a snappy block of at most maxBytes, unless that is 0.
@@ -87,38 +89,38 @@ type sampledSeries struct {
 // Source: ReadResponse in Prometheus' prompb/remote.proto.
 func parseReadResponse(b []byte) ([]sampledSeries, error) {
 	result, results := []byte(nil), 0
-	f := fields{b: b}
-	for f.next() {
-		if f.isBytes(1) {
-			result = f.bytes
+	f := remoteproto.NewFields(b)
+	for f.Next() {
+		if f.IsBytes(1) {
+			result = f.Bytes
 			results++
 		}
 	}
 	switch {
-	case f.err != nil:
-		return nil, f.err
+	case f.Err() != nil:
+		return nil, f.Err()
 	case results != 1:
 		return nil, fmt.Errorf("%w: %d results for one query", store.ErrMalformed, results)
 	}
 	n := 0
-	for f = (fields{b: result}); f.next(); {
-		if f.isBytes(1) {
+	for f = remoteproto.NewFields(result); f.Next(); {
+		if f.IsBytes(1) {
 			n++
 		}
 	}
 	series := make([]sampledSeries, 0, n)
-	for f = (fields{b: result}); f.next(); {
-		if !f.isBytes(1) {
+	for f = remoteproto.NewFields(result); f.Next(); {
+		if !f.IsBytes(1) {
 			continue
 		}
-		s, err := parseTimeSeries(f.bytes)
+		s, err := parseTimeSeries(f.Bytes)
 		if err != nil {
 			return nil, err
 		}
 		series = append(series, s)
 	}
-	if f.err != nil {
-		return nil, f.err
+	if f.Err() != nil {
+		return nil, f.Err()
 	}
 	slices.SortStableFunc(series, func(a, b sampledSeries) int { return encoded.CompareLabels(a.labels, b.labels) })
 	return series, nil
@@ -126,24 +128,24 @@ func parseReadResponse(b []byte) ([]sampledSeries, error) {
 
 // parseTimeSeries parses a TimeSeries but for its samples.
 func parseTimeSeries(b []byte) (sampledSeries, error) {
-	var run labelRun
+	var run remoteproto.LabelRun
 	s := sampledSeries{message: b}
-	f := fields{b: b}
-	for f.next() {
-		switch f.num {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
+		switch f.Num {
 		case 1:
-			if f.typ == protowire.BytesType {
-				run.add(f.from, f.to)
+			if f.Type == protowire.BytesType {
+				run.Add(f.From, f.To)
 			}
 		case 4:
 			s.histograms = true
 		}
 	}
-	if f.err != nil {
-		return s, f.err
+	if f.Err() != nil {
+		return s, f.Err()
 	}
 	var err error
-	s.labels, err = run.canonical(b)
+	s.labels, err = run.Canonical(b)
 	return s, err
 }
 

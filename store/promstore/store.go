@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/thanoskit/thanoskit/internal/promapi"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -37,11 +37,10 @@ import (
 //   - the context's error, if that ended first.
 type Store struct {
 	opts    Options
-	http    *httpClient
+	http    *promapi.Client
+	remote  *remoteReader
 	metrics *metrics
 	tracer  trace.Tracer
-	arenas  *arenaPool
-	bodies  sync.Pool // of *bytes.Buffer
 	close   func()
 
 	syncing sync.Mutex
@@ -61,7 +60,7 @@ var (
 //
 // Errors: what is wrong with the URL and the options, joined.
 func New(rawURL string, opts *Options) (*Store, error) {
-	u, err := parseURL(rawURL)
+	u, err := promapi.ParseURL(rawURL)
 	if err != nil {
 		return nil, err
 	}
@@ -73,18 +72,16 @@ func New(rawURL string, opts *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	client, closeIdle := o.Client, func() {}
+	if client == nil {
+		client, closeIdle = promapi.NewClient()
+	}
 	s := &Store{
-		opts: o, metrics: m, arenas: newArenaPool(), close: func() {},
-		http:   &httpClient{base: u, client: o.Client},
-		tracer: o.TracerProvider.Tracer("github.com/thanoskit/thanoskit/store/promstore"),
+		opts: o, metrics: m, close: closeIdle,
+		http:   &promapi.Client{Base: u, HTTP: client},
+		tracer: o.TracerProvider.Tracer(tracerName),
 	}
-	if o.Client == nil {
-		t := &http.Transport{
-			MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
-			ReadBufferSize: 64 << 10, ForceAttemptHTTP2: true,
-		}
-		s.http.client, s.close = &http.Client{Transport: t}, t.CloseIdleConnections
-	}
+	s.remote = newRemoteReader(s.http, readEndpoint, o.MaxResponseBytes, &m.readMetrics)
 	s.state.Store(&state{err: s.fail("info", errNotSynced())})
 	return s, nil
 }
@@ -110,8 +107,7 @@ func (s *Store) Version() string { return s.state.Load().version.text }
 //
 // Data before Options.MinTime, Options.MaxAge or the lowest timestamp of
 // Prometheus is not asked for. MaxResolution, Aggregates and hints have no
-// effect: there is raw data only. With SkipChunks and a Limit, Prometheus
-// chooses which series it names.
+// effect: there is raw data only.
 //
 // Cost: a streamed answer holds back the series of one metric name for sorting,
 // see store.WithExternalLabels; a sampled one, and one without chunks, is held
@@ -239,7 +235,13 @@ func (s *Store) fail(op string, err error) error {
 
 // start begins a span; the result ends it.
 func (s *Store) start(ctx context.Context, name string) (context.Context, func(error)) {
-	ctx, span := s.tracer.Start(ctx, name, trace.WithAttributes(attribute.String("store", s.opts.Name)))
+	return startSpan(ctx, s.tracer, name, s.opts.Name)
+}
+
+const tracerName = "github.com/thanoskit/thanoskit/store/promstore"
+
+func startSpan(ctx context.Context, tracer trace.Tracer, name, store string) (context.Context, func(error)) {
+	ctx, span := tracer.Start(ctx, name, trace.WithAttributes(attribute.String("store", store)))
 	return ctx, func(err error) {
 		if err != nil {
 			span.RecordError(err)

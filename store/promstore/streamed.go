@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/promapi"
+	"github.com/thanoskit/thanoskit/internal/remoteproto"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -25,12 +27,12 @@ const (
 )
 
 // streamed sends the series of a streamed answer as they come.
-func (r *reader) streamed(resp *response, req *store.SeriesRequest, out *sender) error {
-	p := &seriesParser{req: req, ordered: r.bare}
-	frames := newFrameReader(resp, r.s.arenas, p.frame)
+func (r *remoteReader) streamed(resp *promapi.Response, req *store.SeriesRequest, ordered bool, out *sender) error {
+	p := &seriesParser{req: req, ordered: ordered}
+	frames := newFrameReader(resp, r.arenas, p.frame)
 	defer func() {
 		frames.release()
-		r.s.metrics.frames.Observe(float64(frames.frames))
+		r.frames.Observe(float64(frames.frames))
 	}()
 	for {
 		a, err := frames.next()
@@ -64,33 +66,33 @@ type seriesParser struct {
 // frame parses the body of one frame, a ChunkedReadResponse. Its query index is
 // of no interest: there is one query.
 func (p *seriesParser) frame(a *arena, b []byte) error {
-	f := fields{b: b}
-	for f.next() {
-		if !f.isBytes(1) {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
+		if !f.IsBytes(1) {
 			continue
 		}
-		if err := p.chunkedSeries(a, f.bytes); err != nil {
+		if err := p.chunkedSeries(a, f.Bytes); err != nil {
 			return err
 		}
 	}
-	return f.err
+	return f.Err()
 }
 
 // chunkedSeries parses a ChunkedSeries, a series or a part of one.
 func (p *seriesParser) chunkedSeries(a *arena, b []byte) error {
 	var (
-		run      labelRun
+		run      remoteproto.LabelRun
 		overlaps bool
 		bad      error // of a chunk, to be told with the labels of its series
 	)
 	from := len(a.chunks)
-	f := fields{b: b}
-	for f.next() {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
 		switch {
-		case f.isBytes(1):
-			run.add(f.from, f.to)
-		case f.isBytes(2):
-			c, err := parseChunk(f.bytes)
+		case f.IsBytes(1):
+			run.Add(f.From, f.To)
+		case f.IsBytes(2):
+			c, err := parseChunk(f.Bytes)
 			if err != nil {
 				bad = err
 			}
@@ -100,10 +102,10 @@ func (p *seriesParser) chunkedSeries(a *arena, b []byte) error {
 			}
 		}
 	}
-	if f.err != nil {
-		return f.err
+	if f.Err() != nil {
+		return f.Err()
 	}
-	lset, err := run.canonical(b)
+	lset, err := run.Canonical(b)
 	switch {
 	case err != nil:
 		return err
@@ -121,7 +123,7 @@ func (p *seriesParser) add(a *arena, s encoded.Series) error {
 	if p.ordered || p.req.Limit > 0 {
 		if p.series == 0 || !bytes.Equal(p.last, s.Labels) {
 			if p.ordered && p.series > 0 && encoded.CompareLabels(p.last, s.Labels) > 0 {
-				return fmt.Errorf("%w: Prometheus may have got external labels", store.ErrUnsorted)
+				return fmt.Errorf("%w: the server may add external labels that are not known here", store.ErrUnsorted)
 			}
 			if p.req.Limit > 0 && p.series == p.req.Limit {
 				return io.EOF
@@ -142,21 +144,21 @@ func parseChunk(b []byte) (encoded.Chunk, error) {
 		c   encoded.Chunk
 		enc uint64
 	)
-	f := fields{b: b}
-	for f.next() {
+	f := remoteproto.NewFields(b)
+	for f.Next() {
 		switch {
-		case f.isVarint(1):
-			c.MinTime = int64(f.bits)
-		case f.isVarint(2):
-			c.MaxTime = int64(f.bits)
-		case f.isVarint(3):
-			enc = f.bits
-		case f.isBytes(4):
-			c.Raw.Bytes = slices.Clip(f.bytes)
+		case f.IsVarint(1):
+			c.MinTime = int64(f.Bits)
+		case f.IsVarint(2):
+			c.MaxTime = int64(f.Bits)
+		case f.IsVarint(3):
+			enc = f.Bits
+		case f.IsBytes(4):
+			c.Raw.Bytes = slices.Clip(f.Bytes)
 		}
 	}
-	if f.err != nil {
-		return c, f.err
+	if f.Err() != nil {
+		return c, f.Err()
 	}
 	least := minHistogramBytes
 	switch e := chunkenc.Encoding(enc); {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v2"
 
+	"github.com/thanoskit/thanoskit/internal/promapi"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -173,12 +174,12 @@ func (s *Store) fetchVersion(ctx context.Context) (version, error) {
 
 // fetchJSON reads the data of an answer in the envelope of Prometheus' API.
 func (s *Store) fetchJSON(ctx context.Context, endpoint string, data any) (err error) {
-	resp, err := s.http.do(ctx, &call{method: http.MethodGet, endpoint: endpoint, maxBytes: maxMetaBytes})
+	resp, err := s.http.Do(ctx, &promapi.Call{Method: http.MethodGet, Endpoint: endpoint, MaxBytes: maxMetaBytes})
 	if err != nil {
 		return err
 	}
-	defer errcapture.Do(&err, resp.finish, "close answer")
-	_, err = decodeAPI(resp, func(dec *json.Decoder) error { return dec.Decode(data) })
+	defer errcapture.Do(&err, resp.Finish, "close answer")
+	_, err = promapi.Decode(resp, func(dec *json.Decoder) error { return dec.Decode(data) })
 	return err
 }
 
@@ -186,16 +187,16 @@ func (s *Store) fetchJSON(ctx context.Context, endpoint string, data any) (err e
 // milliseconds. A TSDB without data says MaxInt64, which becomes MinInt64: it
 // may get data of any time.
 func (s *Store) fetchLowestTimestamp(ctx context.Context) (_ int64, err error) {
-	resp, err := s.http.do(ctx, &call{
-		method: http.MethodGet, endpoint: metricsEndpoint, maxBytes: maxMetaBytes,
-		header: http.Header{"Accept": {"text/plain;version=0.0.4"}},
+	resp, err := s.http.Do(ctx, &promapi.Call{
+		Method: http.MethodGet, Endpoint: metricsEndpoint, MaxBytes: maxMetaBytes,
+		Header: http.Header{"Accept": {"text/plain;version=0.0.4"}},
 	})
 	if err != nil {
 		return 0, err
 	}
-	defer errcapture.Do(&err, resp.finish, "close answer")
-	if t, _ := resp.contentType(); t != "text/plain" && t != "application/openmetrics-text" {
-		return 0, resp.wrongType()
+	defer errcapture.Do(&err, resp.Finish, "close answer")
+	if t, _ := resp.ContentType(); t != "text/plain" && t != "application/openmetrics-text" {
+		return 0, resp.WrongType()
 	}
 	return parseLowestTimestamp(resp)
 }

@@ -1,4 +1,4 @@
-package promstore
+package promapi
 
 import (
 	"bytes"
@@ -20,17 +20,6 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// Endpoints, below the URL of Prometheus.
-const (
-	readEndpoint        = "api/v1/read"
-	seriesEndpoint      = "api/v1/series"
-	labelNamesEndpoint  = "api/v1/labels"
-	labelValuesEndpoint = "api/v1/label/%s/values"
-	configEndpoint      = "api/v1/status/config"
-	buildInfoEndpoint   = "api/v1/status/buildinfo"
-	metricsEndpoint     = "metrics"
-)
-
 const (
 	// maxExcerpt is the number of bytes of a foreign body that an error shows.
 	maxExcerpt = 256
@@ -38,88 +27,101 @@ const (
 	maxDrain = 64 << 10
 )
 
-// httpClient asks one Prometheus.
-type httpClient struct {
-	base   *url.URL
-	client *http.Client
+// Client asks one server. It is safe for concurrent use.
+type Client struct {
+	// Base is the URL that endpoints are below of. Its parameters go with every
+	// request.
+	Base *url.URL
+	HTTP *http.Client
 }
 
-// call is one request.
-type call struct {
-	method   string
-	endpoint string
-	// form is sent as the query of a GET and as the body of a POST.
-	form url.Values
-	// body overrides form.
-	body   []byte
-	header http.Header
-	// maxBytes bounds the answer; 0 is unlimited.
-	maxBytes int64
-	// received counts the bytes of the answer; nil counts none.
-	received prometheus.Counter
+// Call is one request.
+type Call struct {
+	Method string
+	// Endpoint is a path below the base; empty is the base itself.
+	Endpoint string
+	// Form is sent as the query of a GET and as the body of a POST.
+	Form url.Values
+	// Body overrides Form.
+	Body   []byte
+	Header http.Header
+	// MaxBytes bounds the answer; 0 is unlimited.
+	MaxBytes int64
+	// Received counts the bytes of the answer; nil counts none.
+	Received prometheus.Counter
 }
 
-// do sends the request and returns the answer if its status is a success. The
-// caller finishes or abandons its body.
-func (c *httpClient) do(ctx context.Context, r *call) (*response, error) {
-	u := c.base.JoinPath(r.endpoint)
+// Do sends the request and returns the answer if its status is a success. The
+// caller finishes or abandons it.
+//
+// Errors: a *StatusError, a store.ErrUnavailable, or the context's.
+func (c *Client) Do(ctx context.Context, r *Call) (*Response, error) {
+	u := *c.Base
+	if r.Endpoint != "" {
+		u = *c.Base.JoinPath(r.Endpoint)
+	}
 	var body io.Reader
 	switch {
-	case r.body != nil:
-		body = bytes.NewReader(r.body)
-	case r.method == http.MethodPost:
-		body = strings.NewReader(r.form.Encode())
-	case len(r.form) > 0:
-		q := r.form.Encode()
+	case r.Body != nil:
+		body = bytes.NewReader(r.Body)
+	case r.Method == http.MethodPost:
+		body = strings.NewReader(r.Form.Encode())
+	case len(r.Form) > 0:
+		q := r.Form.Encode()
 		if u.RawQuery != "" {
 			q = u.RawQuery + "&" + q
 		}
 		u.RawQuery = q
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	maps.Copy(req.Header, r.header)
-	if r.body == nil && r.method == http.MethodPost {
+	maps.Copy(req.Header, r.Header)
+	if r.Body == nil && r.Method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("User-Agent", "thanoskit")
-	resp, err := c.client.Do(req) //nolint:bodyclose // finish and abandon close it
+	name := r.Endpoint
+	if name == "" {
+		name = strings.TrimPrefix(u.Path, "/")
+	}
+	resp, err := c.HTTP.Do(req) //nolint:bodyclose // Finish and Abandon close it
 	if err != nil {
 		return nil, transportError(ctx, err)
 	}
-	out := &response{
-		boundedReader: boundedReader{ctx: ctx, r: resp.Body, max: r.maxBytes, received: r.received},
-		endpoint:      r.endpoint, header: resp.Header, body: resp.Body,
+	out := &Response{
+		boundedReader: boundedReader{ctx: ctx, r: resp.Body, max: r.MaxBytes, received: r.Received},
+		Endpoint:      name, header: resp.Header, body: resp.Body,
 	}
 	if resp.StatusCode/100 != 2 {
-		defer out.abandon()
-		return nil, statusError(r.endpoint, resp.StatusCode, out)
+		defer out.Abandon()
+		return nil, statusError(name, resp.StatusCode, out)
 	}
 	return out, nil
 }
 
-// response is an answer; read it as an io.Reader.
-type response struct {
+// Response is an answer; read it as an io.Reader.
+type Response struct {
 	boundedReader
-	endpoint string
+	// Endpoint is the path that was asked for, without the prefix of the URL.
+	Endpoint string
 	header   http.Header
 	body     io.ReadCloser
 }
 
-// finish ends an answer that was read, so that its connection can be used again
+// Finish ends an answer that was read, so that its connection can be used again
 // if little or nothing is left.
-func (r *response) finish() error {
+func (r *Response) Finish() error {
 	_, _ = io.CopyN(io.Discard, r.body, maxDrain) // what goes wrong here costs the connection, nothing else
 	return r.body.Close()
 }
 
-// abandon ends an answer of which no more is wanted.
-func (r *response) abandon() { _ = r.body.Close() } // nothing depends on how it ends
+// Abandon ends an answer of which no more is wanted.
+func (r *Response) Abandon() { _ = r.body.Close() } // nothing depends on how it ends
 
-// contentType returns the media type and its parameters, lower case.
-func (r *response) contentType() (string, map[string]string) {
+// ContentType returns the media type and its parameters, lower case.
+func (r *Response) ContentType() (string, map[string]string) {
 	t, params, err := mime.ParseMediaType(r.header.Get("Content-Type"))
 	if err != nil {
 		return "", nil
@@ -127,9 +129,9 @@ func (r *response) contentType() (string, map[string]string) {
 	return t, params
 }
 
-// wrongType says that the answer is of another kind than was asked for.
-func (r *response) wrongType() error {
-	return &ContentTypeError{Endpoint: r.endpoint, ContentType: r.header.Get("Content-Type"), Body: excerpt(r)}
+// WrongType says that the answer is of another kind than was asked for.
+func (r *Response) WrongType() error {
+	return &ContentTypeError{Endpoint: r.Endpoint, ContentType: r.header.Get("Content-Type"), Body: excerpt(r)}
 }
 
 // boundedReader reads a body and says in our terms why it ends.
@@ -162,12 +164,12 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		return n, io.EOF
 	case err != nil:
-		b.err = fmt.Errorf("read answer of Prometheus: %w", transportError(b.ctx, err))
+		b.err = fmt.Errorf("read answer: %w", transportError(b.ctx, err))
 	}
 	return n, b.err
 }
 
-// transportError is what err, which ended an exchange, says about Prometheus: if
+// transportError is what err, which ended an exchange, says about the server: if
 // the context ended nothing, else that it is unavailable.
 func transportError(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
