@@ -149,7 +149,8 @@ func (c *Client) Series(ctx context.Context, r *storepb.SeriesRequest, _ ...grpc
 	go func() {
 		defer close(l.done)
 		defer cancel()
-		l.err = c.server.Series(r, &serverStream{ctx: received(ctx), cancel: cancel, send: l.send})
+		stream := &serverStream{ctx: received(ctx), cancel: cancel, send: l.send}
+		l.err = c.server.Series(r, stream) //nolint:contextcheck // The stream has it.
 	}()
 	return l, nil
 }

@@ -238,9 +238,7 @@ func TestServerStreamErrors(t *testing.T) {
 		}), 0},
 		{"hidden by the Store", serves(func(_ *store.SeriesRequest, w store.SeriesWriter) error {
 			for i := range 3 {
-				if w.Send(plainSeries(labels.FromStrings("a", fmt.Sprint(i)), "x")) != nil {
-					return nil
-				}
+				_ = w.Send(plainSeries(labels.FromStrings("a", fmt.Sprint(i)), "x"))
 			}
 			return nil
 		}), 1},
@@ -263,7 +261,7 @@ func TestServerStreamErrors(t *testing.T) {
 			for _, batch := range []int64{0, 2} {
 				calls, stream.messages = 0, nil
 				err := thanosstore.NewServer(tc.store, nil).Series(&storepb.SeriesRequest{ResponseBatchSize: batch}, stream)
-				testutil.Assert(t, err == broken, "%v", err)
+				testutil.Equals(t, broken, err)
 				testutil.Equals(t, 1, calls)
 			}
 		})

@@ -194,11 +194,11 @@ func TestSourceWriterErrors(t *testing.T) {
 	} {
 		w := plainWriter{err: enough}
 		err := thanosstore.FromServer(srv, nil).Series(t.Context(), everything(), &w)
-		testutil.Assert(t, err == enough, "%s: %v", name, err)
+		testutil.Equals(t, enough, err, name)
 		testutil.Equals(t, 1, len(w.lines), name)
 		w = plainWriter{err: enough}
 		err = thanosstore.FromClient(serverAsClient(srv), nil).Series(t.Context(), everything(), &w)
-		testutil.Assert(t, err == enough, "%s: %v", name, err)
+		testutil.Equals(t, enough, err, name)
 		testutil.Equals(t, 1, len(w.lines), name)
 	}
 	testutil.Equals(t, 4, last) // each Send after the first was refused
