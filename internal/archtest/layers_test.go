@@ -74,8 +74,8 @@ var layers = []layer{
 	// the packages they stand beside, whose rows would match them too.
 	{
 		packages: []string{"store/storetest"},
-		may:      concat(base, "store", "store/memstore", "store/grpcstore"),
-		reason:   "it checks a Store in process and behind an address, against the reference one",
+		may:      concat(base, "store", "store/memstore", "store/grpcstore", "internal/wire"),
+		reason:   "it checks a Store in process and behind an address, and what is on the wire",
 	},
 	{
 		packages: []string{"block/blocktest"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -23,7 +24,7 @@ type answer struct {
 	// unsorted are label sets whose names did not ascend, as text.
 	unsorted []string
 	// concurrent says that Send was called while it was running.
-	concurrent bool
+	concurrent atomic.Bool
 	warnings   []error
 	outcome    *store.Outcome
 }
@@ -61,24 +62,27 @@ func (a *answer) labelSets() []labels.Labels {
 
 // receiver is the reader of a call.
 type receiver struct {
+	max int // series; 0 is unlimited
+
+	mu     sync.Mutex
 	a      *answer
-	max    int // series; 0 is unlimited
-	busy   atomic.Bool
 	byHash map[uint64][]*series
 	// onSend, if not nil, is called with the number of Sends so far.
 	onSend func(n int) error
 	sends  int
+	// keep, if not nil, is called with what was sent, for the reader to keep.
+	keep func(*store.Series)
 }
 
 // errTooMany ends a call that sends more than the options allow.
 var errTooMany = errors.New("more series than Options.MaxSeries")
 
 func (r *receiver) Send(in *store.Series) error {
-	if !r.busy.CompareAndSwap(false, true) {
-		r.a.concurrent = true
-		return errors.New("Send was called while another Send was running")
+	if !r.mu.TryLock() {
+		r.a.concurrent.Store(true)
+		r.mu.Lock()
 	}
-	defer r.busy.Store(false)
+	defer r.mu.Unlock()
 	r.sends++
 	if in == nil {
 		return errors.New("nil series was sent")
@@ -92,7 +96,9 @@ func (r *receiver) Send(in *store.Series) error {
 	if n := len(r.a.sent); n == 0 || r.a.sent[n-1] != s {
 		r.a.sent = append(r.a.sent, s)
 	}
-	poison(in)
+	if r.keep != nil {
+		r.keep(in)
+	}
 	if r.max > 0 && len(r.a.series) > r.max {
 		return fmt.Errorf("%w: %d", errTooMany, r.max)
 	}
@@ -102,24 +108,9 @@ func (r *receiver) Send(in *store.Series) error {
 	return nil
 }
 
-// poison overwrites chunks that were sent, which are the reader's.
-func poison(s *store.Series) {
-	for i := range s.Chunks {
-		c := &s.Chunks[i]
-		ds := []store.ChunkData{c.Raw}
-		if a := c.Aggregated; a != nil {
-			ds = append(ds, a.Count, a.Sum, a.Min, a.Max, a.Counter)
-		}
-		for _, d := range ds {
-			for k := range d.Bytes {
-				d.Bytes[k] = 0xff
-			}
-		}
-		*c = store.Chunk{}
-	}
-}
-
 func (r *receiver) Warn(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.a.warnings = append(r.a.warnings, err)
 	return nil
 }

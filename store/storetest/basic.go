@@ -32,6 +32,7 @@ func basicChecks() []check {
 		{name: "chunk-encodings", doc: "Chunks have encodings that the StoreAPI can carry.", run: ofSeries(func(s *series) []string { return s.encodings })},
 		{name: "chunk-data", doc: "Chunks can be decoded.", run: ofSeries(func(s *series) []string { return s.undecodable })},
 		{name: "chunk-times", doc: "Every sample of a chunk lies between its MinTime and MaxTime.", run: ofSeries(func(s *series) []string { return s.times })},
+		{name: "large-messages", doc: "A series of 5 MiB is sent whole, and so is one of more than 1 MiB of chunks.", feature: LargeSeries, run: checkLarge},
 	}
 }
 
@@ -60,4 +61,39 @@ func ofSeries(wrong func(*series) []string) func(context.Context, *probe) error 
 		}
 		return nil
 	}
+}
+
+// large is the size in bytes of what gRPC does not receive by default.
+const large = 4 << 20
+
+// checkLarge asks for series that no message of the default size holds.
+func checkLarge(ctx context.Context, p *probe) error {
+	if p.large == nil {
+		a, err := p.all(ctx)
+		if err != nil {
+			return err
+		}
+		for _, s := range a.series {
+			if s.size() > large {
+				return nil
+			}
+		}
+		return skip("no series is larger than 4 MiB")
+	}
+	s, f, err := p.large()
+	if err != nil {
+		return err
+	}
+	mint, maxt := f.TimeRange()
+	q := newProbe(s, p.opts, f)
+	q.opts.MinTime, q.opts.MaxTime = mint, maxt
+	return q.compareFamily(ctx, metricLarge)
+}
+
+func (s *series) size() int {
+	n := uint64(s.labels.ByteSize())
+	for _, c := range s.chunks {
+		n += uint64(len(c.Raw.Bytes))
+	}
+	return int(n) //nolint:gosec // It is in memory.
 }

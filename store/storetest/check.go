@@ -110,9 +110,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out.Patience = defaultPatience
 	}
 	if len(out.Matchers) == 0 {
-		named, err := labels.NewMatcher(labels.MatchNotEqual, labels.MetricName, "")
-		errs = append(errs, err)
-		out.Matchers = []*labels.Matcher{named}
+		out.Matchers = []*labels.Matcher{anyMetric()}
 	}
 	for _, name := range out.Checks {
 		if !slices.ContainsFunc(all(), func(c check) bool { return c.name == name }) {
@@ -179,12 +177,20 @@ func (c capability) String() string {
 	return "nothing"
 }
 
-// skip is the error of a check that could not be made.
+// skip is the error of a check that finds nothing in the Store to look at.
 type skip string
 
 func (s skip) Error() string { return string(s) }
 
 func skipf(format string, args ...any) error { return skip(fmt.Sprintf(format, args...)) }
+
+// unable is the error of a check that is not to be made, whatever the Store
+// holds.
+type unable string
+
+func (u unable) Error() string { return string(u) }
+
+func unablef(format string, args ...any) error { return unable(fmt.Sprintf(format, args...)) }
 
 // Check makes, on any Store, in process or behind an address, the checks whose
 // expectation follows from the Store's own answers and Info: that the answer to
@@ -222,5 +228,6 @@ func Check(ctx context.Context, s store.Store, opts *Options) ([]Result, error) 
 
 // all returns the checks in the order in which they are made.
 func all() []check {
-	return slices.Concat(basicChecks(), orderChecks(), dataChecks())
+	return slices.Concat(basicChecks(), orderChecks(), infoChecks(), dataChecks(), matcherChecks(), boundsChecks(), labelChecks(),
+		replicaChecks(), shardChecks(), aggregateChecks(), hintChecks(), wireChecks(), callChecks())
 }

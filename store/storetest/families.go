@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
@@ -154,6 +155,24 @@ func histogramFamilies(at func(i int) int64) []fixtureSeries {
 		return histogramSample(at(i), integerHistogram(i))
 	})
 	return out
+}
+
+// largeFamilies returns a series of 5 MiB of labels, which no server can send in
+// parts, and one of more than 1 MiB of chunks.
+func largeFamilies(start int64) []fixtureSeries {
+	noise := func(i int) float64 {
+		return math.Float64frombits(0x3ff0_0000_0000_0000 | uint64(i)*0x9e37_79b9_7f4a_7c15>>12)
+	}
+	return []fixtureSeries{
+		{
+			labels:  labels.FromStrings(labels.MetricName, metricLarge, labelValue, strings.Repeat("0123456789abcdef", 5<<16)),
+			samples: floats(2, func(i int) int64 { return start + int64(i) }, noise),
+		},
+		{
+			labels:  labels.FromStrings(labels.MetricName, metricLarge),
+			samples: floats(150_000, func(i int) int64 { return start + int64(i)*10 }, noise),
+		},
+	}
 }
 
 // integerHistogram is the i-th of a counter that is reset every 130 samples and

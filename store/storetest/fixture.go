@@ -82,20 +82,38 @@ func NewFixture(opts *FixtureOptions) (*Fixture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make fixture: %w", err)
 	}
-	f := &Fixture{external: o.ExternalLabels, series: families(o.Start)}
-	for i := range f.series {
-		s := &f.series[i]
-		if s.chunks, err = encode(s.samples); err != nil {
-			return nil, fmt.Errorf("make fixture: encode %s: %w", s.labels, err)
-		}
+	held := slices.DeleteFunc(families(o.Start), func(s fixtureSeries) bool { return slices.Contains(o.Lacks, s.feature) })
+	f, err := fixtureOf(o.ExternalLabels, held)
+	if err != nil {
+		return nil, err
 	}
-	f.series = slices.DeleteFunc(f.series, func(s fixtureSeries) bool { return slices.Contains(o.Lacks, s.feature) })
-	slices.SortFunc(f.series, func(a, b fixtureSeries) int { return labels.Compare(a.labels, b.labels) })
 	if !slices.Contains(o.Lacks, DownsampledData) {
 		if f.downsampled, err = downsampled(o.Start); err != nil {
 			return nil, fmt.Errorf("make fixture: %w", err)
 		}
 	}
+	return f, nil
+}
+
+// newLargeFixture makes the fixture of large series.
+func newLargeFixture(external labels.Labels) (*Fixture, error) {
+	o, err := (&FixtureOptions{ExternalLabels: external}).withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("make fixture: %w", err)
+	}
+	return fixtureOf(o.ExternalLabels, largeFamilies(o.Start))
+}
+
+func fixtureOf(external labels.Labels, held []fixtureSeries) (*Fixture, error) {
+	f := &Fixture{external: external, series: held}
+	for i := range f.series {
+		s := &f.series[i]
+		var err error
+		if s.chunks, err = encode(s.samples); err != nil {
+			return nil, fmt.Errorf("make fixture: encode %s: %w", s.labels, err)
+		}
+	}
+	slices.SortFunc(f.series, func(a, b fixtureSeries) int { return labels.Compare(a.labels, b.labels) })
 	return f, nil
 }
 
@@ -120,6 +138,9 @@ func (o *FixtureOptions) withDefaults() (FixtureOptions, error) {
 			errs = append(errs, fmt.Errorf("external label %q is one of the fixture's own", l.Name))
 		}
 	})
+	if slices.Contains(out.Lacks, NativeHistograms) {
+		out.Lacks = append(slices.Clip(out.Lacks), CustomBuckets)
+	}
 	for _, l := range out.Lacks {
 		if !slices.Contains(features(), l) {
 			errs = append(errs, fmt.Errorf("no feature is called %q", l))

@@ -19,6 +19,8 @@ type probe struct {
 	opts    Options
 	fixture *Fixture // nil if the Store holds something else
 	lacks   map[Feature]string
+	// large returns a Store with the fixture of large series; nil if fixture is.
+	large func() (store.Store, *Fixture, error)
 
 	info   *store.Info // nil until the Store has described itself
 	ranged bool        // the time range has been found
@@ -37,10 +39,14 @@ func (p *probe) run(ctx context.Context, c *check) Result {
 	if err == nil {
 		err = c.run(ctx, p)
 	}
-	switch why := skip(""); {
+	nothing, isNothing := errors.AsType[skip](err)
+	why, isUnable := errors.AsType[unable](err)
+	switch {
 	case err == nil:
-	case errors.As(err, &why):
+	case isUnable:
 		r.Status, r.Reason = Skipped, string(why)
+	case isNothing && p.fixture == nil:
+		r.Status, r.Reason = Skipped, string(nothing)
 	default:
 		r.Status, r.Reason = Failed, err.Error()
 		p.failed[c.name] = true
@@ -48,13 +54,13 @@ func (p *probe) run(ctx context.Context, c *check) Result {
 	return r
 }
 
-// able returns a skip if the check cannot be made.
+// able returns an unable if the check cannot be made.
 func (p *probe) able(ctx context.Context, c *check) error {
 	if reason, ok := p.lacks[c.feature]; ok && c.feature != "" {
-		return skipf("no %s: %s", c.feature, reason)
+		return unablef("no %s: %s", c.feature, reason)
 	}
 	if c.conn && p.opts.Conn == nil {
-		return skip("there is no connection to look at")
+		return unable("there is no connection to look at")
 	}
 	if c.announced == 0 {
 		return nil
@@ -64,15 +70,15 @@ func (p *probe) able(ctx context.Context, c *check) error {
 		return err
 	}
 	if !c.announced.announced(info) {
-		return skipf("the store does not announce %s", c.announced)
+		return unablef("the store does not announce %s", c.announced)
 	}
 	return nil
 }
 
-// after returns a skip if another check has failed.
+// after returns an unable if another check has failed.
 func (p *probe) after(name string) error {
 	if p.failed[name] {
-		return skipf("needs %s, which failed", name)
+		return unablef("needs %s, which failed", name)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ type Harness struct {
 	// external labels: f.Series() and f.Downsampled() in a Store that applies
 	// them itself or is wrapped in store.WithExternalLabels, f.Sent() in one that
 	// knows no external labels, or f.Append into a database behind it. It is
-	// called once for each fixture, of which there are two. What it starts it
+	// called several times, for a fixture of large series too. What it starts it
 	// stops with t.Cleanup.
 	New func(t testing.TB, f *Fixture) store.Store
 	// Lacks says what the Store cannot hold, and why. The fixture comes without.
@@ -54,15 +54,18 @@ func Run(t *testing.T, h Harness) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := h.New(t, f)
-	t.Run("direct", func(t *testing.T) { h.run(t, s, f, nil) })
+	t.Run("direct", func(t *testing.T) {
+		h.run(t, f, func(t testing.TB, f *Fixture) (store.Store, grpc.ClientConnInterface) { return h.New(t, f), nil })
+	})
 	t.Run("grpc", func(t *testing.T) {
-		conn := serve(t, s)
-		client, err := grpcstore.NewClient(conn, "under test", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.run(t, client, f, conn)
+		h.run(t, f, func(t testing.TB, f *Fixture) (store.Store, grpc.ClientConnInterface) {
+			conn := serve(t, h.New(t, f))
+			client, err := grpcstore.NewClient(conn, "under test", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return client, conn
+		})
 	})
 }
 
@@ -97,10 +100,19 @@ func (h *Harness) validate() error {
 }
 
 // run makes all checks as subtests.
-func (h *Harness) run(t *testing.T, s store.Store, f *Fixture, conn grpc.ClientConnInterface) {
+func (h *Harness) run(t *testing.T, f *Fixture, open func(testing.TB, *Fixture) (store.Store, grpc.ClientConnInterface)) {
+	s, conn := open(t, f)
 	p, err := h.probe(s, f, conn)
 	if err != nil {
 		t.Fatal(err)
+	}
+	p.large = func() (store.Store, *Fixture, error) {
+		f, err := newLargeFixture(h.ExternalLabels)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, _ := open(t, f)
+		return s, f, nil
 	}
 	for _, c := range all() {
 		if c.conn && conn == nil {
