@@ -119,6 +119,11 @@ var layers = []layer{
 		reason:   "importing it has a process-wide effect, so it brings nothing else along",
 	},
 	{
+		packages: []string{"store/grpcstore/discovery"},
+		may:      concat(base, "store", "store/grpcstore", "store/fanout"),
+		reason:   "it yields a fan-out's members, each a connection of grpcstore: neither of the two knows the other",
+	},
+	{
 		packages: []string{"store/grpcstore/..."},
 		may:      concat(base, "store", "store/grpcstore", "internal/wire"),
 		reason:   "the transport of one Store; snappy is imported by the program that wants it, never by us",
