@@ -27,8 +27,9 @@ type MemberStatus uint8
 const (
 	// Answered means that the member's answer arrived whole.
 	Answered MemberStatus = iota
-	// Pruned means that the member was not asked, because its Info rules out
-	// that it holds anything of what was wanted.
+	// Pruned means that nothing is missing without the member's answer. As a rule
+	// it was not asked, because what it says of itself rules out that it holds
+	// anything of what was wanted; Reason says why.
 	Pruned
 	// Failed means that the member's answer is missing, whole or in part.
 	Failed
@@ -58,8 +59,14 @@ func (s MemberStatus) String() string {
 
 // Reasons for a member to be Pruned.
 const (
-	PrunedByTime   = "no data in the time range"
-	PrunedByLabels = "external labels do not match"
+	PrunedByTime       = "no data in the time range"
+	PrunedByLabels     = "external labels do not match"
+	PrunedByMetric     = "no such metric"
+	PrunedByStoreMatch = "not selected by storeMatch"
+	PrunedBySelector   = "selector labels do not match"
+	// PrunedByReplica is the reason of a replica of a declared group that was
+	// asked, while the answer is that of another. Err is why it failed, if it did.
+	PrunedByReplica = "another replica of the group answers"
 )
 
 // MemberOutcome is what one member of a fan-out did for one call.
@@ -71,7 +78,7 @@ type MemberOutcome struct {
 	LabelSets []labels.Labels
 	// Reason says why the member was pruned.
 	Reason string
-	// Err is the cause of Failed, TimedOut and Canceled.
+	// Err is the cause of Failed, TimedOut and Canceled; see PrunedByReplica.
 	Err error
 	// Warnings are what the member itself warned of.
 	Warnings []error

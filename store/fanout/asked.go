@@ -3,11 +3,11 @@ package fanout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -20,8 +20,14 @@ const (
 	opLabelValues = "label values"
 )
 
-// errExited is the failure of a member that ends its goroutine.
-var errExited = errors.New("goroutine exited")
+// Why members are stopped before they are done.
+var (
+	errEnough     = errors.New("limit of series reached")
+	errWaitBudget = fmt.Errorf("wait budget used up: %w", context.DeadlineExceeded)
+	errDeadline   = fmt.Errorf("deadline exceeded: %w", context.DeadlineExceeded)
+	errReturned   = errors.New("call has returned")
+	errSuperseded = errors.New(store.PrunedByReplica)
+)
 
 // expulsion is why a member was stopped that is at fault itself.
 type expulsion struct {
@@ -32,103 +38,63 @@ type expulsion struct {
 func (e *expulsion) Error() string { return e.err.Error() }
 func (e *expulsion) Unwrap() error { return e.err }
 
-// asked is what one call asks of one member, and what comes of it.
-type asked struct {
-	member  *member
-	op      string
-	began   time.Time
-	outcome store.MemberOutcome
-	// nested collects what the member itself records: of its own members, if it
-	// is a fan-out.
-	nested *store.Outcome
-	span   trace.Span
+// result is what became of a member, or of one attempt at it.
+type result struct {
+	status store.MemberStatus
+	err    error
+	reason string // of Pruned
 }
 
-func newAsked(m *member, op string) asked {
-	return asked{
-		member: m, op: op, began: time.Now(),
-		outcome: store.MemberOutcome{Member: m.name}, nested: &store.Outcome{},
-	}
-}
+// failed reports whether an answer is missing, whole or in part.
+func (r *result) failed() bool { return r.status == store.Failed || r.status == store.TimedOut }
 
-// trace starts the span of the member's call.
-func (a *asked) trace(ctx context.Context, t trace.Tracer) context.Context {
-	ctx, a.span = t.Start(ctx, "fanout "+a.op, trace.WithAttributes(attribute.String("store", a.member.name)))
-	return ctx
-}
-
-// ruledOut reports whether enough is known of the member, from notBefore or
-// later, to say that it is not to be asked. The outcome then says why.
-func (a *asked) ruledOut(notBefore time.Time, r *reach) bool {
-	h, fresh := a.member.knownSince(notBefore)
-	if !fresh {
-		return false
-	}
-	_, ask := a.judge(&h, r)
-	return !ask
-}
-
-// admitted decides whether the member is to be asked, and returns its Store. If
-// not, ok is false and the outcome says why. The member is asked for its Info
-// first if that is out of date.
-func (a *asked) admitted(ctx context.Context, f *Store, r *reach) (s store.Store, ok bool) {
-	h, err := a.member.refresh(ctx, time.Now().Add(-f.maxAge()), f.opts.InfoTimeout)
-	if err != nil {
-		a.conclude(ctx, err)
-		return nil, false
-	}
-	return a.judge(&h, r)
-}
-
-// judge is admitted for a member of which h is known.
-func (a *asked) judge(h *Health, r *reach) (store.Store, bool) {
-	pruned, err := h.admits(r)
-	switch {
-	case err != nil:
-		a.outcome.Status, a.outcome.Err = store.Failed, err
-		return nil, false
-	case pruned != "":
-		a.outcome.Status, a.outcome.Err, a.outcome.Reason = store.Pruned, nil, pruned
-		return nil, false
-	}
-	return a.member.store(&h.Info, r), true
-}
-
-// fail makes the outcome that of a member that returned an error.
-func (a *asked) fail(err error) {
-	a.outcome.Status = store.Failed
+// failure is the result of an error.
+func failure(err error) result {
 	if errors.Is(err, context.DeadlineExceeded) {
-		a.outcome.Status = store.TimedOut
+		return result{status: store.TimedOut, err: err}
 	}
-	a.outcome.Err = a.wrap(err)
+	return result{status: store.Failed, err: err}
 }
 
-// conclude makes the outcome that of a member that returned err. If its context
-// has ended it was stopped, and who knows what it left out.
-func (a *asked) conclude(ctx context.Context, err error) {
+// stopped is the result of what was stopped because its context has ended. wrap
+// names who was.
+func stopped(ctx context.Context, wrap func(error) error) result {
 	cause := context.Cause(ctx)
 	expelled, ok := errors.AsType[*expulsion](cause)
 	switch {
 	case ok:
-		a.outcome.Status, a.outcome.Err = expelled.status, expelled.err
-	case errors.Is(cause, errWaitBudget):
-		a.fail(cause)
-	case cause != nil:
-		a.outcome.Status, a.outcome.Err = store.Canceled, cause
-	case err != nil:
-		a.fail(err)
-	default:
-		a.outcome.Status, a.outcome.Err = store.Answered, nil
+		return result{status: expelled.status, err: expelled.err}
+	case errors.Is(cause, errWaitBudget), errors.Is(cause, errDeadline):
+		return result{status: store.TimedOut, err: wrap(cause)}
+	case errors.Is(cause, errSuperseded):
+		return result{status: store.Pruned, reason: store.PrunedByReplica}
 	}
+	return result{status: store.Canceled, err: cause}
 }
 
-// failed reports whether the member's answer is missing, whole or in part.
-func (a *asked) failed() bool {
-	return a.outcome.Status == store.Failed || a.outcome.Status == store.TimedOut
+// asked is what one call asks of one logical member, and what comes of it.
+type asked struct {
+	round *round
+	of    *logical
+	began time.Time
+	// settled, if not nil, is told when the result is there, with the lock held.
+	settled func()
+
+	mu        sync.Mutex
+	ended     bool
+	removed   bool // the call goes on as if the member were not there
+	result    result
+	labelSets []labels.Labels
+	attempts  []*attempt
+	winner    *attempt      // the one whose answer is the member's
+	first     time.Duration // until it sent its first series
+	took      time.Duration
 }
 
-// wrap names the member in an error or warning.
-func (a *asked) wrap(err error) error { return named(a.member.name, a.op, err) }
+func (a *asked) init(r *round, l *logical) { a.round, a.of, a.began = r, l, time.Now() }
+
+// wrap names the member in an error.
+func (a *asked) wrap(err error) error { return named(a.of.name, a.round.op, err) }
 
 // named says which member failed at what, unless the error does so already.
 func named(member, op string, err error) error {
@@ -138,37 +104,214 @@ func named(member, op string, err error) error {
 	return &store.Error{Store: member, Op: op, Err: err}
 }
 
-// finish ends the clock and the span of a member that was really asked.
-func (a *asked) finish() {
-	a.outcome.Duration = time.Since(a.began)
-	if a.span == nil {
-		return
+// settle makes the result that of the member, unless it has one, and ends the
+// call if that is called for.
+func (a *asked) settle(r result) {
+	a.mu.Lock()
+	first := a.settleLocked(r)
+	a.mu.Unlock()
+	if first {
+		a.round.consider(a)
 	}
-	a.span.SetAttributes(
-		attribute.String("status", a.outcome.Status.String()),
-		attribute.Int64("series", a.outcome.Series),
-		attribute.Int64("chunks", a.outcome.Chunks),
-		attribute.Int64("bytes", a.outcome.Bytes),
-	)
-	if a.failed() {
-		a.span.SetStatus(codes.Error, a.outcome.Err.Error())
-	}
-	a.span.End()
 }
 
-// record adds the outcome, and those of the member's own members under its
-// name, to out.
-func (a *asked) record(out *store.Outcome) {
-	for _, err := range a.nested.Warnings() {
-		a.outcome.Warnings = append(a.outcome.Warnings, err)
-		out.AddWarning(a.wrap(err))
+// settleLocked is settle without its consequence for the call. It reports
+// whether the member had no result before.
+func (a *asked) settleLocked(r result) bool {
+	if a.ended {
+		return false
 	}
-	out.AddMember(a.outcome)
-	for _, m := range a.nested.Members() {
-		m.Member = a.member.name + "/" + m.Member
-		out.AddMember(m)
+	a.ended, a.result = true, r
+	a.took = time.Since(a.began)
+	if a.settled != nil {
+		a.settled()
 	}
-	for _, h := range a.nested.Hints() {
-		out.AddHints(h)
+	return true
+}
+
+// known returns what is known of the replicas, which of that is older than
+// notBefore, and whether any is.
+func (a *asked) known(notBefore time.Time) (known []Health, stale []bool, anyStale bool) {
+	known, stale = make([]Health, len(a.of.replicas)), make([]bool, len(a.of.replicas))
+	for i, m := range a.of.replicas {
+		var fresh bool
+		known[i], fresh = m.knownSince(notBefore)
+		stale[i] = !fresh
+		anyStale = anyStale || !fresh
 	}
+	return known, stale, anyStale
+}
+
+// ruledOut reports whether enough is known of the member to say that it is not
+// to be asked. If so it has a result. selected says whether the fan-out's
+// selector labels match.
+func (a *asked) ruledOut(selected bool) bool {
+	known, _, stale := a.known(a.round.notBefore)
+	var adm admission
+	switch {
+	case !selected:
+		adm = admission{pruned: store.PrunedBySelector, labelSets: a.of.labelSets(known)}
+	case stale:
+		return false
+	default:
+		adm = a.of.admit(known, nil, &a.round.reach, a.round.suspectSince)
+	}
+	if !a.refused(adm) {
+		return false
+	}
+	a.took = 0 // it was asked nothing
+	return true
+}
+
+// refused settles a member that is not to be asked.
+func (a *asked) refused(adm admission) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.labelSets = adm.labelSets
+	switch {
+	case len(adm.candidates) > 0:
+		return false
+	case adm.removed:
+		a.removed = a.settleLocked(result{status: store.Pruned})
+	case adm.err != nil:
+		a.settleLocked(result{status: store.Failed, err: adm.err})
+	default:
+		a.settleLocked(result{status: store.Pruned, reason: adm.pruned})
+	}
+	return true
+}
+
+// ask asks the member, in this goroutine or, if it is a group, in others. try
+// puts the question to a replica. When ask returns the member has a result.
+func (a *asked) ask(ctx context.Context, try func(*attempt) error) {
+	defer a.settle(failure(a.wrap(errExited))) // unless what follows comes to its end
+	adm, err := a.admission(ctx)
+	switch {
+	case err != nil:
+		a.settle(stopped(ctx, a.wrap))
+	case a.refused(adm):
+		a.round.consider(a)
+	case a.of.declared:
+		a.race(ctx, adm.candidates, try)
+	default:
+		a.attempt(ctx, adm.candidates[0]).run(try)
+	}
+}
+
+// admission asks the member for its Info where that is out of date, and judges
+// it. The error is that of the context.
+//
+// Of a group, all replicas are asked for theirs, but none is waited for once
+// another is found that can be asked: the rest is then up to calls to come.
+func (a *asked) admission(ctx context.Context) (admission, error) {
+	known, stale, any := a.known(a.round.notBefore)
+	judge := func(stale []bool) admission { return a.of.admit(known, stale, &a.round.reach, a.round.suspectSince) }
+	if !any {
+		return judge(nil), nil
+	}
+	if !a.of.declared {
+		h, err := a.of.replicas[0].refresh(ctx, a.round.notBefore)
+		known[0] = h
+		if err != nil {
+			return admission{}, err
+		}
+		return judge(nil), nil
+	}
+	type answer struct {
+		i   int
+		h   Health
+		err error
+	}
+	answers := make(chan answer, len(known))
+	left := 0
+	for i, m := range a.of.replicas {
+		if stale[i] {
+			left++
+			a.round.crew.run(func() {
+				h, err := m.refresh(ctx, a.round.notBefore)
+				answers <- answer{i, h, err}
+			})
+		}
+	}
+	for ; left > 0; left-- {
+		if adm := judge(stale); len(adm.candidates) > 0 {
+			return adm, nil
+		}
+		in := <-answers
+		if in.err != nil {
+			return admission{}, in.err
+		}
+		known[in.i], stale[in.i] = in.h, false
+	}
+	return judge(nil), nil
+}
+
+// outcome is what became of the member, and of each replica of a group that was
+// asked. warnings are what was passed on.
+func (a *asked) outcome(r result, warnings []error) (own store.MemberOutcome, replicas []store.MemberOutcome) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.winner != nil {
+		own = a.winner.outcome
+		own.FirstSeries = a.first
+	}
+	own.Member, own.Status, own.Err, own.Reason = a.of.name, r.status, r.err, r.reason
+	own.LabelSets, own.Duration, own.Warnings = a.round.fanout.announced(a.labelSets), a.took, warnings
+	if !a.of.declared {
+		return own, nil
+	}
+	for _, t := range a.attempts {
+		o := t.outcome
+		o.LabelSets = own.LabelSets
+		switch {
+		case t == a.winner:
+			o.Status, o.Err, o.Reason, o.Warnings = own.Status, own.Err, own.Reason, own.Warnings
+		case a.winner != nil:
+			o.Status, o.Reason = store.Pruned, store.PrunedByReplica
+		case !t.ended:
+			o.Status, o.Err = r.status, r.err
+		}
+		replicas = append(replicas, o)
+	}
+	return own, replicas
+}
+
+// record adds what became of the member to out: its outcome; those of the
+// replicas of a group as "group/replica"; and those that a member that is a
+// fan-out recorded itself as "member/theirs". passed is what the member warned of
+// and was passed on already.
+func (a *asked) record(out *store.Outcome, r result, passed []error) store.MemberOutcome {
+	for _, t := range a.answering() {
+		for _, err := range t.nested.Warnings() {
+			passed = append(passed, err)
+			out.AddWarning(t.wrap(err))
+		}
+	}
+	own, replicas := a.outcome(r, passed)
+	out.AddMember(own)
+	for _, o := range replicas {
+		out.AddMember(o)
+	}
+	for _, t := range a.answering() {
+		for _, m := range t.nested.Members() {
+			m.Member = t.member.path + "/" + m.Member
+			out.AddMember(m)
+		}
+		out.AddOmitted(t.nested.Omitted())
+		for _, h := range t.nested.Hints() {
+			out.AddHints(h)
+		}
+	}
+	return own
+}
+
+// answering returns the attempts that count: the one whose answer is the
+// member's or, if there is none, all.
+func (a *asked) answering() []*attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.winner != nil {
+		return []*attempt{a.winner}
+	}
+	return a.attempts
 }

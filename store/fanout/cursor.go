@@ -56,11 +56,18 @@ func (m *merge) advance(c *cursor) error {
 	if c.pos == len(c.cur.frame.Series) {
 		return m.next(c)
 	}
-	return m.moveTo(c, c.cur.frame.Series[c.pos].Labels)
+	next := &c.cur.frame.Series[c.pos]
+	if c.cur.frame.Departs {
+		c.key = next.Labels
+		c.now = standing{from: next.From}
+		return nil
+	}
+	return m.moveTo(c, next.Labels)
 }
 
 // moveTo makes next the cursor's key. The order of a member's series is checked
-// here, by the comparison that the merge needs anyway.
+// here, by the comparison that the merge needs anyway, unless the member has made
+// it already.
 func (m *merge) moveTo(c *cursor, next []byte) error {
 	order, from := encoded.Depart(c.key, next, 0)
 	if order > 0 {
@@ -118,7 +125,7 @@ func (m *merge) end(c *cursor) error {
 		m.passed = append(m.passed, c.cur)
 		c.cur = nil
 	}
-	if status, _ := c.stream.verdict(); status == store.Canceled {
+	if c.stream.verdict().status == store.Canceled {
 		return m.call.err()
 	}
 	return m.call.report(c.stream, m.w)

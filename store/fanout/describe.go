@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -15,35 +16,73 @@ import (
 const component = "query"
 
 // Describe returns what the members said of themselves, as one: all their label
-// sets and TSDBs, and the least and greatest time. It says nothing of labels, or
-// of time, if any member does not. A member that cannot be asked counts with
-// what it said last, so that a reader above does not take what is missing for
-// what does not exist.
+// sets, with the selector labels of the fan-out, and TSDBs, and the least and
+// greatest time. It says nothing of labels, or of time, if any member does not. A
+// member that cannot be asked counts with what it said last, so that a reader
+// above does not take what is missing for what does not exist. For a group its
+// healthy replicas speak, if there are any. Removed members do not count.
 //
 // Members that do not remove replica labels or shard are made to, so that the
 // fan-out can.
 //
-// Errors: that of the context only.
+// Errors: that of the context; a *store.LoopError if the question came through
+// this fan-out before.
 func (f *Store) Describe(ctx context.Context) (store.Info, error) {
-	health, err := f.refresh(ctx, time.Now().Add(-f.maxAge()))
+	if err := f.looped(ctx); err != nil {
+		return store.Info{}, err
+	}
+	set := f.members()
+	health, err := f.refreshed(ctx, set.members, time.Now().Add(-f.maxAge()))
 	if err != nil {
 		return store.Info{}, err
 	}
+	infos := set.infos(health)
 	out := store.Info{Component: component, SupportsSharding: true, SupportsWithoutReplicaLabels: true}
 	mint, maxt := int64(math.MaxInt64), int64(math.MinInt64)
 	sets := labelSets{seen: map[string]struct{}{}}
-	for i := range health {
-		info := &health[i].Info
+	for _, info := range infos {
 		lo, hi := info.TimeRange()
 		mint, maxt = min(mint, lo), max(maxt, hi)
 		sets.add(info.LabelSets)
 		out.TSDBs = append(out.TSDBs, info.TSDBs...)
 	}
-	out.LabelSets = sets.union()
-	if len(health) > 0 && (mint != math.MinInt64 || maxt != math.MaxInt64) {
+	out.LabelSets = f.announced(sets.union())
+	if len(infos) > 0 && (mint != math.MinInt64 || maxt != math.MaxInt64) {
 		out.MinTime, out.MaxTime = mint, maxt
 	}
 	return out, nil
+}
+
+// infos returns what members, and replicas that speak for their group, said. Of
+// TSDBs that several replicas of a group have, one has them.
+func (s *memberSet) infos(health []Health) []store.Info {
+	of := make(map[*member]Health, len(health))
+	for i, m := range s.members {
+		if !health[i].Removed {
+			of[m] = health[i]
+		}
+	}
+	var out []store.Info
+	for _, l := range s.logical {
+		var known []Health
+		for _, m := range l.replicas {
+			if h, ok := of[m]; ok {
+				known = append(known, h)
+			}
+		}
+		var tsdbs []store.TSDBInfo
+		for _, i := range speakers(known) {
+			info := known[i].Info
+			info.TSDBs = slices.DeleteFunc(slices.Clone(info.TSDBs), func(t store.TSDBInfo) bool {
+				return slices.ContainsFunc(tsdbs, func(u store.TSDBInfo) bool {
+					return t.MinTime == u.MinTime && t.MaxTime == u.MaxTime && labels.Equal(t.Labels, u.Labels)
+				})
+			})
+			tsdbs = append(tsdbs, info.TSDBs...)
+			out = append(out, info)
+		}
+	}
+	return out
 }
 
 // labelSets is a union of label sets, in the order in which they came.

@@ -123,6 +123,7 @@ type Store struct {
 type memberSet struct {
 	source  []Member
 	members []*member
+	logical []*logical // what they are asked as
 }
 
 var (
@@ -156,21 +157,21 @@ func New(source Source, opts *Options) (*Store, error) {
 }
 
 // members returns the members of now.
-func (f *Store) members() []*member {
+func (f *Store) members() *memberSet {
 	now := f.source.Members()
 	if set := f.set.Load(); set != nil && set.holds(now) {
-		return set.members
+		return set
 	}
 	f.updating.Lock()
 	defer f.updating.Unlock()
 	old := f.set.Load()
 	if old != nil && old.holds(now) {
-		return old.members
+		return old
 	}
 	set := f.update(old, now)
 	f.set.Store(set)
 	f.metrics.update(f.known)
-	return set.members
+	return set
 }
 
 // holds reports whether the set was made of the very slice.
@@ -179,37 +180,36 @@ func (s *memberSet) holds(source []Member) bool {
 }
 
 func (f *Store) update(old *memberSet, source []Member) *memberSet {
-	known := map[string]*member{}
+	known := map[string]*knowledge{}
+	balances := map[string]*balance{}
 	if old != nil {
 		for _, m := range old.members {
-			known[m.name] = m
+			if m.invalid == nil {
+				known[m.name] = m.knowledge
+			}
+		}
+		for _, l := range old.logical {
+			if l.declared {
+				balances[l.name] = l.balance
+			}
 		}
 	}
 	set := &memberSet{source: source, members: make([]*member, len(source))}
 	invalid := checkMembers(source)
 	for i, s := range source {
-		m := newMember(s, invalid[i], f.changed)
+		set.members[i] = f.newMember(s, invalid[i], known[s.Name])
 		if invalid[i] != nil {
 			f.opts.Logger.Warn("member cannot be asked", "store", s.Name, "err", invalid[i])
 		}
-		if was := known[s.Name]; was != nil {
-			m.inherit(was)
-		}
-		set.members[i] = m
 	}
+	set.logical = group(set.members, source, balances, f.opts.WaitBudget)
 	return set
 }
 
 // changed is told whenever a member was asked for its Info.
-func (f *Store) changed(before, after Health) {
-	if !sameKind(&before, &after) {
+func (f *Store) changed(before, after *Health) {
+	if !sameKind(before, after) {
 		f.metrics.update(f.known)
-	}
-	switch {
-	case after.Err != nil && (before.Err == nil || errors.Is(before.Err, errUndescribed)):
-		f.opts.Logger.Warn("member became unhealthy", "store", after.Member, "err", after.Err)
-	case after.Err == nil && before.Err != nil && !errors.Is(before.Err, errUndescribed):
-		f.opts.Logger.Info("member became healthy", "store", after.Member)
 	}
 }
 
@@ -252,7 +252,10 @@ func (f *Store) Sync(ctx context.Context) error {
 // refresh returns what is known of the members, none of it older than notBefore.
 // The error is that of the context.
 func (f *Store) refresh(ctx context.Context, notBefore time.Time) ([]Health, error) {
-	members := f.members()
+	return f.refreshed(ctx, f.members().members, notBefore)
+}
+
+func (f *Store) refreshed(ctx context.Context, members []*member, notBefore time.Time) ([]Health, error) {
 	out := make([]Health, len(members))
 	var wg sync.WaitGroup
 	for i, m := range members {
@@ -261,7 +264,7 @@ func (f *Store) refresh(ctx context.Context, notBefore time.Time) ([]Health, err
 			continue
 		}
 		wg.Go(func() {
-			if h, err := m.refresh(ctx, notBefore, f.opts.InfoTimeout); err == nil {
+			if h, err := m.refresh(ctx, notBefore); err == nil {
 				out[i] = h
 			}
 		})
@@ -270,9 +273,9 @@ func (f *Store) refresh(ctx context.Context, notBefore time.Time) ([]Health, err
 	return out, ctx.Err()
 }
 
-// Health returns what is known of each member, in the order of the Source. It
-// asks none of them.
-func (f *Store) Health() []Health { return healthOf(f.members()) }
+// Health returns what is known of each member, replicas of groups and those that
+// were removed among them, in the order of the Source. It asks none of them.
+func (f *Store) Health() []Health { return healthOf(f.members().members) }
 
 // known is Health of the members that were yielded last.
 func (f *Store) known() []Health { return healthOf(f.set.Load().members) }

@@ -64,7 +64,7 @@ func (m *merge) await(need []*cursor) error {
 	for _, c := range need {
 		c.since = now
 	}
-	clock := newWaitClock(m.call.fanout.opts.WaitBudget)
+	var clock waitClock
 	defer clock.stop()
 	clock.set(need, now)
 	for left > 0 {
@@ -89,7 +89,7 @@ func (m *merge) await(need []*cursor) error {
 		case <-clock.expired():
 			now := time.Now()
 			for _, c := range need {
-				if c.now.waits && clock.remaining(c, now) <= 0 {
+				if c.now.waits && c.outOfTime(now) {
 					if err := m.expel(c, store.TimedOut, errWaitBudget); err != nil {
 						return err
 					}
@@ -102,35 +102,41 @@ func (m *merge) await(need []*cursor) error {
 	return nil
 }
 
-// waitClock fires when the wait budget of a cursor is used up; never, if there
-// is none.
-type waitClock struct {
-	budget time.Duration
-	timer  *time.Timer
+// remaining is how much longer a cursor that is waited for may take, if there is
+// a limit.
+func (c *cursor) remaining(now time.Time) (d time.Duration, limited bool) {
+	budget := c.stream.of.budget
+	return budget - c.waited - now.Sub(c.since), budget > 0
 }
 
-func newWaitClock(budget time.Duration) *waitClock { return &waitClock{budget: budget} }
-
-// remaining is how much longer a cursor that is waited for may take.
-func (w *waitClock) remaining(c *cursor, now time.Time) time.Duration {
-	return w.budget - c.waited - now.Sub(c.since)
+func (c *cursor) outOfTime(now time.Time) bool {
+	d, limited := c.remaining(now)
+	return limited && d <= 0
 }
+
+// waitClock fires when the wait budget of a cursor is used up; never, if none
+// has one.
+type waitClock struct{ timer *time.Timer }
 
 // set makes the clock fire for the first of the cursors that are still waited
 // for.
 func (w *waitClock) set(need []*cursor, now time.Time) {
-	if w.budget <= 0 {
-		return
-	}
-	least := w.budget
+	var least time.Duration
+	any := false
 	for _, c := range need {
-		if c.now.waits {
-			least = min(least, w.remaining(c, now))
+		if !c.now.waits {
+			continue
+		}
+		if d, limited := c.remaining(now); limited && (!any || d < least) {
+			least, any = d, true
 		}
 	}
-	if w.timer == nil {
+	switch {
+	case !any:
+		w.stop()
+	case w.timer == nil:
 		w.timer = time.NewTimer(least)
-	} else {
+	default:
 		w.timer.Reset(least)
 	}
 }

@@ -4,35 +4,37 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/thanoskit/thanoskit/store"
 )
 
 // LabelNames returns the label names of all members.
 //
-// Errors: that of the context. With the strategy Abort also the first member's
-// failure that is noticed, as a *store.Error that names it, and ErrNoStores if
-// there are no members. With Warn those are warnings in the request's Outcome.
+// Errors: that of the context; a *store.LoopError if the call came through this
+// fan-out before; a *store.IncompleteError if who is required did not answer
+// whole. With the strategy Abort also the first failure or loss of a member that
+// is noticed, as a *store.Error that names it, and ErrNoStores if there are no
+// members. With Warn those are warnings in the request's Outcome.
 func (f *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
-	q := &labelQuery{
-		fanout: f, op: opLabelNames, strategy: req.Strategy, limit: req.Limit, out: req.Outcome,
-		reach: reach{req.MinTime, req.MaxTime, req.Matchers, req.WithoutReplicaLabels, nil},
-		ask: func(ctx context.Context, s store.Store, out *store.Outcome) ([]string, error) {
-			r := *req
-			r.Outcome = out
-			names, err := store.LabelNames(ctx, s, &r)
-			// Announcing that replica labels are removed is about series; label
-			// names may have them even so.
-			isReplicaLabel := func(n string) bool { return slices.Contains(req.WithoutReplicaLabels, n) }
-			if slices.ContainsFunc(names, isReplicaLabel) {
-				names = slices.DeleteFunc(slices.Clone(names), isReplicaLabel)
-			}
-			return names, err
+	q := &labelQuery{round: round{
+		fanout: f, op: opLabelNames, strategy: req.Strategy, require: req.Require, reach: reach{
+			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels, storeMatch: req.StoreMatch,
 		},
-	}
-	return q.run(ctx)
+	}, limit: req.Limit, out: req.Outcome}
+	ok := q.reach.match(f, req.Matchers)
+	// Announcing that replica labels are removed is about series; label names may
+	// have them even so.
+	isReplicaLabel := func(n string) bool { return slices.Contains(req.WithoutReplicaLabels, n) }
+	return q.run(ctx, ok, func(t *attempt) error {
+		r := *req
+		r.Matchers, r.StoreMatch, r.Require, r.Outcome = q.reach.matchers, nil, nil, t.nested
+		names, err := store.LabelNames(t.ctx, t.store, &r)
+		if slices.ContainsFunc(names, isReplicaLabel) {
+			names = slices.DeleteFunc(slices.Clone(names), isReplicaLabel)
+		}
+		t.values = names
+		return err
+	})
 }
 
 // LabelValues returns the values that a label has in any member. A label that is
@@ -46,122 +48,113 @@ func (f *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 	if slices.Contains(req.WithoutReplicaLabels, req.Label) {
 		return nil, nil
 	}
-	q := &labelQuery{
-		fanout: f, op: opLabelValues, strategy: req.Strategy, limit: req.Limit, out: req.Outcome,
-		reach: reach{req.MinTime, req.MaxTime, req.Matchers, req.WithoutReplicaLabels, nil},
-		ask: func(ctx context.Context, s store.Store, out *store.Outcome) ([]string, error) {
-			r := *req
-			r.Outcome = out
-			return store.LabelValues(ctx, s, &r)
+	q := &labelQuery{round: round{
+		fanout: f, op: opLabelValues, strategy: req.Strategy, require: req.Require, reach: reach{
+			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels, storeMatch: req.StoreMatch,
 		},
-	}
-	return q.run(ctx)
+	}, limit: req.Limit, out: req.Outcome}
+	ok := q.reach.match(f, req.Matchers)
+	return q.run(ctx, ok, func(t *attempt) (err error) {
+		r := *req
+		r.Matchers, r.StoreMatch, r.Require, r.Outcome = q.reach.matchers, nil, nil, t.nested
+		t.values, err = store.LabelValues(t.ctx, t.store, &r)
+		return err
+	})
 }
 
 // labelQuery asks all members for label names, or values.
 type labelQuery struct {
-	fanout   *Store
-	op       string
-	strategy store.PartialResponseStrategy
-	limit    int
-	out      *store.Outcome
-	reach    reach
-	ask      func(context.Context, store.Store, *store.Outcome) ([]string, error)
+	round
+	limit   int
+	out     *store.Outcome
+	members []*asked
 }
 
-// labelAnswer is one member's answer.
-type labelAnswer struct {
-	asked
-	values []string
-}
-
-func (q *labelQuery) run(ctx context.Context) ([]string, error) {
-	members := q.fanout.members()
-	if len(members) == 0 {
-		if q.strategy == store.Abort {
-			return nil, store.ErrNoStores
-		}
-		q.out.AddWarning(store.ErrNoStores)
-		return nil, nil
-	}
-	qctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(errReturned)
-	answers := make([]*labelAnswer, len(members))
-	var running []*labelAnswer
-	notBefore := time.Now().Add(-q.fanout.maxAge())
-	for i, m := range members {
-		answers[i] = &labelAnswer{asked: newAsked(m, q.op)}
-		if !answers[i].ruledOut(notBefore, &q.reach) {
-			running = append(running, answers[i])
-		}
-		q.abortIfFailed(answers[i], cancel)
-	}
-	var wg sync.WaitGroup
-	for _, a := range running {
-		wg.Go(func() {
-			q.askMember(qctx, a)
-			q.abortIfFailed(a, cancel)
-		})
-	}
-	wg.Wait()
-	return q.answer(ctx, context.Cause(qctx), answers)
-}
-
-func (q *labelQuery) abortIfFailed(a *labelAnswer, cancel context.CancelCauseFunc) {
-	if a.failed() && q.strategy == store.Abort {
-		cancel(a.outcome.Err)
-	}
-}
-
-func (q *labelQuery) askMember(ctx context.Context, a *labelAnswer) {
-	defer a.finish()
-	a.fail(errExited) // unless what follows comes to its end
-	if ctx.Err() != nil {
-		a.conclude(ctx, ctx.Err())
-		return
-	}
-	ctx = a.trace(ctx, q.fanout.tracer)
-	if d := q.fanout.opts.WaitBudget; d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, errWaitBudget)
-		defer cancel()
-	}
-	member, ok := a.admitted(ctx, q.fanout, &q.reach)
-	if !ok {
-		return
-	}
-	values, err := q.ask(ctx, member, a.nested)
-	a.conclude(ctx, err)
-	if a.outcome.Status == store.Answered {
-		a.values = values
-	}
-}
-
-// answer merges the answers and records the outcomes. aborted is why the call
-// was ended early, if it was.
-func (q *labelQuery) answer(ctx context.Context, aborted error, answers []*labelAnswer) ([]string, error) {
-	lists := make([][]string, 0, len(answers))
-	for _, a := range answers {
-		if a.failed() && q.strategy != store.Abort {
-			q.out.AddWarning(a.outcome.Err)
-		}
-		a.record(q.out)
-		q.fanout.metrics.observe(&a.outcome)
-		if len(a.values) > 0 {
-			lists = append(lists, a.values)
-		}
-	}
-	if err := ctx.Err(); err != nil {
+func (q *labelQuery) run(ctx context.Context, selected bool, try func(*attempt) error) ([]string, error) {
+	if err := q.fanout.looped(ctx); err != nil {
 		return nil, err
 	}
-	if aborted != nil {
-		return nil, aborted
+	q.begin(ctx)
+	values, err := q.gather(selected, try)
+	err = q.close(q.out, err, q.record)
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// gather asks the members and merges their answers. When it returns all members
+// are joined.
+func (q *labelQuery) gather(selected bool, try func(*attempt) error) ([]string, error) {
+	var running []*asked
+	for _, l := range q.fanout.members().logical {
+		a := &asked{}
+		a.init(&q.round, l)
+		q.members = append(q.members, a)
+		if !a.ruledOut(selected) {
+			running = append(running, a)
+		}
+		q.consider(a)
+	}
+	ends := make(chan struct{}, len(running))
+	for _, a := range running {
+		a.settled = func() { ends <- struct{}{} }
+		q.crew.run(func() { q.ask(a, try) })
+	}
+	var err error
+	for range running {
+		select {
+		case <-ends:
+		case <-q.ctx.Done():
+		}
+	}
+	if q.ctx.Err() != nil {
+		err = q.round.err()
+	}
+	q.leave(err, q.members)
+	if err == nil && q.absent(q.members) {
+		err = q.noStores(func(w error) error { q.out.AddWarning(w); return nil })
+	}
+	if err != nil {
+		return nil, err
+	}
+	var lists [][]string
+	for _, a := range q.members {
+		if a.result.status == store.Answered && len(a.winner.values) > 0 {
+			lists = append(lists, a.winner.values)
+		}
 	}
 	merged := mergeSorted(lists)
 	if q.limit > 0 && len(merged) > q.limit {
 		merged = merged[:q.limit:q.limit]
 	}
 	return merged, nil
+}
+
+// ask asks one member, for as long as its wait budget lasts.
+func (q *labelQuery) ask(a *asked, try func(*attempt) error) {
+	ctx := q.ctx
+	if d := a.of.budget; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, d, errWaitBudget)
+		defer cancel()
+	}
+	a.ask(ctx, try)
+}
+
+// record puts what became of each member into out and the metrics. All members
+// have been joined.
+func (q *labelQuery) record(out *store.Outcome) {
+	for _, a := range q.members {
+		if a.removed {
+			continue
+		}
+		if a.result.failed() && q.strategy != store.Abort {
+			out.AddWarning(a.result.err)
+		}
+		o := a.record(out, a.result, nil)
+		q.fanout.metrics.observe(&o)
+	}
 }
 
 // mergeSorted merges lists of strings into one in order and without duplicates.

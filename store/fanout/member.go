@@ -4,71 +4,66 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/thanoskit/thanoskit/internal/via"
 	"github.com/thanoskit/thanoskit/store"
 )
-
-// Health is what a fan-out knows of one of its members.
-type Health struct {
-	// Member is the member's name.
-	Member string
-	// Group is its declared group, empty if it is by itself.
-	Group string
-	// Strict says that it is asked, and stays, while it does not describe itself.
-	Strict bool
-	// Info is what the member said of itself last. It is the zero Info, which
-	// says nothing, if the member is no store.Describer or never answered.
-	Info store.Info
-	// InfoTime is when it said so; zero if it never did.
-	InfoTime time.Time
-	// Err is why the member cannot be asked: a *store.Error. It is nil for a
-	// member that can be.
-	Err error
-	// Since is since when the member has been as it is now, with an Err or
-	// without; zero if it was never asked for its Info.
-	Since time.Time
-	// Removed says that the member has had an Err for so long that the fan-out
-	// goes on as if it were not there.
-	Removed bool
-	// Checked is when the member was last asked for its Info, whether it
-	// answered or not; zero if it never was.
-	Checked time.Time
-}
-
-// errUndescribed is the Err of a member that is to be asked for its Info first.
-var errUndescribed = errors.New("not yet described")
 
 // member is a Member with what is known of it. It is safe for concurrent use.
 type member struct {
 	name string
+	// path is its name in outcomes and errors: "group/name" in a group.
+	path  string
+	group string
 	// whole is the Store itself; reduced is the Store with replica labels
 	// removed and other shards left out by middleware, for a member that cannot.
 	// Both recover from panics.
 	whole, reduced store.Store
 	describes      bool
-	invalid        error                      // why it can never be asked
-	changed        func(before, after Health) // told of every answer
+	invalid        error // why it can never be asked
+	strict         bool
+	deadline       time.Duration
+	fanout         *Store
 
+	*knowledge
+}
+
+// knowledge is what is known of a member. It is kept when the Source yields the
+// member anew.
+type knowledge struct {
 	mu         sync.Mutex
 	health     Health
 	refreshing chan struct{} // closed when the Describe that runs has ended
+	told       changes
+	running    int       // calls
+	abandoned  int       // of those, that go on although nobody waits for them
+	failed     time.Time // when it last failed in place of its group
 }
 
-func newMember(m Member, invalid error, changed func(before, after Health)) *member {
-	out := &member{name: m.Name, invalid: invalid, changed: changed, health: Health{Member: m.Name}}
-	if invalid != nil {
-		out.health.Err = &store.Error{Store: m.Name, Op: opInfo, Err: invalid}
+func (f *Store) newMember(m Member, invalid error, known *knowledge) *member {
+	out := &member{
+		name: m.Name, path: m.Name, group: m.Group, invalid: invalid, strict: m.Strict, deadline: m.Deadline,
+		fanout: f, knowledge: known,
+	}
+	if m.Group != "" {
+		out.path = m.Group + "/" + m.Name
+	}
+	if invalid != nil { // what was known is of another
+		out.knowledge = &knowledge{health: Health{Err: &store.Error{Store: m.Name, Op: opInfo, Err: invalid}}}
 		return out
 	}
 	out.whole = store.Wrap(m.Store, store.WithRecovery())
 	out.reduced = store.Wrap(m.Store, store.WithRecovery(), store.WithExternalLabels(labels.EmptyLabels()))
-	if _, out.describes = m.Store.(store.Describer); out.describes {
-		out.health.Err = &store.Error{Store: m.Name, Op: opInfo, Err: errUndescribed}
+	_, out.describes = m.Store.(store.Describer)
+	if known == nil || !out.describes {
+		out.knowledge = &knowledge{}
+	}
+	if out.describes && out.health.Checked.IsZero() {
+		out.health.Err = &store.Error{Store: out.path, Op: opInfo, Err: errUndescribed}
 	}
 	return out
 }
@@ -77,7 +72,7 @@ func newMember(m Member, invalid error, changed func(before, after Health)) *mem
 func (m *member) known() Health {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.health
+	return m.view()
 }
 
 // knownSince returns what is known of the member, and whether it was asked at
@@ -85,7 +80,14 @@ func (m *member) known() Health {
 func (m *member) knownSince(notBefore time.Time) (Health, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.health, m.fresh(notBefore)
+	return m.view(), m.fresh(notBefore)
+}
+
+// view is called with the lock held.
+func (m *member) view() Health {
+	h := m.health
+	h.Member, h.Group, h.Strict = m.name, m.group, m.strict
+	return h
 }
 
 // fresh is called with the lock held.
@@ -97,22 +99,36 @@ func (m *member) fresh(notBefore time.Time) bool {
 }
 
 // refresh asks the member for its Info, unless it was asked at notBefore or
-// later, for at most timeout, and returns what is known then. Calls at the same
-// time share one question.
+// later, and returns what is known then. Calls at the same time share one
+// question.
+//
+// One that comes by way of another fan-out does not wait for the question of
+// another call, which may itself be waiting for the answer to this one, where
+// fan-outs ask each other in a circle. It makes do with what is known, however
+// old; and if that is nothing, asks for itself.
 //
 // The error is that of the context, which says nothing about the member.
-func (m *member) refresh(ctx context.Context, notBefore time.Time, timeout time.Duration) (Health, error) {
+func (m *member) refresh(ctx context.Context, notBefore time.Time) (Health, error) {
+	passing := len(via.From(ctx)) > 0
 	for {
 		m.mu.Lock()
 		if m.fresh(notBefore) {
 			defer m.mu.Unlock()
-			return m.health, nil
+			return m.view(), nil
 		}
 		other := m.refreshing
-		if other == nil {
-			m.refreshing = make(chan struct{})
+		switch {
+		case other == nil:
+			done := make(chan struct{})
+			m.refreshing = done
 			m.mu.Unlock()
-			return m.describe(ctx, timeout)
+			return m.describeFor(ctx, done)
+		case passing && !m.health.Checked.IsZero():
+			defer m.mu.Unlock()
+			return m.view(), nil
+		case passing:
+			m.mu.Unlock()
+			return m.describe(ctx)
 		}
 		m.mu.Unlock()
 		select {
@@ -123,79 +139,83 @@ func (m *member) refresh(ctx context.Context, notBefore time.Time, timeout time.
 	}
 }
 
-// describe is called by the one that set refreshing.
-func (m *member) describe(ctx context.Context, timeout time.Duration) (Health, error) {
+// describeFor is describe for all who wait for done as well.
+func (m *member) describeFor(ctx context.Context, done chan struct{}) (Health, error) {
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		close(m.refreshing)
+		close(done)
 		m.refreshing = nil
 	}()
-	dctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	info, err := store.Describe(dctx, m.whole)
+	return m.describe(ctx)
+}
+
+// describe asks the member for its Info and keeps what comes of it.
+func (m *member) describe(ctx context.Context) (Health, error) {
+	info, err := m.info(ctx)
 	if ctx.Err() != nil {
 		return Health{}, ctx.Err()
 	}
-	before := m.known()
-	after := before
-	after.Checked = time.Now()
-	if err == nil {
-		after.Info, after.InfoTime, after.Err = info, after.Checked, nil
-	} else {
-		if !errors.Is(err, store.ErrUnavailable) {
+	loop := errors.Is(err, store.ErrLoop)
+	if err != nil {
+		if !errors.Is(err, store.ErrUnavailable) && !loop {
 			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}
-		after.Err = named(m.name, opInfo, err)
+		err = named(m.path, opInfo, err)
+	}
+	if loop && len(via.From(ctx)) > 0 { // the circle is one of whoever asked us
+		h := m.known()
+		h.Err = err
+		return h, nil
+	}
+	removeAfter := m.fanout.opts.RemoveAfter
+	if m.strict {
+		removeAfter = 0
 	}
 	m.mu.Lock()
+	before := m.view()
+	after := before.answered(info, err, time.Now(), removeAfter)
 	m.health = after
+	m.told.tell(m.fanout.opts.Logger, &before, &after)
 	m.mu.Unlock()
-	m.changed(before, after)
+	m.fanout.changed(&before, &after)
 	return after, nil
 }
 
-// inherit takes over what was known of a member of the same name.
-func (m *member) inherit(old *member) {
-	h := old.known()
-	if m.invalid == nil && m.describes && !h.Checked.IsZero() {
-		m.health = h
+// info asks the member for its Info and does not wait for one that does not
+// heed the end of its time.
+func (m *member) info(ctx context.Context) (store.Info, error) {
+	stint := m.start()
+	if stint == nil {
+		return store.Info{}, errAbandoned
 	}
-}
-
-// admits reports whether the member is to be asked: pruned says why it need
-// not be, err why it cannot be.
-//
-// A member that cannot be asked is not missed if the external labels that it
-// announced last do not match. Its time range may have moved on.
-func (h *Health) admits(r *reach) (pruned string, err error) {
-	if h.Err != nil {
-		if h.InfoTime.IsZero() {
-			return "", h.Err
-		}
-		if _, pruned = h.Info.MayHold(math.MinInt64, math.MaxInt64, r.matchers); pruned != "" {
-			return pruned, nil
-		}
-		return "", h.Err
+	ctx, cancel := context.WithTimeout(m.fanout.via(ctx), m.fanout.opts.InfoTimeout)
+	defer cancel()
+	type answer struct {
+		info store.Info
+		err  error
 	}
-	_, pruned = h.Info.MayHold(r.mint, r.maxt, r.matchers)
-	return pruned, nil
-}
-
-// reach is what of a request decides which members are asked, and how.
-type reach struct {
-	mint, maxt           int64
-	matchers             []*labels.Matcher
-	withoutReplicaLabels []string
-	shard                *store.Shard
-}
-
-// store returns the Store to ask, given what the member said of itself.
-func (m *member) store(info *store.Info, r *reach) store.Store {
-	switch {
-	case len(r.withoutReplicaLabels) > 0 && !info.SupportsWithoutReplicaLabels,
-		r.shard != nil && r.shard.Total > 0 && !info.SupportsSharding:
-		return m.reduced
+	answered := make(chan answer, 1)
+	go func() {
+		a := answer{err: errExited}
+		defer func() {
+			stint.end()
+			answered <- a
+		}()
+		a.info, a.err = store.Describe(ctx, m.whole)
+	}()
+	select {
+	case a := <-answered:
+		return a.info, a.err
+	case <-ctx.Done():
 	}
-	return m.whole
+	grace := time.NewTimer(cancelGrace)
+	defer grace.Stop()
+	select {
+	case a := <-answered:
+		return a.info, a.err
+	case <-grace.C:
+		stint.leave()
+		return store.Info{}, ctx.Err()
+	}
 }

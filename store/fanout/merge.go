@@ -22,8 +22,9 @@ type merge struct {
 	tree    tree
 	need    []*cursor // that must have a frame, or end, before anything follows
 
-	group   []part // equal series, which become one
-	groupID uint64
+	group     []part            // equal series, which become one
+	groupFrom encoded.Departure // of them from the series before
+	groupID   uint64
 
 	out   *ownFrame // nil if empty
 	outID uint64
@@ -78,6 +79,9 @@ func (m *merge) run() error {
 		if c.seen.ended {
 			break
 		}
+		if len(m.group) == 0 {
+			m.groupFrom = c.seen.from
+		}
 		c.cur.group = m.groupID
 		m.group = append(m.group, part{&c.cur.frame.Series[c.pos], c.cur, c.cur.frame})
 		if err := m.advance(c); err != nil {
@@ -92,8 +96,9 @@ func (m *merge) run() error {
 func (m *merge) finishSeries() error {
 	if m.out == nil {
 		m.out = m.call.fanout.frames.get()
+		m.out.Departs = true
 	}
-	s := encoded.Series{Labels: m.group[0].series.Labels, Chunks: m.group[0].series.Chunks}
+	s := encoded.Series{Labels: m.group[0].series.Labels, Chunks: m.group[0].series.Chunks, From: m.groupFrom}
 	parts := m.group[:1]
 	if !m.sameChunks() {
 		parts = m.group

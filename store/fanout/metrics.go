@@ -17,6 +17,9 @@ import (
 type metrics struct {
 	empty       prometheus.Counter
 	requests    *prometheus.CounterVec
+	retries     prometheus.Counter
+	hedges      prometheus.Counter
+	abandoned   prometheus.Gauge
 	buffered    prometheus.Gauge
 	members     *prometheus.GaugeVec
 	connections *prometheus.GaugeVec
@@ -35,13 +38,25 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "thanoskit_fanout_member_requests_total",
 			Help: "Requests to a fan-out, counted once for each of its members, by what became of the member.",
 		}, []string{"status"}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "thanoskit_fanout_retries_total",
+			Help: "Replicas of declared groups that were asked because another one failed.",
+		}),
+		hedges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "thanoskit_fanout_hedges_total",
+			Help: "Replicas of declared groups that were asked because another one was slow.",
+		}),
+		abandoned: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "thanoskit_fanout_abandoned_calls",
+			Help: "Calls to members that go on although they were canceled and nobody waits for them.",
+		}),
 		buffered: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "thanoskit_fanout_buffered_bytes",
 			Help: "Bytes of the buffer budget that frames sent ahead of the merge take up.",
 		}),
 		members: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "thanoskit_fanout_members",
-			Help: "Members of the fan-out by health: healthy, unhealthy or, if never asked for their Info, unknown.",
+			Help: "Members of the fan-out by health: healthy, unhealthy, removed or, if never asked for their Info, unknown.",
 		}, []string{"health"}),
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "thanos_store_nodes_grpc_connections",
@@ -53,6 +68,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	return m, errors.Join(
 		register(r, &m.empty), register(r, &m.requests), register(r, &m.buffered),
+		register(r, &m.retries), register(r, &m.hedges), register(r, &m.abandoned),
 		register(r, &m.members), register(r, &m.connections),
 	)
 }
@@ -113,6 +129,8 @@ func kindOf(h *Health) nodes {
 		return nodes{"healthy", externalLabels(h.Info.LabelSets), h.Info.Component}
 	case errors.Is(h.Err, errUndescribed):
 		return nodes{health: "unknown"}
+	case h.Removed:
+		return nodes{health: "removed"}
 	}
 	return nodes{health: "unhealthy"}
 }
@@ -140,7 +158,7 @@ func externalLabels(sets []labels.Labels) string {
 // sameKind reports whether two states of one member are counted alike, which is
 // cheaper to say than how they are counted.
 func sameKind(a, b *Health) bool {
-	return (a.Err == nil) == (b.Err == nil) &&
+	return (a.Err == nil) == (b.Err == nil) && a.Removed == b.Removed &&
 		errors.Is(a.Err, errUndescribed) == errors.Is(b.Err, errUndescribed) &&
 		a.Info.Component == b.Info.Component &&
 		slices.EqualFunc(a.Info.LabelSets, b.Info.LabelSets, labels.Equal)

@@ -35,7 +35,7 @@ func TestMetrics(t *testing.T) {
 		t.Helper()
 		testutil.Ok(t, promtest.GatherAndCompare(reg, strings.NewReader(want+"\n"), "thanoskit_fanout_members", "thanos_store_nodes_grpc_connections"))
 	}
-	const head = `# HELP thanoskit_fanout_members Members of the fan-out by health: healthy, unhealthy or, if never asked for their Info, unknown.
+	const head = `# HELP thanoskit_fanout_members Members of the fan-out by health: healthy, unhealthy, removed or, if never asked for their Info, unknown.
 # TYPE thanoskit_fanout_members gauge
 `
 	const nodes = `# HELP thanos_store_nodes_grpc_connections Number of healthy Store APIs available to the fan-out.

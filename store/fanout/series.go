@@ -3,18 +3,9 @@ package fanout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-	"time"
 
 	"github.com/thanoskit/thanoskit/store"
-)
-
-// Why members are stopped before they are done.
-var (
-	errEnough     = errors.New("limit of series reached")
-	errWaitBudget = fmt.Errorf("wait budget used up: %w", context.DeadlineExceeded)
-	errReturned   = errors.New("call has returned")
 )
 
 // Series asks every member that may hold series of the request, all at once,
@@ -25,58 +16,72 @@ var (
 // A limit is passed on to members, and ends the call when that many merged
 // series were sent.
 //
-// Errors: that of w, or of the context. With the strategy Abort also the first
-// member's failure that is noticed, as a *store.Error that names it, and
-// ErrNoStores if there are no members. With Warn those are warnings.
+// Errors: that of w, or of the context; a *store.LoopError if the call came
+// through this fan-out before; a *store.IncompleteError if who is required did
+// not answer whole. With the strategy Abort also the first failure or loss of a
+// member that is noticed, as a *store.Error that names it, and ErrNoStores if
+// there are no members. With Warn those are warnings.
 func (f *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
-	members := f.members()
-	if len(members) == 0 {
-		if req.Strategy == store.Abort {
-			return store.ErrNoStores
-		}
-		return w.Warn(store.ErrNoStores)
+	if err := f.looped(ctx); err != nil {
+		return err
 	}
-	c := &call{fanout: f, req: req, parent: ctx, notify: make(chan struct{}, 1)}
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	for _, m := range members {
-		c.streams = append(c.streams, newStream(c, m))
+	c := &call{
+		round: round{fanout: f, op: opSeries, strategy: req.Strategy, require: req.Require, reach: reach{
+			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels,
+			shard: req.Shard, storeMatch: req.StoreMatch,
+		}},
+		notify: make(chan struct{}, 1),
 	}
-	defer c.record()
-	return c.run(w)
+	ok := c.reach.match(f, req.Matchers)
+	r := *req
+	r.Matchers, r.StoreMatch, r.Require = c.reach.matchers, nil, nil
+	c.req = &r
+	c.begin(ctx)
+	for _, l := range f.members().logical {
+		c.streams = append(c.streams, newStream(c, l))
+	}
+	err := c.run(w, ok)
+	return c.close(req.Outcome, err, c.record)
 }
 
 // call is one call of Series.
 type call struct {
-	fanout  *Store
-	req     *store.SeriesRequest
-	parent  context.Context
-	ctx     context.Context // ends with the parent, or when the call does
-	cancel  context.CancelCauseFunc
-	reach   reach
-	streams []*stream // of all members
-	wg      sync.WaitGroup
+	round
+	req     *store.SeriesRequest // as members get it
+	streams []*stream            // of all members
 
 	// The streams that the merge waits for announce themselves here.
-	mu     sync.Mutex
-	ready  []*stream
-	notify chan struct{}
+	announcing sync.Mutex
+	ready      []*stream
+	notify     chan struct{}
 }
 
 // run runs the call to its end.
-func (c *call) run(w store.SeriesWriter) error {
-	running, err := c.plan(w)
+func (c *call) run(w store.SeriesWriter, selected bool) error {
+	running, err := c.plan(w, selected)
 	if err != nil {
-		c.cancel(err)
-		for _, s := range running {
-			s.outcome.Status, s.outcome.Err = store.Canceled, err
-		}
+		c.leave(err, c.asked())
 		return err
 	}
 	err = c.merge(running, w)
-	if err == nil || errors.Is(err, errEnough) {
-		return c.late(w)
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	return err
+	if err := c.late(w); err != nil {
+		return err
+	}
+	if c.absent(c.asked()) {
+		return c.noStores(w.Warn)
+	}
+	return nil
+}
+
+func (c *call) asked() []*asked {
+	out := make([]*asked, len(c.streams))
+	for i, s := range c.streams {
+		out[i] = &s.asked
+	}
+	return out
 }
 
 // merge asks members and merges their answers. When it returns all members are
@@ -95,15 +100,10 @@ func (c *call) merge(running []*stream, w store.SeriesWriter) (err error) {
 
 // plan returns the streams of the members that are to be asked, as far as that
 // is known without asking them for their Info.
-func (c *call) plan(w store.SeriesWriter) ([]*stream, error) {
-	c.reach = reach{
-		mint: c.req.MinTime, maxt: c.req.MaxTime, matchers: c.req.Matchers,
-		withoutReplicaLabels: c.req.WithoutReplicaLabels, shard: c.req.Shard,
-	}
+func (c *call) plan(w store.SeriesWriter, selected bool) ([]*stream, error) {
 	running := make([]*stream, 0, len(c.streams))
-	notBefore := time.Now().Add(-c.fanout.maxAge())
 	for _, s := range c.streams {
-		if !s.ruledOut(notBefore, &c.reach) {
+		if !s.ruledOut(selected) {
 			running = append(running, s)
 		}
 	}
@@ -115,25 +115,25 @@ func (c *call) plan(w store.SeriesWriter) ([]*stream, error) {
 	return running, nil
 }
 
-// report warns of a member that failed, or is the error of the call if the
-// answer must be whole.
+// report warns of a member that failed, or is the error of the call if the call
+// must not go on without it.
 func (c *call) report(s *stream, w store.SeriesWriter) error {
-	status, err := s.verdict()
-	switch {
-	case s.reported || (status != store.Failed && status != store.TimedOut):
+	res := s.verdict()
+	if s.reported || !res.failed() {
 		return nil
-	case c.req.Strategy == store.Abort:
+	}
+	if err := c.fatal(&s.asked, res); err != nil {
 		return err
 	}
 	s.reported = true
-	return w.Warn(err)
+	return w.Warn(res.err)
 }
 
 // pass passes on what a member warned of.
 func (c *call) pass(s *stream, warnings []error, w store.SeriesWriter) error {
 	for _, err := range warnings {
-		s.outcome.Warnings = append(s.outcome.Warnings, err)
-		if err := w.Warn(s.wrap(err)); err != nil {
+		s.passed = append(s.passed, err)
+		if err := w.Warn(s.attribute(err)); err != nil {
 			return err
 		}
 	}
@@ -142,9 +142,9 @@ func (c *call) pass(s *stream, warnings []error, w store.SeriesWriter) error {
 
 // announce is called by a stream that the merge waits for.
 func (c *call) announce(s *stream) {
-	c.mu.Lock()
+	c.announcing.Lock()
 	c.ready = append(c.ready, s)
-	c.mu.Unlock()
+	c.announcing.Unlock()
 	select {
 	case c.notify <- struct{}{}:
 	default:
@@ -154,20 +154,12 @@ func (c *call) announce(s *stream) {
 // announced appends the streams that announced themselves since the last call
 // to buf.
 func (c *call) announced(buf []*stream) []*stream {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.announcing.Lock()
+	defer c.announcing.Unlock()
 	buf = append(buf, c.ready...)
 	clear(c.ready)
 	c.ready = c.ready[:0]
 	return buf
-}
-
-// err is what ends the call once its context has ended.
-func (c *call) err() error {
-	if err := c.parent.Err(); err != nil {
-		return err
-	}
-	return context.Cause(c.ctx)
 }
 
 // stop stops and joins all members that run and drops what they sent.
@@ -179,7 +171,7 @@ func (c *call) stop(running []*stream, cause error) {
 	for _, s := range running {
 		s.close()
 	}
-	c.wg.Wait()
+	c.leave(cause, c.asked())
 }
 
 // late passes on warnings that the merge did not get to because it had enough.
@@ -193,14 +185,16 @@ func (c *call) late(w store.SeriesWriter) error {
 	return nil
 }
 
-// record puts what became of each member into the request's Outcome and the
-// metrics. All members have been joined.
-func (c *call) record() {
+// record puts what became of each member into out and the metrics. All members
+// have been joined.
+func (c *call) record(out *store.Outcome) {
 	for _, s := range c.streams {
-		s.outcome.Status, s.outcome.Err = s.verdict()
-		s.record(c.req.Outcome)
-		c.fanout.metrics.observe(&s.outcome)
-		if s.ctx != nil && s.outcome.Status != store.Pruned && s.outcome.Series == 0 {
+		if s.removed {
+			continue
+		}
+		o := s.record(out, s.verdict(), s.passed)
+		c.fanout.metrics.observe(&o)
+		if s.ctx != nil && o.Status != store.Pruned && o.Series == 0 {
 			c.fanout.metrics.empty.Inc()
 		}
 	}

@@ -269,34 +269,47 @@ func TestNoMembers(t *testing.T) {
 	testutil.Assert(t, errors.Is(f.Series(context.Background(), req, r), store.ErrNoStores))
 }
 
-// A warning is passed on, named; under Abort too, where it is no failure.
+// A warning is passed on, named. If nothing may be missing, one that tells of a
+// loss fails the call, and one about an expression does not.
 func TestMembersWarnings(t *testing.T) {
 	t.Parallel()
 	info := annotations.NewPossibleNonCounterInfo("x", posrange.PositionRange{})
-	warns := store.Func(func(_ context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
-		req.Outcome.AddHints(store.Any{TypeURL: "hint"})
-		if err := w.Warn(info); err != nil {
-			return err
-		}
-		if err := w.Send(series("1")); err != nil {
-			return err
-		}
-		return w.Warn(errDown)
-	})
-	f := newFanout(t, nil, named(warns, sends(series("2")))...)
-	for _, strategy := range []store.PartialResponseStrategy{store.Warn, store.Abort} {
+	warns := func(last error) store.Store {
+		return store.Func(func(_ context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+			req.Outcome.AddHints(store.Any{TypeURL: "hint"})
+			if err := w.Warn(info); err != nil {
+				return err
+			}
+			if err := w.Send(series("1")); err != nil {
+				return err
+			}
+			return w.Warn(last)
+		})
+	}
+	for _, tc := range []struct {
+		strategy store.PartialResponseStrategy
+		last     error
+	}{{store.Warn, info}, {store.Warn, errDown}, {store.Abort, info}} {
+		f := newFanout(t, nil, named(warns(tc.last), sends(series("2")))...)
 		req, r := all(), &frameReader{}
-		req.Strategy = strategy
+		req.Strategy = tc.strategy
 		testutil.Ok(t, f.Series(context.Background(), req, r))
 		testutil.Equals(t, 2, len(r.series))
-		testutil.Equals(t, []string{"store a: series: " + info.Error(), "store a: series: connection refused"}, texts(r.warnings))
+		testutil.Equals(t, []string{"store a: series: " + info.Error(), "store a: series: " + tc.last.Error()}, texts(r.warnings))
 		testutil.Assert(t, errors.Is(r.warnings[0], annotations.PromQLInfo))
 		m := req.Outcome.Members()
 		testutil.Equals(t, "a answered, b answered", statuses(req.Outcome))
-		testutil.Equals(t, []error{info, errDown}, m[0].Warnings)
+		testutil.Equals(t, []error{info, tc.last}, m[0].Warnings)
 		testutil.Equals(t, 0, len(m[1].Warnings))
+		testutil.Equals(t, tc.last == info, req.Outcome.Complete())
 		testutil.Equals(t, []store.Any{{TypeURL: "hint"}}, req.Outcome.Hints())
 	}
+	f := newFanout(t, nil, named(warns(errDown), hangs(&tracker{}))...)
+	req, r := all(), &frameReader{}
+	req.Strategy = store.Abort
+	err := f.Series(context.Background(), req, r)
+	testutil.Equals(t, "store a: series: connection refused", err.Error())
+	testutil.Equals(t, "a failed, b canceled", statuses(req.Outcome))
 }
 
 func TestLimit(t *testing.T) {

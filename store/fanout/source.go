@@ -57,14 +57,22 @@ var (
 	errNoName        = errors.New("member without a name")
 	errNoStore       = errors.New("member without a Store")
 	errDuplicateName = errors.New("more than one member has this name")
+	errDeadlineSign  = errors.New("Deadline is negative")
+	errBudgetSign    = errors.New("WaitBudget is negative")
+	errGroupName     = errors.New("a group has this name")
 )
 
 // checkMembers returns, for each member, why it can never be asked.
 func checkMembers(members []Member) []error {
 	errs := make([]error, len(members))
 	names := make(map[string]struct{}, len(members))
+	groups := make(map[string]struct{})
+	for _, m := range members {
+		groups[m.Group] = struct{}{}
+	}
 	for i, m := range members {
 		_, taken := names[m.Name]
+		_, isGroup := groups[m.Name]
 		switch {
 		case m.Name == "":
 			errs[i] = errNoName
@@ -72,6 +80,12 @@ func checkMembers(members []Member) []error {
 			errs[i] = errNoStore
 		case taken:
 			errs[i] = errDuplicateName
+		case isGroup && m.Group != m.Name:
+			errs[i] = errGroupName
+		case m.Deadline < 0:
+			errs[i] = errDeadlineSign
+		case m.WaitBudget < 0:
+			errs[i] = errBudgetSign
 		}
 		names[m.Name] = struct{}{}
 	}

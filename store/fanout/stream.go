@@ -2,150 +2,263 @@ package fanout
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// stream is the answer of one member on its way to the merge. The goroutine
-// that runs the member writes to it, as a store.SeriesWriter that takes frames,
-// and the one that runs the merge takes from it.
+// stream is the answer of one logical member on its way to the merge. The
+// goroutine that runs the member writes to it, through a streamWriter, and the
+// one that runs the merge takes from it. Both hold the lock of asked for that.
 type stream struct {
 	asked
 	call   *call
-	ctx    context.Context // the member's
+	ctx    context.Context // the member's; nil if it is not asked
 	cancel context.CancelCauseFunc
 	cursor *cursor       // of the merge
 	wake   chan struct{} // says that a frame that the writer waits with was granted or settled
 
-	// Of the merge: why it expelled the member, if it did, and whether it told
-	// the reader of a failure.
+	// Of the merge: why it expelled the member, if it did, whether it told the
+	// reader of a failure, and the warnings that it passed on.
 	expelled *expulsion
 	reported bool
+	passed   []error
 
-	mu       sync.Mutex
 	queue    []*held
 	head     int       // queue[:head] was taken
 	open     *ownFrame // plain series that are not yet a frame in the queue
 	warnings []error
 	wanted   bool // the merge waits for this stream
-	ended    bool // nothing follows
 	closed   bool // nothing is wanted
 }
 
-func newStream(c *call, m *member) *stream {
-	return &stream{asked: newAsked(m, opSeries), call: c}
+func newStream(c *call, l *logical) *stream {
+	s := &stream{call: c}
+	s.init(&c.round, l)
+	s.settled = s.announce
+	return s
 }
 
 // start asks the member.
 func (s *stream) start() {
 	s.ctx, s.cancel = context.WithCancelCause(s.call.ctx)
 	s.wake = make(chan struct{}, 1)
-	s.call.wg.Go(s.run)
+	s.call.crew.run(func() { s.ask(s.ctx, s.try) })
 }
 
-// run is the goroutine of the member.
-func (s *stream) run() {
-	defer s.end()
-	defer s.finish()
-	s.fail(errExited) // unless what follows comes to its end
-	ctx := s.trace(s.ctx, s.call.fanout.tracer)
-	member, ok := s.admitted(ctx, s.call.fanout, &s.call.reach)
-	if ok {
-		req := *s.call.req
-		req.Outcome = s.nested
-		s.conclude(s.ctx, member.Series(ctx, &req, s))
-	}
-	if s.failed() && s.call.req.Strategy == store.Abort {
-		s.call.cancel(s.outcome.Err)
-	}
+// try asks one replica.
+func (s *stream) try(t *attempt) error {
+	req := *s.call.req
+	req.Outcome = t.nested
+	return t.store.Series(t.ctx, &req, &streamWriter{s, t})
 }
 
 // verdict is what became of the member. Only the merge, or who joined the
 // member, may ask, and only once the member has ended or was expelled.
-func (s *stream) verdict() (store.MemberStatus, error) {
+func (s *stream) verdict() result {
 	if s.expelled != nil {
-		return s.expelled.status, s.expelled.err
+		return result{status: s.expelled.status, err: s.expelled.err}
 	}
-	return s.outcome.Status, s.outcome.Err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.result
 }
 
 // expel stops a member whose answer ends here for the merge.
 func (s *stream) expel(status store.MemberStatus, cause error) {
-	s.expelled = &expulsion{status, s.wrap(cause)}
+	s.expelled = &expulsion{status, s.attribute(cause)}
 	s.cancel(s.expelled)
 	s.close()
 }
 
+// attribute names who is to blame for an error or warning: the replica whose
+// answer it is, if there is one.
+func (s *stream) attribute(err error) error {
+	s.mu.Lock()
+	t := s.winner
+	s.mu.Unlock()
+	if t != nil {
+		return t.wrap(err)
+	}
+	return s.wrap(err)
+}
+
+// streamWriter is what a replica writes to a stream with. The first replica of a
+// group that sends a series is the only one whose answer is taken.
+type streamWriter struct {
+	s *stream
+	t *attempt
+}
+
+// refusal is why the writer takes nothing any more; nil if it does. It is called
+// with the lock held.
+func (w *streamWriter) refusal() error {
+	switch {
+	case w.s.closed:
+	case w.t.ended:
+		if err := w.t.result.err; err != nil {
+			return err
+		}
+	case w.s.winner == nil || w.s.winner == w.t:
+		return nil
+	}
+	return w.cause()
+}
+
+// cause is why the attempt's context has ended, or is about to.
+func (w *streamWriter) cause() error {
+	if err := context.Cause(w.t.ctx); err != nil {
+		return err
+	}
+	return errSuperseded
+}
+
+// claim makes the attempt the one whose answer the stream is. It is called with
+// the lock held, by who has found no refusal.
+func (w *streamWriter) claim() {
+	if w.s.winner == w.t {
+		return
+	}
+	w.t.claim()
+	w.s.warnings = append(w.s.warnings, w.t.pending...)
+	w.t.pending = nil
+}
+
 // SendFrame waits until it is within bounds to make the next frame.
-func (s *stream) SendFrame(f *encoded.Frame) error {
+func (w *streamWriter) SendFrame(f *encoded.Frame) error {
 	if len(f.Series) == 0 {
 		return nil
 	}
-	s.count(f.Series)
+	c := countOf(f.Series)
 	size := f.Size
 	if size <= 0 {
-		for i := range f.Series {
-			size += f.Series[i].Size()
-		}
+		size = int(c.bytes)
 	}
-	if err := s.seal(); err != nil {
+	if err := w.seal(); err != nil {
 		return err
 	}
 	f.Retain()
-	return s.put(&held{frame: f, size: int64(size), wake: s.wake})
+	return w.put(&held{frame: f, size: int64(size), wake: w.s.wake}, c)
 }
 
 // Send collects plain series into frames. The merge may take what there is at
 // any time.
-func (s *stream) Send(series *store.Series) error {
-	full, err := s.collect(series)
+func (w *streamWriter) Send(series *store.Series) error {
+	full, err := w.collect(series)
 	if err != nil || !full {
 		return err
 	}
-	return s.seal()
+	return w.seal()
 }
 
 // collect reports whether it is time for a frame.
-func (s *stream) collect(series *store.Series) (full bool, err error) {
+func (w *streamWriter) collect(series *store.Series) (full bool, err error) {
+	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock() // also if the member sent something to panic about
-	if s.closed {
-		return false, s.cause()
+	if err := w.refusal(); err != nil {
+		return false, err
 	}
 	if s.open == nil {
 		s.open = s.call.fanout.frames.get()
 	}
 	o := s.open
 	o.addPlain(series)
-	s.count(o.Series[len(o.Series)-1:])
+	w.claim()
+	w.count(countOf(o.Series[len(o.Series)-1:]))
 	s.announce()
 	return len(o.Series) >= maxInputSeries || o.payload >= maxInputBytes, nil
 }
 
 // Warn leaves the warning for the merge, which alone may use the reader's
-// writer.
-func (s *stream) Warn(err error) error {
+// writer. If nothing may be missing, one that tells of a loss is a failure.
+func (w *streamWriter) Warn(err error) error {
+	if w.s.call.strategy == store.Abort && !store.IsAnnotation(err) {
+		res := w.t.failure(err)
+		res.status = store.Failed
+		w.t.end(res)
+		return res.err
+	}
+	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return s.cause()
+	if err := w.refusal(); err != nil {
+		return err
+	}
+	if s.winner == nil && s.of.declared {
+		w.t.pending = append(w.t.pending, err)
+		return nil
 	}
 	s.warnings = append(s.warnings, err)
 	return nil
 }
 
 // seal puts what was collected.
-func (s *stream) seal() error {
+func (w *streamWriter) seal() error {
+	s := w.s
 	s.mu.Lock()
-	h := s.collected()
+	var h *held
+	if s.winner == w.t {
+		h = s.collected()
+	}
 	s.mu.Unlock()
 	if h == nil {
 		return nil
 	}
-	return s.put(h)
+	return w.put(h, count{})
+}
+
+// put hands a frame to the merge and waits until its size is within the budget,
+// or the merge is done with it. c counts series that were not counted yet.
+func (w *streamWriter) put(h *held, c count) error {
+	s := w.s
+	b := &s.call.fanout.budget
+	granted := b.borrow(h)
+	s.mu.Lock()
+	if err := w.refusal(); err != nil {
+		s.mu.Unlock()
+		h.frame.Release()
+		b.settle(h)
+		return err
+	}
+	w.claim()
+	w.count(c)
+	s.queue = append(s.queue, h)
+	s.announce()
+	s.mu.Unlock()
+	if granted {
+		return nil
+	}
+	select {
+	case <-s.wake:
+		return nil
+	case <-w.t.ctx.Done():
+		return w.cause()
+	}
+}
+
+// count counts what arrived. It is called with the lock held.
+func (w *streamWriter) count(c count) {
+	o := &w.t.outcome
+	if o.Series == 0 && c.series > 0 {
+		o.FirstSeries, w.s.first = time.Since(w.t.began), time.Since(w.s.began)
+	}
+	o.Series += c.series
+	o.Chunks += c.chunks
+	o.Bytes += c.bytes
+}
+
+// count is a number of series and what they have.
+type count struct{ series, chunks, bytes int64 }
+
+func countOf(series []encoded.Series) count {
+	c := count{series: int64(len(series))}
+	for i := range series {
+		c.chunks += int64(len(series[i].Chunks))
+		c.bytes += int64(series[i].Size())
+	}
+	return c
 }
 
 // collected returns the plain series that were collected, if any. It is called
@@ -159,61 +272,12 @@ func (s *stream) collected() *held {
 	return &held{frame: o.Frame, size: int64(o.Size), wake: s.wake}
 }
 
-// put hands a frame to the merge and waits until its size is within the budget,
-// or the merge is done with it.
-func (s *stream) put(h *held) error {
-	b := &s.call.fanout.budget
-	granted := b.borrow(h)
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		h.frame.Release()
-		b.settle(h)
-		return s.cause()
-	}
-	s.queue = append(s.queue, h)
-	s.announce()
-	s.mu.Unlock()
-	if granted {
-		return nil
-	}
-	select {
-	case <-s.wake:
-		return nil
-	case <-s.ctx.Done():
-		return s.cause()
-	}
-}
-
-// end says that nothing follows.
-func (s *stream) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	s.announce()
-}
-
 // announce tells a merge that waits for the stream. It is called with the lock
 // held.
 func (s *stream) announce() {
 	if s.wanted {
 		s.wanted = false
 		s.call.announce(s)
-	}
-}
-
-// cause is why the member's context has ended.
-func (s *stream) cause() error { return context.Cause(s.ctx) }
-
-// count is called by the member's goroutine.
-func (s *stream) count(series []encoded.Series) {
-	if s.outcome.Series == 0 {
-		s.outcome.FirstSeries = time.Since(s.began)
-	}
-	s.outcome.Series += int64(len(series))
-	for i := range series {
-		s.outcome.Chunks += int64(len(series[i].Chunks))
-		s.outcome.Bytes += int64(series[i].Size())
 	}
 }
 
