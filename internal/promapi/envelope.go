@@ -30,7 +30,7 @@ func Decode(resp *Response, data func(*json.Decoder) error) (warnings []string, 
 		if resp.err != nil { // the answer did not arrive, so that it does not parse
 			return nil, resp.err
 		}
-		if _, ok := errors.AsType[*StatusError](err); ok || errors.Is(err, store.ErrMalformed) {
+		if _, ok := errors.AsType[*StatusError](err); ok || errors.Is(err, store.ErrMalformed) || errors.Is(err, store.ErrLimit) {
 			return nil, err
 		}
 		if errors.Is(err, io.EOF) {

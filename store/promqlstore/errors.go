@@ -1,0 +1,51 @@
+package promqlstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/internal/promapi"
+)
+
+// ErrHistograms says that native histograms are missing from an answer, because
+// the API does not give enough of them.
+var ErrHistograms = errors.New("native histograms cannot be read through PromQL over HTTP")
+
+// HistogramError is an ErrHistograms that says where they are missing.
+type HistogramError struct {
+	// Series is the first series that has some, by its labels.
+	Series labels.Labels
+	// Others is the number of further series that have some.
+	Others int
+	// Samples is the number of native histograms that are missing in all.
+	Samples int64
+}
+
+// Error names the series and the numbers.
+func (e *HistogramError) Error() string {
+	return fmt.Sprintf("%v: %d left out of %s and %d other series", ErrHistograms, e.Samples, e.Series, e.Others)
+}
+
+// Is reports whether target is ErrHistograms.
+func (e *HistogramError) Is(target error) bool { return target == ErrHistograms }
+
+// StatusError is an HTTP answer that is not a success. It is a
+// store.ErrUnavailable if its Code says that asking again may help: 429, 502,
+// 503 and 504.
+type StatusError = promapi.StatusError
+
+// ContentTypeError is an answer of another kind than was asked for, such as the
+// HTML page of a login. It is a store.ErrMalformed.
+type ContentTypeError = promapi.ContentTypeError
+
+// Warning is a warning that the server gave with an answer, such as Thanos' of
+// partial answers.
+type Warning struct {
+	// Message is what the server said.
+	Message string
+}
+
+// Error returns the message, with its origin.
+func (w *Warning) Error() string { return "peer: " + w.Message }
