@@ -22,7 +22,8 @@ func dataChecks() []check {
 	}
 	return []check{
 		{name: "nothing-else", doc: "No series are sent that the store does not hold.", fixture: true, run: checkNothingElse},
-		family("floats", "Floats are sent bit by bit: NaN, infinities, negative zero.", "", metricFloats),
+		family("floats", "Floats are sent bit by bit: NaN and infinities too.", "", metricFloats),
+		family("negative-zero", "The float -0 is sent as such.", NegativeZero, metricNegativeZero),
 		family("stale-markers", "Stale markers are sent, and no other NaN in their place.", "", metricStale),
 		family("long-series", "A series of many chunks is sent whole.", "", metricLong),
 		family("short-series", "Series with a single sample are sent.", "", metricSingle),

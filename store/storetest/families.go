@@ -27,17 +27,20 @@ const (
 	CustomBuckets Feature = "custom buckets"
 	// UTF8Names are metric and label names beyond [a-zA-Z_:][a-zA-Z0-9_:]*.
 	UTF8Names Feature = "UTF-8 names"
+	// NegativeZero is the float -0 as another than 0.
+	NegativeZero Feature = "negative zero"
 	// LargeSeries are series of more than 5 MiB.
 	LargeSeries Feature = "large series"
 )
 
 func features() []Feature {
-	return []Feature{DownsampledData, NativeHistograms, CustomBuckets, UTF8Names, LargeSeries}
+	return []Feature{DownsampledData, NativeHistograms, CustomBuckets, UTF8Names, NegativeZero, LargeSeries}
 }
 
 // The metrics of the fixture.
 const (
 	metricFloats         = "storetest_floats"
+	metricNegativeZero   = "storetest_negative_zero"
 	metricStale          = "storetest_stale"
 	metricLong           = "storetest_long"
 	metricSingle         = "storetest_single"
@@ -71,10 +74,11 @@ func families(start int64) []fixtureSeries {
 	}
 	at := func(i int) int64 { return start + int64(i)*interval }
 
-	special := []float64{0, math.Copysign(0, -1), 1, -1.5, math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64, math.SmallestNonzeroFloat64}
+	special := []float64{0, 1, -1.5, math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64, math.SmallestNonzeroFloat64}
 	add("", floats(scrapes, at, func(i int) float64 { return special[i%len(special)] }), metricFloats, labelValue, "special")
 	add("", floats(scrapes, at, func(i int) float64 { return float64(i % 100) }), metricFloats, labelValue, "counter")
 	add("", floats(scrapes, at, func(i int) float64 { return math.Sin(float64(i)) }), metricFloats, labelValue, "noise")
+	add(NegativeZero, floats(scrapes, at, func(i int) float64 { return math.Copysign(0, float64(i%3-1)) }), metricNegativeZero)
 	add("", floats(scrapes, at, func(i int) float64 {
 		if i%10 == 9 {
 			return math.Float64frombits(value.StaleNaN)

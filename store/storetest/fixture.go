@@ -244,17 +244,23 @@ func (f *Fixture) Append(ctx context.Context, app Appender) error {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		var err error
-		if x := n.s.samples[n.at]; x.kind == chunkenc.ValFloat {
-			_, err = app.Append(0, n.s.labels, x.t, x.float())
-		} else {
-			_, err = app.AppendHistogram(0, n.s.labels, x.t, x.h.Copy(), x.fh.Copy())
-		}
-		if err != nil {
+		if err := n.s.samples[n.at].appendTo(app, n.s.labels); err != nil {
 			return fmt.Errorf("append to %s: %w", n.s.labels, err)
 		}
 	}
 	return nil
+}
+
+func (s sample) appendTo(app Appender, lset labels.Labels) (err error) {
+	switch s.kind {
+	case chunkenc.ValHistogram:
+		_, err = app.AppendHistogram(0, lset, s.t, s.h.Copy(), nil)
+	case chunkenc.ValFloatHistogram:
+		_, err = app.AppendHistogram(0, lset, s.t, nil, s.fh.Copy())
+	default:
+		_, err = app.Append(0, lset, s.t, s.float())
+	}
+	return err
 }
 
 // named returns the labels, as sent, and samples of the series of a metric.

@@ -20,7 +20,7 @@ func labelChecks() []check {
 		{name: "label-values-no-label", doc: "A request for the values of no label is ErrInvalidRequest.", run: checkNoLabel},
 		{name: "label-queries-order", doc: "Label names and values ascend, without duplicates.", run: checkLabelOrder},
 		{name: "label-queries-range", doc: "Label names and values of a range are at least those of the series in it.", run: checkLabelRange},
-		{name: "label-queries-limit", doc: "A limit truncates label names and values.", run: checkLabelLimit},
+		{name: "label-queries-limit", doc: "With a limit, so many label names and values are sent.", run: checkLabelLimit},
 	}
 }
 
@@ -266,22 +266,33 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 		if err != nil {
 			return err
 		}
-		if want := names[:min(limit, len(names))]; !slices.Equal(want, got) {
-			return fmt.Errorf("asked for %d label names: got %q, want %q", limit, got, want)
+		if diff := diffLimited(names, got, limit); diff != "" {
+			return fmt.Errorf("asked for label names, Limit=%d: %s", limit, diff)
 		}
 	}
-	values := distinct(a, labels.MetricName)
-	if len(values) == 0 {
-		return nil
-	}
-	req := p.valuesRequest(labels.MetricName, nil)
-	req.Limit = 1
-	got, err := p.values(ctx, req)
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(values[:1], got) {
-		return fmt.Errorf("asked for 1 value of label %q: got %q, want %q", labels.MetricName, got, values[:1])
+	name, _ := p.varied(a)
+	values := distinct(a, name)
+	for _, limit := range []int{1, len(values) / 2, len(values), len(values) + 1} {
+		req := p.valuesRequest(name, nil)
+		if req.Limit = limit; name == "" || limit == 0 {
+			continue
+		}
+		got, err := p.values(ctx, req)
+		if err != nil {
+			return err
+		}
+		if diff := diffLimited(values, got, limit); diff != "" {
+			return fmt.Errorf("asked for values of label %q, Limit=%d: %s", name, limit, diff)
+		}
 	}
 	return nil
+}
+
+// diffLimited compares with any so many of what there is: which ones is the
+// store's to choose.
+func diffLimited(all, got []string, limit int) string {
+	if want := min(limit, len(all)); len(got) != want {
+		return fmt.Sprintf("got %d, want %d of %d", len(got), want, len(all))
+	}
+	return diffSome(nil, got, all)
 }
