@@ -2,4 +2,11 @@
 // StoreAPI itself, so that queriers stack.
 //
 //	querier --endpoint=localhost:10901 --endpoint=localhost:10911 --query.replica-label=replica
+//
+// Endpoints are also looked up in DNS (dns+host:port, dnssrv+name), read from
+// files of Prometheus' file SD (--store.sd-files) and from Thanos' endpoint
+// configuration (--endpoint.sd-config-file), and spoken with over TLS:
+//
+//	querier --endpoint=observee.example:443 --grpc-client-tls-secure --grpc-client-tls-ca=ca.crt
+//		--grpc-client-tls-cert=tls.crt --grpc-client-tls-key=tls.key
 package main

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/efficientgo/core/errcapture"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/examples/internal/program"
@@ -21,35 +24,45 @@ import (
 func main() { program.Main("query", run) }
 
 func run(ctx context.Context, p *program.Program) (err error) {
-	endpoints := p.Strings("endpoint", "host:port of a StoreAPI")
+	endpoints := newEndpointFlags(p)
 	replicaLabels := p.Strings("query.replica-label", "label that tells replicas apart")
 	algorithm := p.Enum("deduplication.func", "how replicas are merged", "penalty", "chain")
-	compression := p.Enum("grpc-compression", "compression of the StoreAPI", "none", "snappy")
 	timeout := p.Flags.Duration("query.timeout", 2*time.Minute, "longest time that a query may take")
 	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
 	lookback := p.Flags.Duration("query.lookback-delta", 0, "how old a sample may be to stand for the present (default 5m)")
 	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not")
 	waitBudget := p.Flags.Duration("store.response-timeout", 0, "how long in all a query waits for one endpoint (in Thanos: for its next message); 0 is without limit")
+	var selector []string
+	p.Flags.Func("selector-label", `NAME="VALUE" that tells the querier as a whole apart from others below one more (repeatable)`, func(s string) error {
+		selector = append(selector, s)
+		return nil
+	})
+	removeAfter := p.Flags.Duration("store.unhealthy-timeout", 5*time.Minute, "how long an endpoint may go on not describing itself before it is forgotten, until it does")
 	infoTimeout := p.Flags.Duration("endpoint.info-timeout", 5*time.Second, "how long an endpoint may take to describe itself")
 	if err := p.Parse(); err != nil {
 		return err
 	}
 
-	client := grpcstore.ClientOptions{}
-	if *compression != "none" {
-		client.Compression = *compression
+	source, err := endpoints.source(p)
+	if err != nil {
+		return err
 	}
-	var members []fanout.Member
-	for _, addr := range *endpoints {
-		c, err := grpcstore.Dial(addr, &client)
-		if err != nil {
-			return err
+	defer errcapture.Do(&err, source.Close, "close endpoints")
+	found := make(chan struct{})
+	p.Go(func(ctx context.Context) error {
+		if err := source.Refresh(ctx); err != nil && ctx.Err() == nil {
+			p.Log.Warn("not all endpoints were found", "err", err)
 		}
-		defer errcapture.Do(&err, c.Close, "close client")
-		members = append(members, fanout.Member{Name: addr, Store: c})
+		close(found)
+		return source.Run(ctx)
+	})
+	selectorLabels, err := parseLabels(selector)
+	if err != nil {
+		return fmt.Errorf("--selector-label: %w", err)
 	}
-	all, err := fanout.New(fanout.Static(members...), &fanout.Options{
+	all, err := fanout.New(source, &fanout.Options{
+		SelectorLabels: selectorLabels, RemoveAfter: *removeAfter,
 		InfoTimeout: *infoTimeout, WaitBudget: *waitBudget, Logger: p.Log, Registerer: p.Registry,
 	})
 	if err != nil {
@@ -81,18 +94,19 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	mux.HandleFunc("GET /api/v1/stores", func(w http.ResponseWriter, _ *http.Request) { writeStores(w, all.Health()) })
-	return p.Serve(ctx, all, grpcstore.ServerOptions{}, mux, described(all))
+	return p.Serve(ctx, all, grpcstore.ServerOptions{}, mux, described(found, all))
 }
 
-// described is ready once every endpoint has been asked what it holds, whether
-// it answered or not.
-func described(all *fanout.Store) func(context.Context) error {
-	return func(context.Context) error {
-		for _, h := range all.Health() {
-			if h.Checked.IsZero() {
-				return errors.New("an endpoint was not asked yet")
-			}
+// parseLabels reads labels as Thanos' flags have them: NAME="VALUE".
+func parseLabels(flags []string) (labels.Labels, error) {
+	b := labels.NewBuilder(labels.EmptyLabels())
+	for _, f := range flags {
+		name, quoted, _ := strings.Cut(f, "=")
+		value, err := strconv.Unquote(quoted)
+		if err != nil {
+			return labels.EmptyLabels(), fmt.Errorf(`%s is not NAME="VALUE"`, f)
 		}
-		return nil
+		b.Set(name, value)
 	}
+	return b.Labels(), nil
 }
