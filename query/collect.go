@@ -90,7 +90,7 @@ func (c *collector) SendFrame(f *encoded.Frame) error {
 	}
 	c.series = slices.Grow(c.series, len(f.Series))
 	for i := range f.Series {
-		if err := c.sendEncoded(&f.Series[i]); err != nil {
+		if err := c.sendEncoded(&f.Series[i], f.Departs && i > 0); err != nil {
 			return err
 		}
 	}
@@ -99,10 +99,15 @@ func (c *collector) SendFrame(f *encoded.Frame) error {
 	return nil
 }
 
-func (c *collector) sendEncoded(s *encoded.Series) error {
+// sendEncoded takes a series of a frame; departs says that From of it is set.
+func (c *collector) sendEncoded(s *encoded.Series, departs bool) error {
 	order := 1
 	switch {
 	case len(c.series) == 0:
+	case departs:
+		if s.From.Code == encoded.Equal {
+			order = 0
+		}
 	case c.lastEncoded != nil:
 		order = encoded.CompareLabels(s.Labels, c.lastEncoded)
 	default:

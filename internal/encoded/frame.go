@@ -13,6 +13,9 @@ type Series struct {
 	Labels []byte
 	// Chunks are in the order in which they were sent.
 	Chunks []Chunk
+	// From is how Labels departs from those of the series before it in the frame,
+	// if Frame.Departs says so.
+	From Departure
 }
 
 // Chunk is a view of one chunk: raw data, or aggregates.
@@ -56,6 +59,9 @@ type Writer interface {
 type Frame struct {
 	// Series are sorted, as in the stream that the frame is a part of.
 	Series []Series
+	// Departs says that From of each series but the first is set. Whoever set it
+	// has compared them, and found them in order.
+	Departs bool
 	// Size is the memory in bytes that the frame keeps alive.
 	Size int
 
@@ -75,7 +81,7 @@ func NewFrame(free func(*Frame)) *Frame {
 // with one reference, no series and no size. The slice of series is kept.
 func (f *Frame) Reset() {
 	clear(f.Series)
-	f.Series, f.Size = f.Series[:0], 0
+	f.Series, f.Departs, f.Size = f.Series[:0], false, 0
 	f.refs.Store(1)
 }
 

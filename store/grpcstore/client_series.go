@@ -104,16 +104,21 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 }
 
 // checkOrder returns an error if a series is smaller than its predecessor, in
-// the frame or before it.
+// the frame or before it. What a comparison finds is kept, so that a fan-out need
+// not make it again.
 func (r *seriesReader) checkOrder(f *encoded.Frame) error {
 	prev := r.last
 	for i := range f.Series {
 		s := &f.Series[i]
-		if (i > 0 || r.begun) && encoded.CompareLabels(prev, s.Labels) > 0 {
-			return unsorted(prev, s.Labels)
+		if i > 0 || r.begun {
+			var order int
+			if order, s.From = encoded.Depart(prev, s.Labels, 0); order > 0 {
+				return unsorted(prev, s.Labels)
+			}
 		}
 		prev = s.Labels
 	}
+	f.Departs = true
 	r.last, r.begun = append(r.last[:0], prev...), true
 	return nil
 }
