@@ -47,8 +47,8 @@ type candidate struct {
 	store  store.Store
 	spare  bool // it is asked only if all others fail
 
-	load    int
-	suspect bool
+	load   int       // calls that it runs
+	failed time.Time // when it failed, if that was lately
 }
 
 // verdict is what is known of one member says of a request.
@@ -98,18 +98,19 @@ func (m *member) admits(h *Health, r *reach) (v verdict, reason string) {
 //
 // A group is pruned if a healthy replica is, and none may hold what is wanted:
 // replicas differ for a while, by what they have loaded already. One that is
-// unhealthy is a spare, for the case that those that seem healthy all fail.
+// unhealthy is a spare, for the case that those that seem healthy all fail. If
+// none is healthy, those that were are believed what they said of labels.
 func (l *logical) admit(known []Health, stale []bool, r *reach, suspectSince time.Time) admission {
 	var a admission
 	var spares []candidate
 	var errs []error
 	reasons := [unmatched + 1]string{}
 	seen := [unmatched + 1]bool{}
-	healthy := false // and pruned
+	healthy, once := false, false // pruned, and so; may hold it, and was so
 	for i, m := range l.replicas {
 		h := &known[i]
 		v, reason := m.admits(h, r)
-		if stale != nil && stale[i] && v == wanted {
+		if stale != nil && stale[i] && (v == wanted || v == strict) {
 			v = failing
 		}
 		if !seen[v] {
@@ -124,6 +125,7 @@ func (l *logical) admit(known []Health, stale []bool, r *reach, suspectSince tim
 			spares = append(spares, c)
 		case failing:
 			errs = append(errs, h.Err)
+			once = once || !h.InfoTime.IsZero()
 			if l.declared && m.invalid == nil {
 				c.spare = true
 				spares = append(spares, c)
@@ -144,7 +146,7 @@ func (l *logical) admit(known []Health, stale []bool, r *reach, suspectSince tim
 		a.pruned = reasons[pruned]
 	case seen[strict]:
 		a.candidates = spares
-	case seen[failing]:
+	case seen[failing] && (once || !seen[pruned]):
 		a.err = l.defeat(opInfo, errs)
 	case seen[pruned]:
 		a.pruned = reasons[pruned]

@@ -77,6 +77,8 @@ type asked struct {
 	round *round
 	of    *logical
 	began time.Time
+	// admitted, if not nil, is what the call found when it began.
+	admitted *admission
 	// settled, if not nil, is told when the result is there, with the lock held.
 	settled func()
 
@@ -157,6 +159,7 @@ func (a *asked) ruledOut(selected bool) bool {
 		adm = a.of.admit(known, nil, &a.round.reach, a.round.suspectSince)
 	}
 	if !a.refused(adm) {
+		a.admitted = &adm
 		return false
 	}
 	a.took = 0 // it was asked nothing
@@ -185,11 +188,17 @@ func (a *asked) refused(adm admission) bool {
 // puts the question to a replica. When ask returns the member has a result.
 func (a *asked) ask(ctx context.Context, try func(*attempt) error) {
 	defer a.settle(failure(a.wrap(errExited))) // unless what follows comes to its end
-	adm, err := a.admission(ctx)
+	adm, refused := a.admitted, false
+	if adm == nil {
+		now, err := a.admission(ctx)
+		if err != nil {
+			a.settle(stopped(ctx, a.wrap))
+			return
+		}
+		adm, refused = &now, a.refused(now)
+	}
 	switch {
-	case err != nil:
-		a.settle(stopped(ctx, a.wrap))
-	case a.refused(adm):
+	case refused:
 		a.round.consider(a)
 	case a.of.declared:
 		a.race(ctx, adm.candidates, try)
@@ -204,11 +213,8 @@ func (a *asked) ask(ctx context.Context, try func(*attempt) error) {
 // Of a group, all replicas are asked for theirs, but none is waited for once
 // another is found that can be asked: the rest is then up to calls to come.
 func (a *asked) admission(ctx context.Context) (admission, error) {
-	known, stale, any := a.known(a.round.notBefore)
+	known, stale, _ := a.known(a.round.notBefore)
 	judge := func(stale []bool) admission { return a.of.admit(known, stale, &a.round.reach, a.round.suspectSince) }
-	if !any {
-		return judge(nil), nil
-	}
 	if !a.of.declared {
 		h, err := a.of.replicas[0].refresh(ctx, a.round.notBefore)
 		known[0] = h

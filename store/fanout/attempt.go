@@ -133,8 +133,8 @@ func (t *attempt) end(r result) {
 	}
 	t.endSpan()
 	a.mu.Unlock()
-	if a.of.declared && r.failed() && retriable(r.err) {
-		t.member.suspect()
+	if a.of.declared && (r.status == store.Answered || (r.failed() && retriable(r.err))) {
+		t.member.judged(r.failed())
 	}
 	if first {
 		a.round.consider(a)

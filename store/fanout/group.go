@@ -55,8 +55,8 @@ func group(members []*member, source []Member, balances map[string]*balance, bud
 // A call goes to the replica that runs the fewest calls of this fan-out, and
 // among equals they take turns. Queries differ in cost by orders of magnitude, so
 // that turns alone pile up heavy ones on one replica; and one that has become slow
-// gets less that way. One that failed in a call has few that run: it comes after
-// all others for a while, so that it does not draw the calls that it fails.
+// gets less that way. One that failed has few that run: it comes after all others
+// for a while, so that it does not draw the calls that it fails.
 type balance struct {
 	mu     sync.Mutex
 	turn   int
@@ -78,23 +78,25 @@ func (b *balance) order(cs []candidate, since time.Time) {
 	for i := range cs {
 		m := cs[i].member
 		m.mu.Lock()
-		cs[i].load, cs[i].suspect = m.running, m.failed.After(since)
+		if cs[i].load = m.running; m.failed.After(since) {
+			cs[i].failed = m.failed
+		}
 		m.mu.Unlock()
 	}
 	slices.SortStableFunc(cs, func(x, y candidate) int {
-		switch {
-		case x.suspect == y.suspect:
+		if x.failed.IsZero() && y.failed.IsZero() {
 			return cmp.Compare(x.load, y.load)
-		case x.suspect:
-			return 1
 		}
-		return -1
+		return x.failed.Compare(y.failed) // what failed first may be back first
 	})
 }
 
-// suspect is called when the member failed in place of its group.
-func (m *member) suspect() {
+// judged is called when the member has failed, or not, in place of its group.
+func (m *member) judged(failed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failed = time.Now()
+	m.failed = time.Time{}
+	if failed {
+		m.failed = time.Now()
+	}
 }

@@ -59,10 +59,15 @@ func (f *Store) newMember(m Member, invalid error, known *knowledge) *member {
 	out.whole = store.Wrap(m.Store, store.WithRecovery())
 	out.reduced = store.Wrap(m.Store, store.WithRecovery(), store.WithExternalLabels(labels.EmptyLabels()))
 	_, out.describes = m.Store.(store.Describer)
-	if known == nil || !out.describes {
+	if known == nil {
 		out.knowledge = &knowledge{}
 	}
-	if out.describes && out.health.Checked.IsZero() {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	switch {
+	case !out.describes:
+		out.health = Health{}
+	case out.health.Checked.IsZero():
 		out.health.Err = &store.Error{Store: out.path, Op: opInfo, Err: errUndescribed}
 	}
 	return out
