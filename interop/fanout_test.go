@@ -181,8 +181,8 @@ func TestFanoutEqualsProxy(t *testing.T) {
 // replicaAnswers are those of members in pairs of replicas, each of which has
 // the same series, with the same chunks or with chunks of its own. Pairs have
 // every n-th series.
-func replicaAnswers(members int, identical bool) [][]*storepb.Series {
-	all := kubeSeries(ratioSeries)
+func replicaAnswers(series, members int, identical bool) [][]*storepb.Series {
+	all := kubeSeries(series)
 	out := make([][]*storepb.Series, members)
 	for i := range out {
 		for j := i / 2; j < len(all); j += members / 2 {
@@ -207,14 +207,14 @@ func offsetReplica(s *storepb.Series) *storepb.Series {
 }
 
 // ratioCases are the shapes of TestRatioFanout.
-func ratioCases(f func(name string, members int, answers [][]*storepb.Series)) {
+func ratioCases(series int, f func(name string, members int, answers [][]*storepb.Series)) {
 	for _, members := range []int{4, 16} {
 		for _, identical := range []bool{true, false} {
 			kind := "offset"
 			if identical {
 				kind = "identical"
 			}
-			f(fmt.Sprintf("%d members/%s replicas", members, kind), members, replicaAnswers(members, identical))
+			f(fmt.Sprintf("%d members/%s replicas", members, kind), members, replicaAnswers(series, members, identical))
 		}
 	}
 }
@@ -242,7 +242,7 @@ func countsSeries(t testing.TB, answers [][]*storepb.Series, want int, proxy *th
 // TestRatioFanout merges what members in the same process send, already
 // decoded: frames for ours, messages for Thanos. Items are series of members.
 func TestRatioFanout(t *testing.T) {
-	ratioCases(func(name string, members int, answers [][]*storepb.Series) {
+	ratioCases(ratioSeries, func(name string, members int, answers [][]*storepb.Series) {
 		for _, retrieval := range []thanosstore.RetrievalStrategy{thanosstore.EagerRetrieval, thanosstore.LazyRetrieval} {
 			t.Run(fmt.Sprintf("%s/beside %s", name, retrieval), func(t *testing.T) {
 				var clients []storepb.StoreClient
@@ -252,7 +252,7 @@ func TestRatioFanout(t *testing.T) {
 					stores = append(stores, framesOf(t, batches(a, ratioBatch)))
 				}
 				proxy, ours := thanosProxy(retrieval, clients...), ourFanout(t, stores...)
-				requireFanout(t, proxy, ours)
+				requireFanout(t, ratioSeries, proxy, ours)
 				thanos, us, r := countsSeries(t, answers, ratioSeries, proxy, ours).compare(t)
 				testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
 				testutil.Assert(t, r.n == 0 || r.median >= 2.5, "median %.2f", r.median)
@@ -262,37 +262,59 @@ func TestRatioFanout(t *testing.T) {
 }
 
 // TestRatioFanoutGRPC does the same over gRPC on loopback, beside Thanos' eager
-// proxy: on Thanos' own servers, and on ours, which do less work for it.
+// proxy: with the very same frames for both, from servers that do nothing but
+// send them; with Thanos' own servers for Thanos; and with ours for both, which do
+// less work for it.
 func TestRatioFanoutGRPC(t *testing.T) {
-	ratioCases(func(name string, members int, answers [][]*storepb.Series) {
-		for _, servers := range []string{"thanos", "our"} {
-			t.Run(fmt.Sprintf("%s/beside Thanos on %s servers", name, servers), func(t *testing.T) {
+	series := ratioSeries
+	if *ratioPairs > 0 {
+		series *= 4 // so that opening the calls does not count
+	}
+	ratioCases(series, func(name string, members int, answers [][]*storepb.Series) {
+		for _, servers := range []string{"the same frames", "its own servers", "our servers"} {
+			t.Run(fmt.Sprintf("%s/beside Thanos on %s", name, servers), func(t *testing.T) {
 				var clients []storepb.StoreClient
 				var stores []store.Store
 				for _, a := range answers {
-					addr := ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
-					stores = append(stores, ourClient(t, addr, nil))
-					if servers == "thanos" {
+					var addr string
+					if servers == "the same frames" {
+						addr = replayServer(t, batches(a, ratioBatch))
+						stores = append(stores, undescribed{ourClient(t, addr, nil)})
+					} else {
+						addr = ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
+						stores = append(stores, ourClient(t, addr, nil))
+					}
+					if servers == "its own servers" {
 						addr = thanosServer(t, &thanosPeer{responses: batches(a, ratioBatch)}, nil)
 					}
 					clients = append(clients, storepb.NewStoreClient(grpcConn(t, addr, "")))
 				}
 				proxy, ours := thanosProxy(thanosstore.EagerRetrieval, clients...), ourFanout(t, stores...)
 				testutil.Ok(t, ours.Sync(t.Context()))
-				requireFanout(t, proxy, ours)
-				thanos, us, _ := countsSeries(t, answers, ratioSeries, proxy, ours).compare(t)
+				requireFanout(t, series, proxy, ours)
+				thanos, us, r := countsSeries(t, answers, series, proxy, ours).compare(t)
 				testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
+				if servers == "the same frames" && members == 16 {
+					testutil.Assert(t, r.n == 0 || r.median >= 3, "median %.2f", r.median)
+				}
 			})
 		}
 	})
 }
 
-func requireFanout(t testing.TB, proxy *thanosstore.ProxyStore, ours store.Store) {
+// undescribed is a Store without its Info.
+type undescribed struct{ next store.Store }
+
+func (s undescribed) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+	return s.next.Series(ctx, req, w)
+}
+
+func requireFanout(t testing.TB, series int, proxy *thanosstore.ProxyStore, ours store.Store) {
 	t.Helper()
 	want := &seriesAnswer{}
 	testutil.Ok(t, proxy.Series(proxyRequest(), &proxyReader{ctx: t.Context(), answer: want}))
 	got, err := ourAnswerOf(t, ours, fanoutRequest())
 	testutil.Ok(t, err)
 	requireAnswer(t, want, got)
-	testutil.Equals(t, ratioSeries, len(got.Series))
+	testutil.Equals(t, series, len(got.Series))
 }
