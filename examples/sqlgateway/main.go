@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/efficientgo/core/errcapture"
+	"github.com/prometheus/prometheus/model/labels"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "modernc.org/sqlite" // the database
+
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+	_ "github.com/thanoskit/thanoskit/store/grpcstore/snappy" // for peers that compress
+	"github.com/thanoskit/thanoskit/store/storetest"
+	"github.com/thanoskit/thanoskit/tlsutil"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", "sqlgateway")
+	err := run(ctx, os.Args[1:], os.Stdout, log)
+	cancel()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		log.Error("program ended", "err", err)
+		os.Exit(1)
+	}
+}
+
+// config is the command line.
+type config struct {
+	database                     string
+	schema                       schema
+	external                     labels.Labels
+	limits                       store.Limits
+	address                      string
+	cert, key, clientCA, version string
+	check                        bool
+}
+
+func parse(args []string, out io.Writer) (*config, error) {
+	c := &config{schema: demoSchema()}
+	f := flag.NewFlagSet("sqlgateway", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.StringVar(&c.database, "sql.database", "", "SQLite database, as its driver names it: a file, or file:NAME?mode=ro; demo data if empty")
+	f.StringVar(&c.schema.Table, "sql.table", c.schema.Table, "table or view of samples")
+	f.StringVar(&c.schema.Time, "sql.time-column", c.schema.Time, "column of times, in milliseconds since the epoch")
+	f.StringVar(&c.schema.Value, "sql.value-column", c.schema.Value, "column of values")
+	given := map[string]string{}
+	f.Func("sql.label", "LABEL or LABEL=COLUMN: a column that is a label (repeatable; those of the demo data if not given)", func(s string) error {
+		label, column, ok := strings.Cut(s, "=")
+		if !ok {
+			column = label
+		}
+		return add(given, label, column)
+	})
+	external := map[string]string{}
+	f.Func("external-label", "NAME=VALUE that every series gets (repeatable)", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || value == "" {
+			return errors.New("not NAME=VALUE")
+		}
+		return add(external, name, value)
+	})
+	f.Int64Var(&c.limits.Series, "store.limits.request-series", 0, "most series that a request may ask for; 0 is unlimited")
+	samples := f.Int64("store.limits.request-samples", 0, "most samples that a request may ask for, each chunk counting as 120; 0 is unlimited")
+	f.StringVar(&c.address, "grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
+	f.StringVar(&c.cert, "grpc-server-tls-cert", "", "file with the certificate of the gRPC server; no TLS if empty")
+	f.StringVar(&c.key, "grpc-server-tls-key", "", "file with the key of that certificate")
+	f.StringVar(&c.clientCA, "grpc-server-tls-client-ca", "", "file with the CAs whose certificates clients must show; none are asked for if empty")
+	f.StringVar(&c.version, "grpc-server-tls-min-version", "1.3", "least version of TLS that the gRPC server speaks")
+	f.BoolVar(&c.check, "check", false, "check the gateway with thanoskit's conformance kit instead of serving it")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if len(given) > 0 {
+		c.schema.Labels = given
+	}
+	if c.database == "" && len(external) == 0 {
+		external["source"] = "demo"
+	}
+	c.external = labels.FromMap(external)
+	c.limits.Chunks = (*samples + store.SamplesPerChunk - 1) / store.SamplesPerChunk
+	return c, nil
+}
+
+// add adds a label that is not there yet.
+func add(to map[string]string, label, value string) error {
+	if label == "" {
+		return errors.New("label without a name")
+	}
+	if _, ok := to[label]; ok {
+		return fmt.Errorf("label %q given twice", label)
+	}
+	to[label] = value
+	return nil
+}
+
+func run(ctx context.Context, args []string, out io.Writer, log *slog.Logger) (err error) {
+	c, err := parse(args, out)
+	if err != nil {
+		return err
+	}
+	if c.database == "" {
+		dir, err := os.MkdirTemp("", "sqlgateway")
+		if err != nil {
+			return fmt.Errorf("make demo database: %w", err)
+		}
+		defer errcapture.Do(&err, func() error { return os.RemoveAll(dir) }, "remove demo database")
+		c.database = filepath.Join(dir, "demo.db")
+		if err := withDatabase(c.database, func(db *sql.DB) error { return demo(ctx, db, time.Now()) }); err != nil {
+			return err
+		}
+	}
+	return withDatabase(c.database, func(db *sql.DB) error {
+		t, err := openTable(ctx, db, c.schema)
+		if err != nil {
+			return err
+		}
+		s := store.Wrap(&gateway{db, *t}, store.WithLimits(c.limits), store.WithExternalLabels(c.external))
+		if c.check {
+			return check(ctx, s, out)
+		}
+		return c.serve(ctx, s, log)
+	})
+}
+
+func withDatabase(name string, f func(*sql.DB) error) (err error) {
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	defer errcapture.Do(&err, db.Close, "close database")
+	return f(db)
+}
+
+// serve serves the Store until ctx ends.
+func (c *config) serve(ctx context.Context, s store.Store, log *slog.Logger) error {
+	opts := &grpcstore.ServerOptions{Component: "sqlgateway", Logger: log}
+	if c.cert != "" || c.key != "" || c.clientCA != "" {
+		version, err := tlsutil.ParseVersion(c.version)
+		if err != nil {
+			return fmt.Errorf("--grpc-server-tls-min-version: %w", err)
+		}
+		srv, err := tlsutil.NewServer(c.cert, c.key, &tlsutil.ServerOptions{ClientCAFile: c.clientCA, MinVersion: version, Logger: log})
+		if err != nil {
+			return err
+		}
+		opts.GRPC = append(opts.GRPC, grpc.Creds(credentials.NewTLS(srv.Config())))
+	}
+	srv, err := grpcstore.NewServer(s, opts)
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.address)
+	if err != nil {
+		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	log.Info("ready", "grpc", l.Addr().String())
+	return srv.Run(ctx, l)
+}
+
+// check serves the Store to itself, makes the checks of the conformance kit, and
+// prints what came of them.
+func check(ctx context.Context, s store.Store, out io.Writer) (err error) {
+	srv, err := grpcstore.NewServer(s, nil)
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for checks: %w", err)
+	}
+	serving, stop := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- srv.Run(serving, l) }()
+	defer errcapture.Do(&err, func() error { stop(); return <-served }, "serve checks")
+
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("dial for checks: %w", err)
+	}
+	defer errcapture.Do(&err, conn.Close, "close connection")
+	client, err := grpcstore.NewClient(conn, "sqlgateway", nil)
+	if err != nil {
+		return err
+	}
+	results, err := storetest.Check(ctx, client, &storetest.Options{Conn: conn})
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, r := range results {
+		if r.Status == storetest.Failed {
+			failed++
+		}
+		if _, err := fmt.Fprintln(out, r); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(results))
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/efficientgo/core/testutil"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+	"github.com/thanoskit/thanoskit/tlsutil"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// The demo data passes every check that does not need data of another kind.
+func TestCheck(t *testing.T) {
+	var out bytes.Buffer
+	testutil.Ok(t, run(t.Context(), []string{"--check"}, &out, quiet()))
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		fine := strings.HasPrefix(line, "ok ") ||
+			strings.HasPrefix(line, "skip aggregates") || strings.HasPrefix(line, "skip large-messages")
+		testutil.Assert(t, fine, line)
+	}
+	testutil.Assert(t, strings.Contains(out.String(), "ok batches\n"), out.String())
+}
+
+// A table that is not what it should be fails the checks.
+func TestCheckFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.db")
+	testutil.Ok(t, withDatabase(file, execute(t, `CREATE TABLE samples (metric TEXT, room TEXT, sensor TEXT, time_ms INTEGER, value REAL);
+		INSERT INTO samples VALUES ('m', 'a', NULL, 1000, 1), ('m', 'a', NULL, 1000, 2)`)))
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"--check", "--sql.database", file}, &out, quiet())
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "checks failed"), "%v", err)
+	testutil.Assert(t, strings.Contains(out.String(), `FAIL series: `) && strings.Contains(out.String(), `column "time_ms": series {__name__="m", room="a"}`), out.String())
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tc := range []struct{ args, want string }{
+		{"--sql.label=", "label without a name"},
+		{"--sql.label=a --sql.label=a=b", `label "a" given twice`},
+		{"--external-label=a", "not NAME=VALUE"},
+		{"--external-label=a=", "not NAME=VALUE"},
+		{"--external-label=a=1 --external-label=a=2", "given twice"},
+		{"--nothing", "not defined"},
+		{"x", `unexpected argument "x"`},
+		{"--grpc-address=nowhere:-1", "listen for gRPC"},
+		{"--grpc-server-tls-cert=a --grpc-server-tls-min-version=9", "--grpc-server-tls-min-version"},
+		{"--grpc-server-tls-cert=absent.crt --grpc-server-tls-key=absent.key", "absent.crt"},
+		{"--sql.table=absent", `look at table "absent"`},
+		{"--sql.database=/nowhere/x.db", "open"},
+	} {
+		err := run(t.Context(), strings.Fields(tc.args), io.Discard, quiet())
+		testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "%s: %v", tc.args, err)
+	}
+	testutil.Assert(t, errors.Is(run(t.Context(), []string{"-h"}, io.Discard, quiet()), flag.ErrHelp))
+}
+
+// readyAt is a log that tells where the gateway listens.
+type readyAt struct {
+	slog.Handler
+	addr chan string
+}
+
+func (r readyAt) Handle(_ context.Context, rec slog.Record) error {
+	rec.Attrs(func(a slog.Attr) bool {
+		if rec.Message == "ready" && a.Key == "grpc" {
+			r.addr <- a.Value.String()
+		}
+		return true
+	})
+	return nil
+}
+
+func (r readyAt) Enabled(context.Context, slog.Level) bool { return true }
+
+// The gateway serves with TLS, and keeps to its limits.
+func TestServe(t *testing.T) {
+	ca, err := tlsutil.NewCA("test", time.Hour)
+	testutil.Ok(t, err)
+	dir := t.TempDir()
+	cert, key, roots := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")
+	server, err := ca.IssueServer(tlsutil.Leaf{Hosts: []string{"127.0.0.1"}})
+	testutil.Ok(t, err)
+	client, err := ca.IssueClient(tlsutil.Leaf{})
+	testutil.Ok(t, err)
+	testutil.Ok(t, errors.Join(ca.WriteFile(roots), server.WriteFiles(cert, key), client.WriteFiles(cert+".client", key+".client")))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	log := readyAt{slog.DiscardHandler, make(chan string, 1)}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{
+			"--grpc-address=127.0.0.1:0", "--grpc-server-tls-cert", cert, "--grpc-server-tls-key", key, "--grpc-server-tls-client-ca", roots,
+			"--external-label=house=1", "--store.limits.request-series=1",
+		}, io.Discard, slog.New(log))
+	}()
+	var addr string
+	select {
+	case addr = <-log.addr:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	creds, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: roots, CertFile: cert + ".client", KeyFile: key + ".client"})
+	testutil.Ok(t, err)
+	c, err := grpcstore.Dial(addr, &grpcstore.ClientOptions{DialOptions: []grpc.DialOption{
+		grpc.WithTransportCredentials(credentials.NewTLS(creds.Config("127.0.0.1"))),
+	}})
+	testutil.Ok(t, err)
+	names, err := c.LabelNames(t.Context(), &store.LabelNamesRequest{MaxTime: 1 << 60})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{"__name__", "house", "room", "sensor"}, names)
+	err = c.Series(t.Context(), &store.SeriesRequest{MaxTime: 1 << 60}, discard{})
+	testutil.Assert(t, errors.Is(err, store.ErrLimit), "%v", err)
+	testutil.Ok(t, c.Close())
+	cancel()
+	testutil.Ok(t, <-ended)
+}
+
+type discard struct{}
+
+func (discard) Send(*store.Series) error { return nil }
+func (discard) Warn(err error) error     { return err }
