@@ -399,7 +399,7 @@ func TestGroupUnderLoad(t *testing.T) {
 					return errDown
 				}
 				asked.Add(1)
-				if err := sleep(ctx, 3*time.Millisecond); err != nil {
+				if err := sleep(ctx, 30*time.Millisecond); err != nil {
 					return err
 				}
 				return w.Send(series("1"))
