@@ -270,12 +270,12 @@ func fill(t *testing.T, r *rand.Rand, db *sql.DB, names []string, typ string) (o
 
 func randomMatcher(r *rand.Rand) *labels.Matcher {
 	name := []string{"__name__", "a", "b", "c", "none"}[r.Intn(5)]
-	if typ := labels.MatchType(r.Intn(4)); typ == labels.MatchRegexp || typ == labels.MatchNotRegexp {
-		v := []string{"x|y", "x|", "", "(?i)x", ".*", ".+", "1.*", "9|10|x'\";--", "[xy]", "09", "x|.*"}[r.Intn(11)]
-		return labels.MustNewMatcher(typ, name, v)
-	} else {
-		return labels.MustNewMatcher(typ, name, []string{"x", "X", "y", "10", "010", "", "ä", "x'\";--"}[r.Intn(8)])
+	typ := labels.MatchType(r.Intn(4))
+	values := []string{"x", "X", "y", "10", "010", "", "ä", "x'\";--"}
+	if typ == labels.MatchRegexp || typ == labels.MatchNotRegexp {
+		values = []string{"x|y", "x|", "", "(?i)x", ".*", ".+", "1.*", "9|10|x'\";--", "[xy]", "09", "x|.*"}
 	}
+	return labels.MustNewMatcher(typ, name, values[r.Intn(len(values))])
 }
 
 // What SQL can say exactly is said in SQL.

@@ -30,7 +30,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func TestCheck(t *testing.T) {
 	var out bytes.Buffer
 	testutil.Ok(t, run(t.Context(), []string{"--check"}, &out, quiet()))
-	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(out.String()), "\n") {
 		fine := strings.HasPrefix(line, "ok ") ||
 			strings.HasPrefix(line, "skip aggregates") || strings.HasPrefix(line, "skip large-messages")
 		testutil.Assert(t, fine, line)
