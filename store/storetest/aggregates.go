@@ -183,7 +183,7 @@ func checkGaps(ctx context.Context, p *probe) error {
 	if raw == nil {
 		return fmt.Errorf("series %s is sent without its raw data", s.labels)
 	}
-	if diff := diffSamples(between(raw.samples, start+1, math.MaxInt64), between(s.samples, start+1, math.MaxInt64)); diff != "" {
+	if diff := diffSamples(between(raw.samples(), start+1, math.MaxInt64), between(s.samples(), start+1, math.MaxInt64)); diff != "" {
 		return fmt.Errorf("asked for %s: series %s: raw data, where there is no other: %s", describeRequest(req), s.labels, diff)
 	}
 	return nil

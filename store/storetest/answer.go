@@ -33,13 +33,24 @@ type answer struct {
 type series struct {
 	labels labels.Labels
 	chunks []store.Chunk
-	// samples are those of raw chunks, in the range that was asked for or not,
-	// ascending, equal ones once.
-	samples []sample
-	// bad are what is wrong with chunks, which have no part in samples then.
+
+	decoded bool
+	raw     []sample
+	// What is wrong with chunks, which have no part in the samples then.
 	undecodable []string
 	encodings   []string
 	times       []string
+}
+
+// samples returns those of raw chunks, in the range that was asked for or not,
+// ascending, equal ones once. Not safe for concurrent use before it has
+// returned.
+func (s *series) samples() []sample {
+	if !s.decoded {
+		s.decoded = true
+		s.decode()
+	}
+	return s.raw
 }
 
 // find returns the series with these labels, or nil.
@@ -154,9 +165,6 @@ func ask(ctx context.Context, s store.Store, req *store.SeriesRequest, r *receiv
 	err := s.Series(ctx, &call, r)
 	a.warnings = append(a.warnings, a.outcome.Warnings()...)
 	slices.SortFunc(a.series, func(x, y *series) int { return labels.Compare(x.labels, y.labels) })
-	for _, s := range a.series {
-		s.decode()
-	}
 	return a, err
 }
 
@@ -166,9 +174,12 @@ func (s *series) decode() {
 		if c.Aggregated != nil {
 			continue
 		}
-		n := len(s.samples)
+		n := len(s.raw)
 		var err error
-		s.samples, err = decode(s.samples, c.Raw)
+		s.raw, err = decode(s.raw, c.Raw)
+		if err == nil {
+			err = checkAscending(s.raw[n:])
+		}
 		switch {
 		case errors.Is(err, store.ErrEncoding):
 			s.encodings = append(s.encodings, fmt.Sprintf("chunk [%d, %d]: %v", c.MinTime, c.MaxTime, err))
@@ -176,13 +187,22 @@ func (s *series) decode() {
 			s.undecodable = append(s.undecodable, fmt.Sprintf("chunk [%d, %d]: %v", c.MinTime, c.MaxTime, err))
 		}
 		if err != nil {
-			s.samples = s.samples[:n]
+			s.raw = s.raw[:n]
 			continue
 		}
-		s.checkTimes(c, s.samples[n:])
+		s.checkTimes(c, s.raw[n:])
 	}
-	slices.SortFunc(s.samples, compareSamples)
-	s.samples = slices.CompactFunc(s.samples, equalSamples)
+	slices.SortFunc(s.raw, compareSamples)
+	s.raw = slices.CompactFunc(s.raw, equalSamples)
+}
+
+func checkAscending(samples []sample) error {
+	for i := 1; i < len(samples); i++ {
+		if samples[i].t <= samples[i-1].t {
+			return fmt.Errorf("the sample at %d follows that at %d", samples[i].t, samples[i-1].t)
+		}
+	}
+	return nil
 }
 
 func (s *series) checkTimes(c store.Chunk, samples []sample) {

@@ -144,10 +144,10 @@ func checkOneSend(ctx context.Context, p *probe) error {
 	if _, err := p.all(ctx); err != nil {
 		return err
 	}
-	const times = 20
+	const times = 10
 	a, err := ask(ctx, p.store, p.request(), &receiver{onSend: func(n int) error {
 		if n <= times {
-			return pause(ctx, 5*time.Millisecond)
+			return pause(ctx, p.slow/40)
 		}
 		return nil
 	}})
@@ -177,21 +177,21 @@ func checkSlow(ctx context.Context, p *probe) error {
 	if err != nil {
 		return err
 	}
-	const long, short = 200 * time.Millisecond, time.Millisecond
+	const short = time.Millisecond
 	got, err := ask(ctx, p.store, p.request(), &receiver{onSend: func(n int) error {
 		if n == 2 {
-			return pause(ctx, long)
+			return pause(ctx, p.slow)
 		}
-		if n%8 == 0 {
+		if n%16 == 0 {
 			return pause(ctx, short)
 		}
 		return nil
 	}})
 	if err != nil {
-		return fmt.Errorf("asked for %s by a reader that took %s for a Send: %w", p.request(), long, err)
+		return fmt.Errorf("asked for %s by a reader that took %s for a Send: %w", p.request(), p.slow, err)
 	}
 	if diff := p.diffAnswers(whole, got); diff != "" {
-		return fmt.Errorf("asked for %s by a reader that took %s for a Send: %s", p.request(), long, diff)
+		return fmt.Errorf("asked for %s by a reader that took %s for a Send: %s", p.request(), p.slow, diff)
 	}
 	return nil
 }

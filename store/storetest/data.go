@@ -62,7 +62,7 @@ func (p *probe) compareFamily(ctx context.Context, metric string) error {
 	}
 	for _, w := range want {
 		s := a.find(w.sent)
-		if diff := diffSamples(w.samples, s.samples); diff != "" {
+		if diff := diffSamples(w.samples, s.samples()); diff != "" {
 			return fmt.Errorf("series %s: %s", s.labels, diff)
 		}
 	}

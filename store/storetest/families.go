@@ -161,9 +161,12 @@ func histogramFamilies(at func(i int) int64) []fixtureSeries {
 	return out
 }
 
+// manySamples take more than 1 MiB of chunks.
+const manySamples = 150_000
+
 // largeFamilies returns a series of 5 MiB of labels, which no server can send in
 // parts, and one of more than 1 MiB of chunks.
-func largeFamilies(start int64) []fixtureSeries {
+func largeFamilies(start int64, samples int) []fixtureSeries {
 	noise := func(i int) float64 {
 		return math.Float64frombits(0x3ff0_0000_0000_0000 | uint64(i)*0x9e37_79b9_7f4a_7c15>>12)
 	}
@@ -174,7 +177,7 @@ func largeFamilies(start int64) []fixtureSeries {
 		},
 		{
 			labels:  labels.FromStrings(labels.MetricName, metricLarge),
-			samples: floats(150_000, func(i int) int64 { return start + int64(i)*10 }, noise),
+			samples: floats(samples, func(i int) int64 { return start + int64(i)*10 }, noise),
 		},
 	}
 }

@@ -95,13 +95,14 @@ func NewFixture(opts *FixtureOptions) (*Fixture, error) {
 	return f, nil
 }
 
-// newLargeFixture makes the fixture of large series.
-func newLargeFixture(external labels.Labels) (*Fixture, error) {
+// newLargeFixture makes the fixture of large series, of which one has so many
+// samples.
+func newLargeFixture(external labels.Labels, samples int) (*Fixture, error) {
 	o, err := (&FixtureOptions{ExternalLabels: external}).withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("make fixture: %w", err)
 	}
-	return fixtureOf(o.ExternalLabels, largeFamilies(o.Start))
+	return fixtureOf(o.ExternalLabels, largeFamilies(o.Start, samples))
 }
 
 func fixtureOf(external labels.Labels, held []fixtureSeries) (*Fixture, error) {

@@ -67,7 +67,7 @@ func checkInfoTimes(ctx context.Context, p *probe) error {
 			return err
 		}
 		for _, s := range got.series {
-			if out := between(s.samples, r[0], r[1]); len(out) > 0 {
+			if out := between(s.samples(), r[0], r[1]); len(out) > 0 {
 				return fmt.Errorf("series %s has a sample at %d, but Info announces data from %d to %d: a querier does not ask for it", s.labels, out[0].t, mint, maxt)
 			}
 		}

@@ -56,11 +56,19 @@ func (p *probe) names(ctx context.Context, req *store.LabelNamesRequest) ([]stri
 
 // values asks for label values, and returns them in order.
 func (p *probe) values(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
-	got, err := store.LabelValues(ctx, p.store, req)
+	got, err := p.labelValues(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("asked for values of label %q of %s: %w", req.Label, matchersText(req.Matchers), err)
 	}
 	return inSet(got), nil
+}
+
+// labelValues asks the Store itself if it can, as a server may.
+func (p *probe) labelValues(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
+	if q, ok := p.store.(store.LabelQuerier); ok {
+		return q.LabelValues(ctx, req)
+	}
+	return store.LabelValues(ctx, p.store, req)
 }
 
 func matchersText(ms []*labels.Matcher) string {
@@ -207,10 +215,10 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 		return err
 	}
 	for _, s := range p.few(a, metricSingle) {
-		t := between(s.samples, p.opts.MinTime, p.opts.MaxTime)[0].t
+		t := between(s.samples(), p.opts.MinTime, p.opts.MaxTime)[0].t
 		var within []labels.Labels
 		for _, x := range a.series {
-			if len(between(x.samples, t, t)) > 0 {
+			if len(between(x.samples(), t, t)) > 0 {
 				within = append(within, x.labels)
 			}
 		}

@@ -17,7 +17,8 @@ import (
 type probe struct {
 	store   store.Store
 	opts    Options
-	fixture *Fixture // nil if the Store holds something else
+	fixture *Fixture      // nil if the Store holds something else
+	slow    time.Duration // how long a slow reader takes for a Send
 	lacks   map[Feature]string
 	// large returns a Store with the fixture of large series; nil if fixture is.
 	large func() (store.Store, *Fixture, error)
@@ -29,7 +30,7 @@ type probe struct {
 }
 
 func newProbe(s store.Store, o Options, f *Fixture) *probe {
-	return &probe{store: s, opts: o, fixture: f, failed: map[string]bool{}}
+	return &probe{store: s, opts: o, fixture: f, slow: 200 * time.Millisecond, failed: map[string]bool{}}
 }
 
 // run makes a check.
@@ -162,6 +163,9 @@ func (p *probe) all(ctx context.Context) (*answer, error) {
 	}
 	if len(a.series) == 0 {
 		return nil, skipf("the store has no series for %s", p.request())
+	}
+	for _, s := range a.series {
+		s.samples() // for good: calls at the same time are compared with them
 	}
 	p.whole = a
 	return a, nil

@@ -78,21 +78,21 @@ func stripped(a *answer, names []string) *answer {
 		if lset.IsEmpty() {
 			continue
 		}
-		out.series = append(out.series, &series{labels: lset, chunks: s.chunks, samples: slices.Clone(s.samples)})
+		out.series = append(out.series, &series{labels: lset, chunks: s.chunks, decoded: true, raw: slices.Clone(s.samples())})
 	}
 	slices.SortStableFunc(out.series, func(x, y *series) int { return labels.Compare(x.labels, y.labels) })
 	merged := out.series[:0]
 	for _, s := range out.series {
 		if n := len(merged); n > 0 && labels.Equal(merged[n-1].labels, s.labels) {
-			merged[n-1].samples = append(merged[n-1].samples, s.samples...)
+			merged[n-1].raw = append(merged[n-1].raw, s.raw...)
 			merged[n-1].chunks = slices.Concat(merged[n-1].chunks, s.chunks)
 			continue
 		}
 		merged = append(merged, s)
 	}
 	for _, s := range merged {
-		slices.SortFunc(s.samples, compareSamples)
-		s.samples = slices.CompactFunc(s.samples, equalSamples)
+		slices.SortFunc(s.raw, compareSamples)
+		s.raw = slices.CompactFunc(s.raw, equalSamples)
 	}
 	out.series = merged
 	return out

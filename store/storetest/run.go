@@ -107,7 +107,7 @@ func (h *Harness) run(t *testing.T, f *Fixture, open func(testing.TB, *Fixture) 
 		t.Fatal(err)
 	}
 	p.large = func() (store.Store, *Fixture, error) {
-		f, err := newLargeFixture(h.ExternalLabels)
+		f, err := newLargeFixture(h.ExternalLabels, manySamples)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -43,18 +44,47 @@ func floatHistogramSample(t int64, fh *histogram.FloatHistogram) sample {
 func (s sample) float() float64 { return math.Float64frombits(s.bits) }
 
 // histogramText says all that a histogram says but for counter resets, which
-// encoders find out for themselves. fh is changed.
+// encoders find out for themselves. Equal histograms have equal texts.
 func histogramText(fh *histogram.FloatHistogram) string {
 	if value.IsStaleNaN(fh.Sum) {
 		return "stale"
 	}
-	fh = fh.Copy().Compact(0)
-	gauge := ""
+	fh = fh.Copy().Compact(0) // which lays equal buckets out alike
+	var b []byte
 	if fh.CounterResetHint == histogram.GaugeType {
-		gauge = "gauge "
+		b = append(b, "gauge, "...)
 	}
-	return fmt.Sprintf("%sschema %d, count %v, sum %v, zero %v up to %v, positive %v %v, negative %v %v, custom %v", gauge, fh.Schema,
-		fh.Count, fh.Sum, fh.ZeroCount, fh.ZeroThreshold, fh.PositiveSpans, fh.PositiveBuckets, fh.NegativeSpans, fh.NegativeBuckets, fh.CustomValues)
+	b = strconv.AppendInt(append(b, "schema "...), int64(fh.Schema), 10)
+	b = appendFloats(append(b, ", count "...), fh.Count)
+	b = appendFloats(append(b, ", sum "...), fh.Sum)
+	b = appendFloats(append(b, ", zero "...), fh.ZeroCount, fh.ZeroThreshold)
+	b = appendBuckets(append(b, ", positive "...), fh.PositiveSpans, fh.PositiveBuckets)
+	b = appendBuckets(append(b, ", negative "...), fh.NegativeSpans, fh.NegativeBuckets)
+	if fh.CustomValues != nil {
+		b = appendFloats(append(b, ", bounds "...), fh.CustomValues...)
+	}
+	return string(b)
+}
+
+func appendFloats(b []byte, vs ...float64) []byte {
+	b = append(b, '[')
+	for i, v := range vs {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendFloat(b, v, 'g', -1, 64)
+	}
+	return append(b, ']')
+}
+
+// appendBuckets shows spans as OFFSET+LENGTH, and buckets.
+func appendBuckets(b []byte, spans []histogram.Span, buckets []float64) []byte {
+	for _, s := range spans {
+		b = strconv.AppendInt(b, int64(s.Offset), 10)
+		b = strconv.AppendUint(append(b, '+'), uint64(s.Length), 10)
+		b = append(b, ' ')
+	}
+	return appendFloats(b, buckets...)
 }
 
 // String shows the value and its kind.
@@ -79,11 +109,21 @@ func compareSamples(a, b sample) int {
 
 func equalSamples(a, b sample) bool { return compareSamples(a, b) == 0 }
 
+// errShort says that a chunk has not even a header.
+var errShort = errors.New("chunk too short")
+
 // decode appends the samples of a chunk to dst.
 func decode(dst []sample, d store.ChunkData) ([]sample, error) {
 	c, err := d.Chunk()
 	if err != nil {
 		return dst, err
+	}
+	header := 3 // of histograms
+	if d.Encoding == chunkenc.EncXOR {
+		header = 2
+	}
+	if len(d.Bytes) < header {
+		return dst, fmt.Errorf("%w: %d bytes", errShort, len(d.Bytes))
 	}
 	it := c.Iterator(nil)
 	for {
