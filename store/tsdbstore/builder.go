@@ -38,6 +38,16 @@ func (b *builder) full() bool { return b.req.Limit > 0 && b.added >= b.req.Limit
 // again, which the result may be the next time.
 func (b *builder) add(series storage.ChunkSeries, it chunks.Iterator) (chunks.Iterator, error) {
 	lset := series.Labels()
+	if s, ok := series.(*sampledSeries); ok && b.req.SkipChunks {
+		has, it, err := s.hasData(it)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("read samples of %s: %w", lset, err)
+		case !has:
+			return it, nil
+		}
+		return it, b.addLabels(lset)
+	}
 	it = series.Iterator(it)
 	begun := false
 	for it.Next() {
@@ -58,12 +68,23 @@ func (b *builder) add(series storage.ChunkSeries, it chunks.Iterator) (chunks.It
 	if !begun {
 		return it, nil
 	}
+	return it, b.end()
+}
+
+// addLabels adds a series without chunks.
+func (b *builder) addLabels(lset labels.Labels) error {
+	b.begin(lset)
+	return b.end()
+}
+
+// end ends a series, and sends the frame if it is full.
+func (b *builder) end() error {
 	b.added++
 	b.frame.end()
 	if b.frame.Size >= frameBytes {
-		return it, b.flush()
+		return b.flush()
 	}
-	return it, nil
+	return nil
 }
 
 // addChunks adds those of b.metas that overlap the range, beginning the series

@@ -1,5 +1,5 @@
 // Package tsdbstore makes a Store of a local TSDB, or of anything else that is
-// a storage.ChunkQueryable.
+// a storage.ChunkQueryable or, by [NewQueryable], only a storage.Queryable.
 //
 //	db, err := tsdb.Open(dir, logger, nil, tsdb.DefaultOptions(), nil)
 //	...
@@ -23,7 +23,10 @@
 // encoded anew here, which loses the start timestamps. Everything sent is
 // copied: nothing refers to the memory-mapped files behind a block.
 //
-// # Label names and values
+// # Labels
+//
+// Requests that skip chunks are answered from the index, unless
+// Options.ExactLabels asks for more.
 //
 // Without a look at every series a TSDB knows which label names and values are
 // in a block or its head, not when. As in Prometheus, label queries answer for

@@ -10,6 +10,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
+	"github.com/thanoskit/thanoskit/internal/rechunk"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -42,53 +43,28 @@ func carriable(dst []chunks.Meta, m chunks.Meta, lset labels.Labels) ([]chunks.M
 // it become unknown where they were known not to be.
 func reencode(dst []chunks.Meta, c chunkenc.Chunk, lset labels.Labels) ([]chunks.Meta, error) {
 	var (
-		app  *promcompat.Appender
-		kind = chunkenc.ValNone
-		it   = c.Iterator(nil)
+		enc rechunk.Encoder
+		it  = c.Iterator(nil)
 	)
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
-		t := it.AtT()
-		if vt != kind {
-			n, err := promcompat.NewChunk(vt)
-			if err != nil {
-				return dst, &store.EncodingError{Encoding: c.Encoding(), Series: clone(lset)}
-			}
-			if app, err = promcompat.NewAppender(n); err != nil {
-				return dst, err
-			}
-			dst, kind = append(dst, chunks.Meta{Chunk: n, MinTime: t}), vt
+		if _, err := promcompat.NewChunk(vt); err != nil {
+			return dst, &store.EncodingError{Encoding: c.Encoding(), Series: clone(lset)}
 		}
-		next, recoded, err := copySample(app, vt, it)
+		if err := enc.Sample(vt, it); err != nil {
+			return dst, err
+		}
+	}
+	if err := it.Err(); err != nil {
+		return dst, err
+	}
+	for _, e := range enc.Chunks() {
+		chk, err := chunkenc.FromData(e.Raw.Encoding, e.Raw.Bytes)
 		if err != nil {
 			return dst, err
 		}
-		last := &dst[len(dst)-1]
-		switch {
-		case next != nil && recoded:
-			last.Chunk = next
-		case next != nil:
-			dst = append(dst, chunks.Meta{Chunk: next, MinTime: t})
-			last = &dst[len(dst)-1]
-		}
-		last.MaxTime = t
+		dst = append(dst, chunks.Meta{MinTime: e.MinTime, MaxTime: e.MaxTime, Chunk: chk})
 	}
-	return dst, it.Err()
-}
-
-// copySample appends the sample that it stands on. The results are those of the
-// appender.
-func copySample(app *promcompat.Appender, vt chunkenc.ValueType, it chunkenc.Iterator) (chunkenc.Chunk, bool, error) {
-	switch vt {
-	case chunkenc.ValHistogram:
-		t, h := it.AtHistogram(nil)
-		return app.AppendHistogram(nil, t, h, false)
-	case chunkenc.ValFloatHistogram:
-		t, h := it.AtFloatHistogram(nil)
-		return app.AppendFloatHistogram(nil, t, h, false)
-	default:
-		app.Append(it.At())
-		return nil, false, nil
-	}
+	return dst, nil
 }
 
 // clone returns a copy of labels that may be views of a memory-mapped file.

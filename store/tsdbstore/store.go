@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -17,7 +18,7 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// Options of New.
+// Options of New and NewQueryable.
 type Options struct {
 	// Component is the kind of component to announce, such as "sidecar" or
 	// "receive"; empty announces none.
@@ -32,12 +33,23 @@ type Options struct {
 	// ask for them. Who ingests such samples into a young TSDB returns
 	// the lesser of StartTime() and Head().MinOOOTime().
 	TimeRange func() (mint, maxt int64, err error)
+	// ExactLabels answers requests that skip chunks by looking at a chunk of every
+	// series. Without, the index of the database answers, as for Prometheus' own
+	// series API, if the database is a storage.Queryable too, as a *tsdb.DB is: a
+	// series then counts as having data where its chunks do, whatever was deleted
+	// of them since. NewQueryable is always exact.
+	ExactLabels bool
+	// Unsorted says that the database of NewQueryable does not sort its series,
+	// so that this is no error: the Store is then to be wrapped in
+	// store.WithSorting. New has no use for it.
+	Unsorted bool
 }
 
-// Store is a storage.ChunkQueryable as a Store. It is safe for concurrent use
+// Store is a storage.ChunkQueryable or a storage.Queryable as a Store. It is safe for concurrent use
 // if the database is.
 type Store struct {
 	db        storage.ChunkQueryable
+	index     storage.Queryable // for labels without chunks; nil if it is not to be asked
 	component string
 	timeRange func() (mint, maxt int64, err error)
 	frames    *framePool
@@ -50,6 +62,9 @@ type Store struct {
 // does not is wrapped in store.WithSorting.
 func New(db storage.ChunkQueryable, opts *Options) *Store {
 	s := &Store{db: db, timeRange: startTime(db), frames: newFramePool()}
+	if opts == nil || !opts.ExactLabels {
+		s.index, _ = db.(storage.Queryable)
+	}
 	if opts != nil {
 		s.component = opts.Component
 		if opts.TimeRange != nil {
@@ -60,7 +75,7 @@ func New(db storage.ChunkQueryable, opts *Options) *Store {
 }
 
 // startTime returns a function that asks db for its StartTime.
-func startTime(db storage.ChunkQueryable) func() (mint, maxt int64, err error) {
+func startTime(db any) func() (mint, maxt int64, err error) {
 	return func() (int64, int64, error) {
 		d, ok := db.(interface{ StartTime() (int64, error) })
 		if !ok {
@@ -85,9 +100,12 @@ func (s *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 	if req.MinTime > req.MaxTime {
 		return ctx.Err()
 	}
+	if req.SkipChunks && s.index != nil {
+		return s.labelSets(ctx, req, w)
+	}
 	q, err := s.db.ChunkQuerier(req.MinTime, req.MaxTime)
 	if err != nil {
-		return fmt.Errorf("open chunk querier: %w", err)
+		return fmt.Errorf("open querier: %w", err)
 	}
 	defer closeQuerier(q, &err)
 
@@ -112,11 +130,43 @@ func (s *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 	return warn(set.Warnings(), req.Strategy, w.Warn)
 }
 
+// labelSets sends series without chunks from the index.
+func (s *Store) labelSets(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) (err error) {
+	q, err := s.index.Querier(req.MinTime, req.MaxTime)
+	if err != nil {
+		return fmt.Errorf("open querier: %w", err)
+	}
+	defer closeQuerier(q, &err)
+	hints := selectHints(req)
+	hints.Func = labelsOnly
+	set := q.Select(ctx, true, hints, selector(req.Matchers)...)
+	b := builder{req: req, w: w, frames: s.frames}
+	defer b.drop()
+	for !b.full() && set.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := b.addLabels(set.At().Labels()); err != nil {
+			return err
+		}
+	}
+	if err := set.Err(); err != nil {
+		return fmt.Errorf("select series: %w", err)
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	return warn(set.Warnings(), req.Strategy, w.Warn)
+}
+
+// labelsOnly is the function in hints that says that no samples are wanted.
+const labelsOnly = "series"
+
 // closeQuerier joins an error of Close to err, which is left as it is if there
 // is none.
-func closeQuerier(q storage.ChunkQuerier, err *error) {
+func closeQuerier(q io.Closer, err *error) {
 	if cerr := q.Close(); cerr != nil {
-		*err = errors.Join(*err, fmt.Errorf("close chunk querier: %w", cerr))
+		*err = errors.Join(*err, fmt.Errorf("close querier: %w", cerr))
 	}
 }
 
@@ -125,7 +175,7 @@ func closeQuerier(q storage.ChunkQuerier, err *error) {
 // range would count.
 func selectHints(req *store.SeriesRequest) *storage.SelectHints {
 	h := &storage.SelectHints{Start: req.MinTime, End: req.MaxTime, DisableTrimming: true}
-	if q := req.Hints; q != nil && q.Func != "series" { // which to Prometheus means labels only
+	if q := req.Hints; q != nil && q.Func != labelsOnly {
 		h.Step, h.Range = q.Step.Milliseconds(), q.Range.Milliseconds()
 		h.Func, h.Grouping, h.By = q.Func, slices.Clone(q.Grouping), q.By
 	}
@@ -194,7 +244,7 @@ func (s *Store) labels(mint, maxt int64, limit int, strategy store.PartialRespon
 	}
 	q, err := s.db.ChunkQuerier(mint, maxt)
 	if err != nil {
-		return nil, fmt.Errorf("open chunk querier: %w", err)
+		return nil, fmt.Errorf("open querier: %w", err)
 	}
 	defer closeQuerier(q, &err)
 	found, ws, err := ask(q, &storage.LabelHints{Limit: limit})

@@ -57,7 +57,7 @@ func TestSeriesEqualsDB(t *testing.T) {
 			t.Parallel()
 			db := openDB(t)
 			prepare(t, db)
-			s := tsdbstore.New(db, nil)
+			s, ofSamples := tsdbstore.New(db, nil), tsdbstore.NewQueryable(db, nil)
 			for _, r := range [][2]int64{
 				{math.MinInt64, math.MaxInt64}, {51*step + 7, 111*step - 1}, {120 * step, 120 * step},
 				{2*hour - 1, 2 * hour}, {390 * step, 500 * step}, {2500 * step, 3000 * step}, {-10, -1}, {100, 50},
@@ -71,8 +71,9 @@ func TestSeriesEqualsDB(t *testing.T) {
 						}
 						want = fromDB(t, db, r[0], r[1], oracle...)
 					}
-					got := fromStore(t, s, &store.SeriesRequest{MinTime: r[0], MaxTime: r[1], Matchers: ms})
-					testutil.Equals(t, want, got, "%v %v", r, ms)
+					req := &store.SeriesRequest{MinTime: r[0], MaxTime: r[1], Matchers: ms}
+					testutil.Equals(t, want, fromStore(t, s, req), "%v %v", r, ms)
+					testutil.Equals(t, want, fromStore(t, ofSamples, req), "of samples: %v %v", r, ms)
 				}
 			}
 		})
