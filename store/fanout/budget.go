@@ -18,21 +18,39 @@ import (
 // for each member. A merge that waits for a member has settled the frame that
 // the member waits with, so that neither waits for the other.
 //
-// Members wait in the order in which they came. One with a frame larger than
-// the whole budget waits outside of that order, only for the merge.
+// A call uses at most maxGreed times what it leaves free. So one whose reader
+// stalls does not take from others what they need in order to send ahead at all:
+// with n such calls, a part of 1/(1 + n × maxGreed) stays free.
+//
+// Members of one call wait in the order in which they came, and calls take turns.
+// One with a frame larger than it can ever be granted waits outside of that order,
+// only for the merge.
 type budget struct {
 	used prometheus.Gauge
 
 	mu          sync.Mutex
 	size, free  int64
-	first, last *held // those that wait for bytes
+	first, last *account // those in which somebody waits
+}
+
+// maxGreed is how many times what it leaves free a call may use.
+const maxGreed = 4
+
+// account is what one call borrowed of a budget. Its fields are guarded by the
+// budget's lock.
+type account struct {
+	budget      *budget
+	used        int64
+	first, last *held // those that wait
+	prev, next  *account
 }
 
 // held is a frame that one member put, with what it borrowed for it.
 type held struct {
-	frame *encoded.Frame
-	size  int64
-	wake  chan struct{} // of the member; has room for one token
+	frame   *encoded.Frame
+	size    int64
+	wake    chan struct{} // of the member; has room for one token
+	account *account
 
 	// What of the merge refers to the frame; see merge.
 	output, group uint64
@@ -55,22 +73,25 @@ const (
 
 // borrow asks for the bytes of h and reports whether they were granted. If not,
 // one token is sent to h.wake when they are, or when h is settled.
-func (b *budget) borrow(h *held) bool {
+func (h *held) borrow() bool {
+	a := h.account
+	b := a.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.first == nil && h.size <= b.free {
-		b.grant(h)
+	if a.first == nil && a.affords(h.size) {
+		a.grant(h)
 		return true
 	}
 	h.state = loanWaiting
-	if h.size <= b.size {
-		b.enqueue(h)
+	if h.size <= maxGreed*(b.size-h.size) {
+		a.enqueue(h)
 	}
 	return false
 }
 
 // blocked reports whether the member that put h waits for it.
-func (b *budget) blocked(h *held) bool {
+func (h *held) blocked() bool {
+	b := h.account.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return h.state == loanWaiting
@@ -78,26 +99,44 @@ func (b *budget) blocked(h *held) bool {
 
 // settle gives back what h borrowed, or ends the wait for it. It may be called
 // again.
-func (b *budget) settle(h *held) {
+func (h *held) settle() {
+	a := h.account
+	b := a.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch h.state {
+	state := h.state
+	h.state = loanSettled
+	switch state {
 	case loanGranted:
 		b.free += h.size
+		a.used -= h.size
 		b.used.Sub(float64(h.size))
 	case loanWaiting:
 		if h.queued {
-			b.dequeue(h)
+			a.dequeue(h)
 		}
 		h.wakeUp()
 	case loanNone, loanSettled:
+		return
 	}
-	h.state = loanSettled
-	for b.first != nil && b.first.size <= b.free {
-		w := b.first
-		b.dequeue(w)
-		b.grant(w)
-		w.wakeUp()
+	b.lend()
+}
+
+// lend grants what can be granted to those that wait, one for each call at a
+// time.
+func (b *budget) lend() {
+	for granted := true; granted; {
+		granted = false
+		for a := b.first; a != nil; {
+			next := a.next // a may be done waiting
+			if h := a.first; a.affords(h.size) {
+				a.dequeue(h)
+				a.grant(h)
+				h.wakeUp()
+				granted = true
+			}
+			a = next
+		}
 	}
 }
 
@@ -110,32 +149,68 @@ func (h *held) wakeUp() {
 	}
 }
 
-func (b *budget) grant(h *held) {
+func (a *account) affords(n int64) bool { return a.used+n <= maxGreed*(a.budget.free-n) }
+
+func (a *account) grant(h *held) {
 	h.state = loanGranted
-	b.free -= h.size
-	b.used.Add(float64(h.size))
+	a.budget.free -= h.size
+	a.used += h.size
+	a.budget.used.Add(float64(h.size))
 }
 
-func (b *budget) enqueue(h *held) {
-	h.queued, h.prev = true, b.last
-	if b.last != nil {
-		b.last.next = h
-	} else {
-		b.first = h
+func (a *account) enqueue(h *held) {
+	if a.first == nil {
+		a.join()
 	}
-	b.last = h
+	h.queued, h.prev = true, a.last
+	if a.last != nil {
+		a.last.next = h
+	} else {
+		a.first = h
+	}
+	a.last = h
 }
 
-func (b *budget) dequeue(h *held) {
+func (a *account) dequeue(h *held) {
 	if h.prev != nil {
 		h.prev.next = h.next
 	} else {
-		b.first = h.next
+		a.first = h.next
 	}
 	if h.next != nil {
 		h.next.prev = h.prev
 	} else {
-		b.last = h.prev
+		a.last = h.prev
 	}
 	h.queued, h.prev, h.next = false, nil, nil
+	if a.first == nil {
+		a.leave()
+	}
+}
+
+// join adds the account to those in which somebody waits.
+func (a *account) join() {
+	b := a.budget
+	if a.prev = b.last; a.prev != nil {
+		a.prev.next = a
+	} else {
+		b.first = a
+	}
+	b.last = a
+}
+
+// leave is called when nobody waits any more.
+func (a *account) leave() {
+	b := a.budget
+	if a.prev != nil {
+		a.prev.next = a.next
+	} else {
+		b.first = a.next
+	}
+	if a.next != nil {
+		a.next.prev = a.prev
+	} else {
+		b.last = a.prev
+	}
+	a.prev, a.next = nil, nil
 }

@@ -44,7 +44,7 @@ func (m *merge) fill() error {
 // is blocked until then.
 func (m *merge) yield(c *cursor) {
 	h := c.cur
-	if h == nil || !m.call.fanout.budget.blocked(h) {
+	if h == nil || !h.blocked() {
 		return
 	}
 	for i := range m.group {

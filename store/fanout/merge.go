@@ -194,7 +194,7 @@ func (m *merge) send() error {
 // let lets go of a frame, and only then of what it borrowed.
 func (m *merge) let(h *held) {
 	h.frame.Release()
-	m.call.fanout.budget.settle(h)
+	h.settle()
 }
 
 // release lets go of everything.

@@ -30,7 +30,7 @@ func (f *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels,
 			shard: req.Shard, storeMatch: req.StoreMatch,
 		}},
-		notify: make(chan struct{}, 1),
+		notify: make(chan struct{}, 1), account: account{budget: &f.budget},
 	}
 	ok := c.reach.match(f, req.Matchers)
 	r := *req
@@ -49,6 +49,7 @@ type call struct {
 	round
 	req     *store.SeriesRequest // as members get it
 	streams []*stream            // of all members
+	account account              // of the budget
 
 	// The streams that the merge waits for announce themselves here.
 	announcing sync.Mutex

@@ -139,7 +139,7 @@ func (w *streamWriter) SendFrame(f *encoded.Frame) error {
 		return err
 	}
 	f.Retain()
-	return w.put(&held{frame: f, size: int64(size), wake: w.s.wake}, c)
+	return w.put(&held{frame: f, size: int64(size), wake: w.s.wake, account: &w.s.call.account}, c)
 }
 
 // Send collects plain series into frames. The merge may take what there is at
@@ -213,13 +213,12 @@ func (w *streamWriter) seal() error {
 // or the merge is done with it. c counts series that were not counted yet.
 func (w *streamWriter) put(h *held, c count) error {
 	s := w.s
-	b := &s.call.fanout.budget
-	granted := b.borrow(h)
+	granted := h.borrow()
 	s.mu.Lock()
 	if err := w.refusal(); err != nil {
 		s.mu.Unlock()
 		h.frame.Release()
-		b.settle(h)
+		h.settle()
 		return err
 	}
 	w.claim()
@@ -269,7 +268,7 @@ func (s *stream) collected() *held {
 		return nil
 	}
 	s.open = nil
-	return &held{frame: o.Frame, size: int64(o.Size), wake: s.wake}
+	return &held{frame: o.Frame, size: int64(o.Size), wake: s.wake, account: &s.call.account}
 }
 
 // announce tells a merge that waits for the stream. It is called with the lock
@@ -317,7 +316,7 @@ func (s *stream) close() {
 	s.mu.Unlock()
 	for _, h := range queue {
 		h.frame.Release()
-		s.call.fanout.budget.settle(h)
+		h.settle()
 	}
 	if open != nil {
 		open.Release()
