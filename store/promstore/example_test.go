@@ -213,3 +213,18 @@ func ExampleStatusError() {
 	fmt.Println(errors.As(err, &status), status.Code, errors.Is(err, store.ErrUnavailable))
 	// Output: true 503 true
 }
+
+func ExampleNewRemoteRead() {
+	// The address of remote read, as in the remote_read section of a Prometheus.
+	s, err := promstore.NewRemoteRead("http://victoria:8428/api/v1/read", &promstore.RemoteReadOptions{
+		ExternalLabels: labels.FromStrings("cluster", "eu"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	info, err := s.Describe(context.Background())
+	fmt.Println(info.LabelSets, err)
+	// Output: [{cluster="eu"}] <nil>
+}

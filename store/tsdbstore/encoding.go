@@ -47,7 +47,9 @@ func reencode(dst []chunks.Meta, c chunkenc.Chunk, lset labels.Labels) ([]chunks
 		it  = c.Iterator(nil)
 	)
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
-		if _, err := promcompat.NewChunk(vt); err != nil {
+		switch vt {
+		case chunkenc.ValFloat, chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
+		default:
 			return dst, &store.EncodingError{Encoding: c.Encoding(), Series: clone(lset)}
 		}
 		if err := enc.Sample(vt, it); err != nil {
