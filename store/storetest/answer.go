@@ -36,6 +36,7 @@ type series struct {
 
 	decoded bool
 	raw     []sample
+	known   chunkCache
 	// What is wrong with chunks, which have no part in the samples then.
 	undecodable []string
 	encodings   []string
@@ -83,6 +84,8 @@ type receiver struct {
 	sends  int
 	// keep, if not nil, is called with what was sent, for the reader to keep.
 	keep func(*store.Series)
+	// known are samples of chunks that need not be decoded again; may be nil.
+	known chunkCache
 }
 
 // errTooMany ends a call that sends more than the options allow.
@@ -134,7 +137,7 @@ func (r *receiver) get(lset labels.Labels) *series {
 			return s
 		}
 	}
-	s := &series{labels: lset.Copy()}
+	s := &series{labels: lset.Copy(), known: r.known}
 	r.byHash[h] = append(r.byHash[h], s)
 	r.a.series = append(r.a.series, s)
 	return s
@@ -176,10 +179,7 @@ func (s *series) decode() {
 		}
 		n := len(s.raw)
 		var err error
-		s.raw, err = decode(s.raw, c.Raw)
-		if err == nil {
-			err = checkAscending(s.raw[n:])
-		}
+		s.raw, err = s.known.decode(s.raw, c.Raw)
 		switch {
 		case errors.Is(err, store.ErrEncoding):
 			s.encodings = append(s.encodings, fmt.Sprintf("chunk [%d, %d]: %v", c.MinTime, c.MaxTime, err))
@@ -195,6 +195,35 @@ func (s *series) decode() {
 	slices.SortFunc(s.raw, compareSamples)
 	s.raw = slices.CompactFunc(s.raw, equalSamples)
 }
+
+// chunkCache holds the samples of chunks by their encoding and bytes, since most
+// answers have the same. It is safe for concurrent use as long as it is only
+// read.
+type chunkCache map[string][]sample
+
+// decode appends the samples of a chunk to dst.
+func (k chunkCache) decode(dst []sample, d store.ChunkData) ([]sample, error) {
+	if samples, ok := k[cacheKey(d)]; ok {
+		return append(dst, samples...), nil
+	}
+	n := len(dst)
+	dst, err := decode(dst, d)
+	if err == nil {
+		err = checkAscending(dst[n:])
+	}
+	return dst, err
+}
+
+// fill adds the chunks of a series that can be decoded.
+func (k chunkCache) fill(s *series) {
+	for _, c := range s.chunks {
+		if samples, err := k.decode(nil, c.Raw); err == nil {
+			k[cacheKey(c.Raw)] = samples
+		}
+	}
+}
+
+func cacheKey(d store.ChunkData) string { return string(rune(d.Encoding)) + string(d.Bytes) }
 
 func checkAscending(samples []sample) error {
 	for i := 1; i < len(samples); i++ {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ func in(req *store.SeriesRequest, mint, maxt int64) *store.SeriesRequest {
 }
 
 // few returns series of an answer that have samples in the range that is looked
-// at: those of a metric of the fixture, or one of each metric, but only so many.
+// at: those of a metric of the fixture, or of any store one of each metric, but
+// only so many, those with the most chunks.
 func (p *probe) few(a *answer, metric string) []*series {
 	const enough = 8
 	var out []*series
@@ -55,7 +57,8 @@ func (p *probe) few(a *answer, metric string) []*series {
 		last = name
 		out = append(out, s)
 	}
-	return slices.Clip(out[:min(len(out), enough)])
+	slices.SortStableFunc(out, func(a, b *series) int { return cmp.Compare(len(b.chunks), len(a.chunks)) })
+	return out[:min(len(out), enough)]
 }
 
 func checkInclusive(ctx context.Context, p *probe) error {

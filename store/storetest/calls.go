@@ -37,7 +37,7 @@ func checkSendError(ctx context.Context, p *probe) error {
 		return err
 	}
 	sends := 0
-	r := &receiver{onSend: func(n int) error { sends = n; return errEnough }}
+	r := &receiver{known: p.known, onSend: func(n int) error { sends = n; return errEnough }}
 	_, err := ask(ctx, p.store, p.request(), r)
 	if !errors.Is(err, errEnough) {
 		return fmt.Errorf("asked for %s: the first Send returned %q, but the call returned %w", p.request(), errEnough, orNil(err))
@@ -65,7 +65,7 @@ func (p *probe) canceled(ctx context.Context) (a *answer, err error, late bool) 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a, err = ask(ctx, p.store, p.request(), &receiver{onSend: func(n int) error {
+		a, err = ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
 			if n == 1 {
 				cancel()
 				close(ended)
@@ -145,7 +145,7 @@ func checkOneSend(ctx context.Context, p *probe) error {
 		return err
 	}
 	const times = 10
-	a, err := ask(ctx, p.store, p.request(), &receiver{onSend: func(n int) error {
+	a, err := ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
 		if n <= times {
 			return pause(ctx, p.slow/40)
 		}
@@ -178,7 +178,7 @@ func checkSlow(ctx context.Context, p *probe) error {
 		return err
 	}
 	const short = time.Millisecond
-	got, err := ask(ctx, p.store, p.request(), &receiver{onSend: func(n int) error {
+	got, err := ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
 		if n == 2 {
 			return pause(ctx, p.slow)
 		}
@@ -220,7 +220,7 @@ func checkConcurrent(ctx context.Context, p *probe) error {
 			var once sync.Once
 			arrive := func() { once.Do(arrived.Done) }
 			defer arrive()
-			got, err := ask(ctx, p.store, req, &receiver{onSend: func(n int) error {
+			got, err := ask(ctx, p.store, req, &receiver{known: p.known, onSend: func(n int) error {
 				if n > 1 {
 					return nil
 				}
@@ -288,7 +288,7 @@ func checkOwnership(ctx context.Context, p *probe) error {
 		return err
 	}
 	var kept []*store.Series
-	got, err := ask(ctx, p.store, p.request(), &receiver{max: p.opts.MaxSeries, keep: func(s *store.Series) { kept = append(kept, s) }})
+	got, err := ask(ctx, p.store, p.request(), &receiver{known: p.known, max: p.opts.MaxSeries, keep: func(s *store.Series) { kept = append(kept, s) }})
 	if err != nil {
 		return err
 	}

@@ -211,10 +211,14 @@ func Check(ctx context.Context, s store.Store, opts *Options) ([]Result, error) 
 	if err != nil {
 		return nil, fmt.Errorf("check options: %w", err)
 	}
-	p := newProbe(s, o, nil)
+	return newProbe(s, o, nil).check(ctx)
+}
+
+// check makes the checks that need no fixture.
+func (p *probe) check(ctx context.Context) ([]Result, error) {
 	var out []Result
 	for _, c := range all() {
-		if c.fixture || len(o.Checks) > 0 && !slices.Contains(o.Checks, c.name) {
+		if c.fixture || len(p.opts.Checks) > 0 && !slices.Contains(p.opts.Checks, c.name) {
 			continue
 		}
 		r := p.run(ctx, &c)

@@ -37,7 +37,7 @@ func checkGoroutines(ctx context.Context, p *probe) error {
 	}{
 		{"that was answered", func(ctx context.Context) { _, _ = ask(ctx, p.store, p.request(), &receiver{}) }},
 		{"whose reader wanted no more", func(ctx context.Context) {
-			_, _ = ask(ctx, p.store, p.request(), &receiver{onSend: func(int) error { return errEnough }})
+			_, _ = ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(int) error { return errEnough }})
 		}},
 		{"that was canceled", func(ctx context.Context) { _, _, _ = p.canceled(ctx) }},
 	} {

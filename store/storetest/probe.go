@@ -26,11 +26,16 @@ type probe struct {
 	info   *store.Info // nil until the Store has described itself
 	ranged bool        // the time range has been found
 	whole  *answer     // all series with raw data
+	empty  error       // why there is nothing to look at
+	known  chunkCache  // of whole
 	failed map[string]bool
 }
 
+// slowSend is how long a slow reader takes.
+const slowSend = 200 * time.Millisecond
+
 func newProbe(s store.Store, o Options, f *Fixture) *probe {
-	return &probe{store: s, opts: o, fixture: f, slow: 200 * time.Millisecond, failed: map[string]bool{}}
+	return &probe{store: s, opts: o, fixture: f, slow: slowSend, failed: map[string]bool{}}
 }
 
 // run makes a check.
@@ -112,7 +117,8 @@ func (p *probe) setRange(ctx context.Context) error {
 		p.opts.MinTime, p.opts.MaxTime = info.TimeRange()
 		p.opts.MaxTime = min(p.opts.MaxTime, time.Now().Add(-settled).UnixMilli())
 		if p.opts.MinTime > p.opts.MaxTime {
-			return skipf("the store announces no data that is a minute old: [%d, %d]", p.opts.MinTime, p.opts.MaxTime)
+			p.empty = skip("the store announces no data that is a minute old")
+			return p.empty
 		}
 	}
 	p.ranged = true
@@ -138,7 +144,7 @@ func equal(name, value string) *labels.Matcher {
 
 // ask makes a call that is to succeed, without warnings.
 func (p *probe) ask(ctx context.Context, req *store.SeriesRequest) (*answer, error) {
-	a, err := ask(ctx, p.store, req, &receiver{max: p.opts.MaxSeries})
+	a, err := ask(ctx, p.store, req, &receiver{max: p.opts.MaxSeries, known: p.known})
 	if err != nil {
 		return nil, fmt.Errorf("asked for %s: %w", describeRequest(req), err)
 	}
@@ -148,8 +154,8 @@ func (p *probe) ask(ctx context.Context, req *store.SeriesRequest) (*answer, err
 // all returns the series that the options choose, with their raw data. The
 // answers to other requests follow from it.
 func (p *probe) all(ctx context.Context) (*answer, error) {
-	if p.whole != nil {
-		return p.whole, nil
+	if p.whole != nil || p.empty != nil {
+		return p.whole, p.empty
 	}
 	if err := p.after(checkSeries); err != nil {
 		return nil, err
@@ -162,10 +168,13 @@ func (p *probe) all(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	if len(a.series) == 0 {
-		return nil, skipf("the store has no series for %s", p.request())
+		p.empty = skipf("the store has no series for %s", p.request())
+		return nil, p.empty
 	}
+	p.known = chunkCache{}
 	for _, s := range a.series {
 		s.samples() // for good: calls at the same time are compared with them
+		p.known.fill(s)
 	}
 	p.whole = a
 	return a, nil

@@ -39,6 +39,14 @@ var skippedWith = map[string][]string{
 	checkPrompt:       {"cancellation", "goroutines"},
 }
 
+// slow is how slow a slow reader is: as slow as ever only where it matters.
+func (tw *twin) slow() time.Duration {
+	if tw.check == "slow-consumer" || tw.check == "one-send-at-a-time" {
+		return slowSend
+	}
+	return time.Millisecond
+}
+
 // reference returns a Store that is right.
 func reference(t testing.TB, f *Fixture) store.Store {
 	t.Helper()
@@ -90,9 +98,7 @@ func judge(t *testing.T, tw *twin) map[string]Result {
 		t.Fatal(err)
 	}
 	p.large = func() (store.Store, *Fixture, error) { return open(large), large, nil }
-	if p.slow = time.Millisecond; tw.check == "slow-consumer" || tw.check == "one-send-at-a-time" {
-		p.slow = 200 * time.Millisecond
-	}
+	p.slow = tw.slow()
 	wired := p
 	if !tw.unsent {
 		conn := serve(t, open(f))
@@ -152,6 +158,65 @@ func TestTwins(t *testing.T) {
 				default:
 					t.Errorf("another check takes it for its own: %s", r)
 				}
+			}
+		})
+	}
+}
+
+// TestTwinsOfAnyStore makes the checks that need no fixture, without it: what
+// is wrong with a Store is still found by the check that is there for it, or if
+// it cannot be told without the fixture, by none.
+func TestTwinsOfAnyStore(t *testing.T) {
+	t.Parallel()
+	f, _ := fixtures()
+	// What is found with less to go by is found elsewhere, or not at all.
+	instead := map[string]string{"order-overridden-labels": "order", "large-messages": ""}
+	// A moment is in a chunk that hangs over it, if no chunk is a single sample.
+	also := map[string]string{"overhanging-chunks": "bounds-inclusive"}
+	for _, c := range all() {
+		if c.fixture {
+			instead[c.name] += ""
+		}
+	}
+	for _, tw := range twins() {
+		if tw.make == nil {
+			continue
+		}
+		t.Run(tw.check+"/"+tw.wrong, func(t *testing.T) {
+			t.Parallel()
+			stop := make(chan struct{})
+			t.Cleanup(func() { close(stop) })
+			opts := Options{Patience: 2 * time.Second, ReplicaLabels: []string{labelReplica}}
+			if tw.check == checkPrompt || tw.check == "goroutines" {
+				opts.Patience = 100 * time.Millisecond
+			}
+			o, err := opts.withDefaults()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newProbe(tw.make(t, reference(t, f), f, stop), o, nil)
+			p.slow = tw.slow()
+			results, err := p.check(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, ok := instead[tw.check]
+			if !ok {
+				want = tw.check
+			}
+			found := ""
+			for _, r := range results {
+				if r.Status != Failed {
+					continue
+				}
+				if r.Check == want {
+					found = want
+				} else if r.Check != also[want] {
+					t.Errorf("another check takes it for its own: %s", r)
+				}
+			}
+			if found != want {
+				t.Errorf("found by %q, want %q", found, want)
 			}
 		})
 	}

@@ -105,7 +105,7 @@ func (p *probe) inBatches(ctx context.Context, batch int) (*answer, []received, 
 	a, err := ask(ctx, store.Func(func(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) (err error) {
 		got, err = p.messages(ctx, req, batch, w)
 		return err
-	}), p.request(), &receiver{max: p.opts.MaxSeries})
+	}), p.request(), &receiver{known: p.known, max: p.opts.MaxSeries})
 	if err != nil {
 		return nil, nil, fmt.Errorf("asked for %s in batches of %d: %w", p.request(), batch, err)
 	}
