@@ -122,21 +122,23 @@ func (h *held) settle() {
 	b.lend()
 }
 
-// lend grants what can be granted to those that wait, one for each call at a
-// time.
+// lend grants what can be granted to those that wait. The call that gets it is
+// the last in turn after that.
 func (b *budget) lend() {
-	for granted := true; granted; {
-		granted = false
-		for a := b.first; a != nil; {
-			next := a.next // a may be done waiting
-			if h := a.first; a.affords(h.size) {
-				a.dequeue(h)
-				a.grant(h)
-				h.wakeUp()
-				granted = true
-			}
-			a = next
+	for a := b.first; a != nil; {
+		h := a.first
+		if !a.affords(h.size) {
+			a = a.next
+			continue
 		}
+		a.dequeue(h)
+		a.grant(h)
+		h.wakeUp()
+		if a.first != nil {
+			a.leave()
+			a.join()
+		}
+		a = b.first
 	}
 }
 

@@ -96,7 +96,7 @@ func TestBudgetOfCalls(t *testing.T) {
 	for _, h := range calls[0][:64] { // its reader goes on
 		h.settle()
 	}
-	testutil.Equals(t, []int{30, 31, 30}, granted())
+	testutil.Equals(t, []int{28, 32, 32}, granted())
 }
 
 func TestBudgetSettleWhileWaiting(t *testing.T) {
