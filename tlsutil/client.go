@@ -99,7 +99,10 @@ func (c *Client) Reload() error {
 // VerifyConnection then checks all that crypto/tls would have, against the
 // bundle of now.
 func (c *Client) Config(host string) *tls.Config {
-	out := &tls.Config{MinVersion: c.opts.MinVersion, ServerName: c.opts.ServerName, InsecureSkipVerify: c.opts.InsecureSkipVerify}
+	out := &tls.Config{
+		MinVersion: c.opts.MinVersion, ServerName: c.opts.ServerName,
+		InsecureSkipVerify: c.opts.InsecureSkipVerify, //nolint:gosec // It is what the option is for, and what it costs stands there.
+	}
 	if c.opts.ServerName != "" {
 		host = c.opts.ServerName
 	}

@@ -25,6 +25,8 @@
 // A file counts as unchanged if its identity, size and time of modification are
 // what they were, and the latter was not so recent that a further change may have
 // left it as it was. Links are followed, so that the volumes of Kubernetes work.
+// A handshake on files that rest costs a few calls of stat more than one of
+// crypto/tls alone, some microseconds beside its hundreds.
 //
 // A file put in place by rename is never seen half written. Certificate and key
 // are two files even so; a handshake between the two sees a pair that does not
@@ -47,7 +49,8 @@
 //
 // gRPC and net/http work on copies. All that reloads does so from callbacks, and
 // survives the copy. Certificates, ClientCAs and RootCAs of a configuration made
-// here are empty; setting them, or GetConfigForClient, undoes it.
+// here are empty; setting GetConfigForClient or GetClientCertificate undoes it, and
+// setting VerifyConnection of a client's lets anybody in.
 //
 // For gRPC, credentials.NewTLS adds the protocol h2. For HTTP, ask for protocols:
 // srv.Config("h2", "http/1.1") in http.Server.TLSConfig, whose own additions do

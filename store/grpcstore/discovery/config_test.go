@@ -37,7 +37,7 @@ endpoints:
       cert_file: eu.crt
       key_file: eu.key
       ca_file: eu-ca.crt
-      min_version: "1.3"
+      min_version: 1.3
 - address: plain.example:10901
   client_config: {tls_config: {enabled: false}}
 `

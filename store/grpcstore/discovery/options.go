@@ -32,6 +32,7 @@ type Options struct {
 	// failed is tried again after 5 s, if that is sooner.
 	DNSInterval time.Duration
 	// LookupTimeout is the most that the lookup of one address may take; 5 s if 0.
+	// A refresh takes as long as the slowest of its lookups.
 	LookupTimeout time.Duration
 	// FileInterval is the time between two looks at files; 5 s if 0. It is also
 	// the granularity of the other times.

@@ -322,8 +322,8 @@ func TestFiles(t *testing.T) {
 	refresh("read "+path("sd/a.json")+": line 1: unexpected EOF", "static:1", "cfg:1@cfg:1", "one:1", "a:1", "b:1")
 	refresh("read "+path("sd/a.json"), "static:1", "cfg:1@cfg:1", "one:1", "a:1", "b:1")
 	testutil.Equals(t, errs+1, gauge(t, reg, "prometheus_sd_file_read_errors_total"))
-	writeFile(t, path("endpoints.yaml"), "endpoints:\n- adress: 'cfg:2'\n")
-	refresh("read "+path("endpoints.yaml")+": parse endpoint configuration: yaml: unmarshal errors:\n  line 2: field adress", "static:1", "cfg:1@cfg:1", "one:1", "a:1", "b:1")
+	writeFile(t, path("endpoints.yaml"), "endpoints:\n- addr: 'cfg:2'\n")
+	refresh("read "+path("endpoints.yaml")+": parse endpoint configuration: yaml: unmarshal errors:\n  line 2: field addr", "static:1", "cfg:1@cfg:1", "one:1", "a:1", "b:1")
 	testutil.Ok(t, os.Remove(path("one.yaml"))) // by its name: a gap
 	refresh("read "+path("one.yaml"), "static:1", "cfg:1@cfg:1", "one:1", "a:1", "b:1")
 
