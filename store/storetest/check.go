@@ -202,7 +202,8 @@ func unablef(format string, args ...any) error { return unable(fmt.Sprintf(forma
 // Output: one result for each check that does not need the fixture, in the order
 // of Checks.
 //
-// Errors: if an option is out of range, and the context's.
+// Errors: if an option is out of range; if the Store has more series than
+// opts.MaxSeries; and the context's.
 //
 // Concurrency: safe. Cost: about 200 calls of the Store, ten of them at the same
 // time.
@@ -216,6 +217,9 @@ func Check(ctx context.Context, s store.Store, opts *Options) ([]Result, error) 
 
 // check makes the checks that need no fixture.
 func (p *probe) check(ctx context.Context) ([]Result, error) {
+	if _, err := p.all(ctx); errors.Is(err, errTooMany) {
+		return nil, fmt.Errorf("read series: %w: choose fewer by Matchers, MinTime and MaxTime", err)
+	}
 	var out []Result
 	for _, c := range all() {
 		if c.fixture || len(p.opts.Checks) > 0 && !slices.Contains(p.opts.Checks, c.name) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -54,10 +55,19 @@ func (p *probe) run(ctx context.Context, c *check) Result {
 	case isNothing && p.fixture == nil:
 		r.Status, r.Reason = Skipped, string(nothing)
 	default:
-		r.Status, r.Reason = Failed, err.Error()
+		r.Status, r.Reason = Failed, shorten(err.Error())
 		p.failed[c.name] = true
 	}
 	return r
+}
+
+// shorten leaves out the middle of a text that nobody would read.
+func shorten(text string) string {
+	const head, tail = 2 << 10, 512
+	if len(text) <= head+tail {
+		return text
+	}
+	return strings.ToValidUTF8(text[:head], "") + " ... " + strings.ToValidUTF8(text[len(text)-tail:], "")
 }
 
 // able returns an unable if the check cannot be made.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"testing"
@@ -50,7 +51,7 @@ func Run(t *testing.T, h Harness) {
 	if err := h.validate(); err != nil {
 		t.Fatalf("check harness: %v", err)
 	}
-	f, err := NewFixture(&FixtureOptions{ExternalLabels: h.ExternalLabels, Lacks: h.lacks()})
+	f, err := h.fixture()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +70,9 @@ func Run(t *testing.T, h Harness) {
 	})
 }
 
-func (h *Harness) lacks() []Feature {
-	var out []Feature
-	for f := range h.Lacks {
-		out = append(out, f)
-	}
-	return out
+// fixture makes the fixture that the Store is to hold.
+func (h *Harness) fixture() (*Fixture, error) {
+	return NewFixture(&FixtureOptions{ExternalLabels: h.ExternalLabels, Lacks: slices.Collect(maps.Keys(h.Lacks))})
 }
 
 func (h *Harness) validate() error {
@@ -139,7 +137,10 @@ func (h *Harness) probe(s store.Store, f *Fixture, conn grpc.ClientConnInterface
 	o.MinTime, o.MaxTime = f.TimeRange()
 	o.MinTime, o.MaxTime = o.MinTime-margin, o.MaxTime+margin
 	p := newProbe(s, o, f)
-	p.lacks = h.Lacks
+	p.lacks = maps.Clone(h.Lacks)
+	if why, ok := h.Lacks[NativeHistograms]; ok {
+		p.lacks[CustomBuckets] = why
+	}
 	return p, nil
 }
 
