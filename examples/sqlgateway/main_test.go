@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"go/parser"
+	"go/token"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -68,6 +70,20 @@ func TestCommandLine(t *testing.T) {
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "%s: %v", tc.args, err)
 	}
 	testutil.Assert(t, errors.Is(run(t.Context(), []string{"-h"}, io.Discard, quiet()), flag.ErrHelp))
+}
+
+// A program elsewhere could not import what is internal; this one could.
+func TestPublicPackagesOnly(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	testutil.Ok(t, err)
+	testutil.Assert(t, len(files) > 3)
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		testutil.Ok(t, err)
+		for _, imp := range f.Imports {
+			testutil.Assert(t, !strings.Contains(imp.Path.Value, "/internal/"), "%s imports %s", file, imp.Path.Value)
+		}
+	}
 }
 
 // readyAt is a log that tells where the gateway listens.

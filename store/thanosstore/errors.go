@@ -39,23 +39,39 @@ var conditions = []struct {
 
 // statusOf returns the gRPC status by which Thanos' code knows err.
 func statusOf(err error) error {
+	return status.Error(codeOf(err), text(err))
+}
+
+func codeOf(err error) codes.Code {
 	for _, c := range conditions {
 		if errors.Is(err, c.err) {
-			return status.Error(c.code, valid(err.Error()))
+			return c.code
 		}
 	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
-		return status.Error(st.Code(), valid(err.Error()))
+		return st.Code()
 	}
 	for _, defect := range []error{store.ErrMalformed, store.ErrUnsorted, store.ErrEncoding} {
 		if errors.Is(err, defect) {
-			return status.Error(codes.Internal, valid(err.Error()))
+			return codes.Internal
 		}
 	}
 	if _, ok := errors.AsType[*store.PanicError](err); ok {
-		return status.Error(codes.Internal, valid(err.Error()))
+		return codes.Internal
 	}
-	return status.Error(codes.Unknown, valid(err.Error()))
+	return codes.Unknown
+}
+
+// maxStatusMessage is the longest text of a status, in bytes: behind a gRPC
+// server it travels in a header.
+const maxStatusMessage = 2 << 10
+
+func text(err error) string {
+	t := valid(err.Error())
+	if len(t) > maxStatusMessage {
+		t = strings.ToValidUTF8(t[:maxStatusMessage], "") + "..."
+	}
+	return t
 }
 
 // valid returns text that protobuf takes for a string.
@@ -82,7 +98,7 @@ func fromStatus(ctx context.Context, err error) error {
 	}
 	code := status.Code(err)
 	for _, c := range conditions {
-		if c.code == code && !errors.Is(err, c.err) {
+		if c.code == code {
 			return &toldError{err, c.err}
 		}
 	}

@@ -189,11 +189,11 @@ func (h *heldFrame) decode(m *storepb.SeriesResponse) (wire.Response, error) {
 	if cap(h.buf) < size {
 		h.buf = make([]byte, size)
 	}
-	n, err := m.MarshalTo(h.buf[:size])
+	n, err := m.MarshalToSizedBuffer(h.buf[:size])
 	if err != nil {
 		return wire.Response{}, fmt.Errorf("%w: %w", store.ErrMalformed, err)
 	}
-	resp, err := h.decoder.Response(h.buf[:n], h.frame)
+	resp, err := h.decoder.Response(h.buf[size-n:size], h.frame)
 	h.frame.Size += cap(h.buf) - n // the buffer is kept whole
 	return resp, err
 }
