@@ -57,11 +57,12 @@ func failure(err error) result {
 }
 
 // stopped is the result of what was stopped because its context has ended. wrap
-// names who was.
-func stopped(ctx context.Context, wrap func(error) error) result {
+// names who was. If it was the caller's that ended, why is the caller's business.
+func (r *round) stopped(ctx context.Context, wrap func(error) error) result {
 	cause := context.Cause(ctx)
 	expelled, ok := errors.AsType[*expulsion](cause)
 	switch {
+	case r.parent.Err() != nil:
 	case ok:
 		return result{status: expelled.status, err: expelled.err}
 	case errors.Is(cause, errWaitBudget), errors.Is(cause, errDeadline):
@@ -192,7 +193,7 @@ func (a *asked) ask(ctx context.Context, try func(*attempt) error) {
 	if adm == nil {
 		now, err := a.admission(ctx)
 		if err != nil {
-			a.settle(stopped(ctx, a.wrap))
+			a.settle(a.round.stopped(ctx, a.wrap))
 			return
 		}
 		adm, refused = &now, a.refused(now)

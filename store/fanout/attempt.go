@@ -78,7 +78,7 @@ func (t *attempt) run(try func(*attempt) error) {
 	}
 	switch {
 	case t.ctx.Err() != nil: // who knows what it left out
-		res = stopped(t.ctx, t.wrap)
+		res = t.asked.round.stopped(t.ctx, t.wrap)
 	case err != nil:
 		res = t.failure(err)
 	default:
@@ -90,7 +90,7 @@ func (t *attempt) run(try func(*attempt) error) {
 func (t *attempt) expire() {
 	cause := context.Cause(t.ctx)
 	if errors.Is(cause, errDeadline) || errors.Is(cause, errWaitBudget) {
-		t.end(stopped(t.ctx, t.wrap))
+		t.end(t.asked.round.stopped(t.ctx, t.wrap))
 	}
 }
 

@@ -2,8 +2,8 @@ package fanout
 
 import (
 	"context"
+	"encoding/binary"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -53,8 +53,7 @@ func (f *Store) Describe(ctx context.Context) (store.Info, error) {
 	return out, nil
 }
 
-// infos returns what members, and replicas that speak for their group, said. Of
-// TSDBs that several replicas of a group have, one has them.
+// infos returns what members, and replicas that speak for their group, said.
 func (s *memberSet) infos(health []Health) []store.Info {
 	of := make(map[*member]Health, len(health))
 	for i, m := range s.members {
@@ -70,16 +69,34 @@ func (s *memberSet) infos(health []Health) []store.Info {
 				known = append(known, h)
 			}
 		}
-		var tsdbs []store.TSDBInfo
+		var tsdbs tsdbSet
 		for _, i := range speakers(known) {
 			info := known[i].Info
-			info.TSDBs = slices.DeleteFunc(slices.Clone(info.TSDBs), func(t store.TSDBInfo) bool {
-				return slices.ContainsFunc(tsdbs, func(u store.TSDBInfo) bool {
-					return t.MinTime == u.MinTime && t.MaxTime == u.MaxTime && labels.Equal(t.Labels, u.Labels)
-				})
-			})
-			tsdbs = append(tsdbs, info.TSDBs...)
+			if l.declared {
+				info.TSDBs = tsdbs.add(info.TSDBs)
+			}
 			out = append(out, info)
+		}
+	}
+	return out
+}
+
+// tsdbSet are the TSDBs behind a group, which several replicas may have.
+type tsdbSet map[string]struct{}
+
+// add returns those that are new.
+func (s *tsdbSet) add(tsdbs []store.TSDBInfo) []store.TSDBInfo {
+	if *s == nil {
+		*s = tsdbSet{}
+	}
+	var out []store.TSDBInfo
+	var key []byte
+	for _, t := range tsdbs {
+		key = t.Labels.Bytes(key)
+		key = binary.AppendVarint(binary.AppendVarint(key, t.MinTime), t.MaxTime)
+		if _, ok := (*s)[string(key)]; !ok {
+			(*s)[string(key)] = struct{}{}
+			out = append(out, t)
 		}
 	}
 	return out

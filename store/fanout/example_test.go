@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
@@ -56,6 +57,57 @@ func Example() {
 	// us: pruned "external labels do not match"
 	// lab: failed ""
 	// [store lab: series: connection refused]
+}
+
+// Two replicas of a gateway are one member of the fan-out. One of them is down.
+func ExampleMember() {
+	down := store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error {
+		return errors.New("connection refused")
+	})
+	f, err := fanout.New(fanout.Static(
+		fanout.Member{Name: "gateway-0", Group: "gateway", Store: down},
+		fanout.Member{Name: "gateway-1", Group: "gateway", Store: cluster("eu")},
+		fanout.Member{Name: "sidecar", Store: cluster("us"), Strict: true, Deadline: time.Minute},
+	), &fanout.Options{Name: "global"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var out store.Outcome
+	for s, err := range store.All(context.Background(), f, &store.SeriesRequest{}, &out) {
+		fmt.Println(s.Labels, err)
+	}
+	for _, m := range out.Members() {
+		fmt.Println(m.Member, m.Status, m.Err)
+	}
+	fmt.Println(out.Complete())
+	// Output:
+	// {__name__="up", cluster="eu"} <nil>
+	// {__name__="up", cluster="us"} <nil>
+	// gateway answered <nil>
+	// gateway/gateway-0 pruned store gateway/gateway-0: series: connection refused
+	// gateway/gateway-1 answered <nil>
+	// sidecar answered <nil>
+	// true
+}
+
+// A caller that cannot do without a cluster says so.
+func ExampleStore_Series_require() {
+	f, err := fanout.New(fanout.Static(
+		fanout.Member{Name: "eu", Store: cluster("eu")},
+		fanout.Member{Name: "lab", Store: cluster("lab")},
+	), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	us := labels.MustNewMatcher(labels.MatchEqual, "cluster", "us")
+	err = f.Series(context.Background(), &store.SeriesRequest{Require: [][]*labels.Matcher{{us}}}, printer{})
+	fmt.Println(err)
+	// Output:
+	// {__name__="up", cluster="eu"}
+	// {__name__="up", cluster="lab"}
+	// incomplete answer: {cluster="us"} is required, but no member has such labels
 }
 
 func ExampleStore_Series() {

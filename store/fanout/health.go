@@ -69,23 +69,34 @@ type changes struct {
 	logged    int // in the window
 }
 
-// tell logs the health of a member if it is not as last logged.
-func (c *changes) tell(log *slog.Logger, before, after *Health) {
+// line is a line of the log.
+type line struct {
+	level   slog.Level
+	message string
+	args    []any
+}
+
+// lines are those that a member's health is worth if it is not as last logged.
+func (c *changes) lines(before, after *Health) []line {
 	if !errors.Is(before.Err, errUndescribed) && (before.Err == nil) != (after.Err == nil) {
 		c.silent++
 	}
+	var out []line
 	switch unhealthy := after.Err != nil; {
 	case unhealthy == c.unhealthy || !c.allowed(after.Checked):
 	case unhealthy:
 		c.unhealthy = true
-		log.Warn("member became unhealthy", append(c.args(after), slog.Any("err", after.Err))...)
+		out = append(out, line{slog.LevelWarn, "member became unhealthy", append(c.args(after), slog.Any("err", after.Err))})
 	default:
 		c.unhealthy = false
-		log.Info("member became healthy", c.args(after)...)
+		out = append(out, line{slog.LevelInfo, "member became healthy", c.args(after)})
 	}
 	if after.Removed && !before.Removed {
-		log.Warn("member removed until it describes itself", "store", after.Member, "since", after.Since, "err", after.Err)
+		out = append(out, line{slog.LevelWarn, "member removed until it describes itself", []any{
+			slog.String("store", after.Member), slog.Time("since", after.Since), slog.Any("err", after.Err),
+		}})
 	}
+	return out
 }
 
 // allowed counts a line, unless there have been too many.

@@ -56,16 +56,15 @@ func (a *asked) race(ctx context.Context, rest []candidate, try func(*attempt) e
 	a.of.balance.called()
 	ends := make(chan *attempt, len(rest))
 	running := 0
-	clock := time.NewTimer(time.Hour)
-	defer clock.Stop()
+	var slow <-chan time.Time // when the only one that runs is slow
 	next := func() {
 		t := a.attempt(ctx, rest[0])
 		t.ends = ends
 		rest = rest[1:]
 		running++
-		clock.Stop()
-		if d := a.hedgeDelay(t); d > 0 && running == 1 {
-			clock.Reset(d)
+		slow = nil
+		if d := a.hedgeDelay(t); d > 0 && running == 1 && len(rest) > 0 {
+			slow = time.After(d)
 		}
 		a.round.crew.run(func() { t.run(try) })
 	}
@@ -79,7 +78,7 @@ func (a *asked) race(ctx context.Context, rest []candidate, try func(*attempt) e
 				return
 			case a.answered():
 			case ctx.Err() != nil:
-				a.settle(stopped(ctx, a.wrap))
+				a.settle(a.round.stopped(ctx, a.wrap))
 				return
 			case len(rest) > 0 && retriable(t.result.err):
 				a.round.fanout.metrics.retries.Inc()
@@ -88,13 +87,13 @@ func (a *asked) race(ctx context.Context, rest []candidate, try func(*attempt) e
 				a.settle(a.defeat())
 				return
 			}
-		case <-clock.C:
+		case <-slow:
 			if len(rest) > 0 && !rest[0].spare && !a.answered() && a.of.balance.mayHedge() {
 				a.round.fanout.metrics.hedges.Inc()
 				next()
 			}
 		case <-ctx.Done():
-			a.settle(stopped(ctx, a.wrap))
+			a.settle(a.round.stopped(ctx, a.wrap))
 			return
 		}
 	}

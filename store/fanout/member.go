@@ -181,8 +181,11 @@ func (m *member) describe(ctx context.Context) (Health, error) {
 	before := m.view()
 	after := before.answered(info, err, time.Now(), removeAfter)
 	m.health = after
-	m.told.tell(m.fanout.opts.Logger, &before, &after)
+	lines := m.told.lines(&before, &after)
 	m.mu.Unlock()
+	for _, l := range lines {
+		m.fanout.opts.Logger.Log(ctx, l.level, l.message, l.args...)
+	}
 	m.fanout.changed(&before, &after)
 	return after, nil
 }

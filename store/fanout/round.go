@@ -116,7 +116,7 @@ func (a *asked) leave() {
 			t.stint.leave()
 		}
 	}
-	a.settleLocked(stopped(a.round.ctx, a.wrap))
+	a.settleLocked(a.round.stopped(a.round.ctx, a.wrap))
 }
 
 // close records what became of the members in the caller's Outcome, and returns

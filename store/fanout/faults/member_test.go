@@ -40,26 +40,26 @@ func TestMemberFaults(t *testing.T) {
 		},
 		"dies mid-stream": {
 			series: func(_ context.Context, all ss, w store.SeriesWriter) error {
-				return errors.Join(sendAll(all[:20], w), errDisk)
+				return errors.Join(sendAll(all[:sentBefore], w), errDisk)
 			},
-			want: fate{status: store.Failed, is: errDisk, text: []string{"disk on fire"}, arrived: 10}, none: true,
+			want: fate{status: store.Failed, is: errDisk, text: []string{"disk on fire"}, arrived: sentBefore / 2}, none: true,
 		},
 		"panics mid-stream": {
 			series: func(_ context.Context, all ss, w store.SeriesWriter) error {
-				_ = sendAll(all[:20], w)
+				_ = sendAll(all[:sentBefore], w)
 				panic(errDisk)
 			},
-			want: fate{status: store.Failed, is: errDisk, text: []string{"panic", "disk on fire"}, arrived: 10}, none: true,
+			want: fate{status: store.Failed, is: errDisk, text: []string{"panic", "disk on fire"}, arrived: sentBefore / 2}, none: true,
 		},
 		"stalls mid-stream": {
 			series: func(ctx context.Context, all ss, w store.SeriesWriter) error {
-				if err := sendAll(all[:20], w); err != nil {
+				if err := sendAll(all[:sentBefore], w); err != nil {
 					return err
 				}
 				<-ctx.Done()
 				return ctx.Err()
 			},
-			want: timedOut(10),
+			want: timedOut(sentBefore / 2),
 		},
 		"never sends a first frame": {
 			series: func(ctx context.Context, _ ss, _ store.SeriesWriter) error {
@@ -90,13 +90,13 @@ func TestMemberFaults(t *testing.T) {
 		},
 		"sends unsorted series": {
 			series: func(_ context.Context, all ss, w store.SeriesWriter) error {
-				return sendAll(append(all[:20:20], all[3], all[25]), w)
+				return sendAll(append(all[:sentBefore:sentBefore], all[3], all[25]), w)
 			},
-			want: fate{status: store.Failed, is: store.ErrUnsorted, text: []string{"series out of order", `a="0001"`}, arrived: 10}, none: true,
+			want: fate{status: store.Failed, is: store.ErrUnsorted, text: []string{"series out of order", `a="0001"`}, arrived: sentBefore / 2}, none: true,
 		},
 		"says that its answer has ended": {
-			series: func(_ context.Context, all ss, w store.SeriesWriter) error { return sendAll(all[:20], w) },
-			want:   fate{status: store.Answered, arrived: 10},
+			series: func(_ context.Context, all ss, w store.SeriesWriter) error { return sendAll(all[:sentBefore], w) },
+			want:   fate{status: store.Answered, arrived: sentBefore / 2},
 		},
 	} {
 		for _, tr := range transports {

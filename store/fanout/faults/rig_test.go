@@ -22,15 +22,17 @@ import (
 type tracked struct {
 	peer
 	alive *atomic.Int64
+	came  chan<- struct{} // nil if nobody wants to know
 }
 
 func (s tracked) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
-	return s.peer.Series(ctx, req, &trackedWriter{w, s.alive})
+	return s.peer.Series(ctx, req, &trackedWriter{w, s.alive, s.came})
 }
 
 type trackedWriter struct {
 	store.SeriesWriter
 	alive *atomic.Int64
+	came  chan<- struct{}
 }
 
 func (w *trackedWriter) SendFrame(f *encoded.Frame) error {
@@ -42,7 +44,12 @@ func (w *trackedWriter) SendFrame(f *encoded.Frame) error {
 	})
 	defer own.Release()
 	own.Series, own.Departs, own.Size = f.Series, f.Departs, f.Size
-	return w.SeriesWriter.(encoded.Writer).SendFrame(own)
+	err := w.SeriesWriter.(encoded.Writer).SendFrame(own)
+	select {
+	case w.came <- struct{}{}:
+	default:
+	}
+	return err
 }
 
 // rig is a fan-out over the members "bad", which is at fault, and "eu", "us" and
@@ -52,6 +59,7 @@ type rig struct {
 	*fanout.Store
 	reg   *prometheus.Registry
 	alive atomic.Int64
+	came  chan struct{} // a token for each frame of bad
 
 	bad, others data
 }
@@ -70,10 +78,10 @@ func badData(t testing.TB) faulty { return faulty{Store: hold(t, seriesOfBad, "b
 // newRig makes one. bad is the member as it is asked, to is how the others are.
 func newRig(t testing.TB, opts fanout.Options, bad fanout.Member, to func(testing.TB, peer) peer) *rig {
 	t.Helper()
-	r := &rig{reg: prometheus.NewRegistry(), bad: dataOf(t, badData(t).Store), others: data{}}
+	r := &rig{reg: prometheus.NewRegistry(), came: make(chan struct{}, 1000), bad: dataOf(t, badData(t).Store), others: data{}}
 	opts.Registerer = r.reg
 	if p, ok := bad.Store.(peer); ok {
-		bad.Store = tracked{p, &r.alive}
+		bad.Store = tracked{p, &r.alive, r.came}
 	}
 	bad.Name = "bad"
 	members := append([]fanout.Member{bad}, r.well(t, to)...)
@@ -90,7 +98,7 @@ func (r *rig) well(t testing.TB, to func(testing.TB, peer) peer) []fanout.Member
 	for _, name := range healthy {
 		s := hold(t, seriesEach, name)
 		maps.Copy(r.others, dataOf(t, s))
-		out = append(out, fanout.Member{Name: name, Store: tracked{to(t, s), &r.alive}})
+		out = append(out, fanout.Member{Name: name, Store: tracked{to(t, s), &r.alive, nil}})
 	}
 	return out
 }
@@ -119,6 +127,13 @@ func (r *rig) ask(t testing.TB, strategy store.PartialResponseStrategy, change .
 	testutil.Ok(t, out.reader.err)
 	r.leavesNothing(t)
 	return out
+}
+
+// await waits for a number of frames of the bad member.
+func (r *rig) await(n int) {
+	for range n {
+		<-r.came
+	}
 }
 
 // leavesNothing checks that no frame is alive and no byte borrowed.
