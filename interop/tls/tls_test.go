@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,13 +23,16 @@ type pki struct {
 	ca  *tlsutil.CA
 }
 
-func newPKI(t testing.TB, name string) *pki {
+func newPKI(t testing.TB, name string, hosts ...string) *pki {
 	t.Helper()
+	if len(hosts) == 0 {
+		hosts = []string{"store.example", "127.0.0.1"}
+	}
 	ca, err := tlsutil.NewCA(name, 0)
 	testutil.Ok(t, err)
 	p := &pki{t, t.TempDir(), ca}
 	testutil.Ok(t, ca.WriteFile(p.path("ca.crt")))
-	server, err := ca.IssueServer(tlsutil.Leaf{Hosts: []string{"store.example", "localhost", "127.0.0.1"}})
+	server, err := ca.IssueServer(tlsutil.Leaf{Hosts: hosts})
 	testutil.Ok(t, err)
 	testutil.Ok(t, server.WriteFiles(p.path("server.crt"), p.path("server.key")))
 	client, err := ca.IssueClient(tlsutil.Leaf{CommonName: "observer"})
@@ -210,4 +214,20 @@ func TestClientCAIsReplaced(t *testing.T) {
 	copyFile(t, after.path("client.key"), client.path("client.key"))
 	awaitAnswer(t, q)
 	awaitAnswer(t, mine)
+}
+
+// TestNamesStay: a certificate that has a name only is good for a name that is
+// looked up. To Thanos, which asks for the address that it found, it is not.
+func TestNamesStay(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t, "ca", "localhost")
+	gw := gateway(t, p)
+	_, port, err := net.SplitHostPort(gw.grpc)
+	testutil.Ok(t, err)
+	address := "dns+localhost:" + port
+	// A group, since nobody may listen on the other address of localhost.
+	awaitAnswer(t, querier(t, "ours", p, append(p.clientFlags(), "--endpoint-group="+address)...))
+	q := querier(t, "thanos", p, append(p.clientFlags(), "--store.sd-dns-resolver=golang", "--endpoint="+address)...)
+	awaitTried(t, q, gw.grpc)
+	awaitNothing(t, q)
 }

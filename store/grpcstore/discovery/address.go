@@ -11,7 +11,9 @@ import (
 	"strings"
 )
 
-// Resolver answers DNS lookups. *net.Resolver is one.
+// Resolver answers DNS lookups. *net.Resolver is one. It is asked many things at
+// a time, returns when the context ends, and says that a name does not exist with
+// a *net.DNSError, as package net does.
 type Resolver interface {
 	// LookupNetIP returns the addresses of a host; network is "ip", "ip4" or
 	// "ip6".

@@ -146,51 +146,40 @@ type profile struct {
 
 // profile fills in what c does not say.
 func (c ClientConfig) profile(def ClientConfig) profile {
+	compression := first(c.Compression, def.Compression, compressionNone)
+	if !c.saysTLS() {
+		c, def = def, ClientConfig{} // the default as a whole
+	}
 	t := c.TLS
-	p := profile{serverName: c.ServerName, compression: first(c.Compression, def.Compression, compressionNone)}
 	switch {
-	case !c.saysTLS():
-		return def.own(p.compression)
-	case t.Enabled == nil && !t.saysFiles():
-		t.Enabled = def.TLS.enabled()
-	case t.Enabled == nil:
+	case t.Enabled != nil:
+		def = ClientConfig{} // the rest is its own, too
+	case t.saysFiles():
 		t.Enabled = new(true)
 	default:
-		def = ClientConfig{} // it says whether: the rest is its own
+		t.Enabled = def.TLS.enabled()
 	}
-	p.tls = deref(t.Enabled, nil)
-	p.skipVerify = deref(t.InsecureSkipVerify, def.TLS.InsecureSkipVerify)
-	p.certFile = deref(t.CertFile, def.TLS.CertFile)
-	p.keyFile = deref(t.KeyFile, def.TLS.KeyFile)
-	p.caFile = deref(t.CAFile, def.TLS.CAFile)
-	p.minVersion = deref(t.MinVersion, def.TLS.MinVersion)
-	return p.plain()
-}
-
-// own is the profile of a default, which has none itself.
-func (c ClientConfig) own(compression string) profile {
-	t := c.TLS
+	if !deref(t.Enabled, nil) {
+		return profile{compression: compression} // nothing else means anything
+	}
 	return profile{
-		tls: deref(t.enabled(), nil), skipVerify: deref(t.InsecureSkipVerify, nil),
-		certFile: deref(t.CertFile, nil), keyFile: deref(t.KeyFile, nil), caFile: deref(t.CAFile, nil),
-		minVersion: deref(t.MinVersion, nil), serverName: c.ServerName, compression: compression,
-	}.plain()
+		tls:         true,
+		skipVerify:  deref(t.InsecureSkipVerify, def.TLS.InsecureSkipVerify),
+		certFile:    deref(t.CertFile, def.TLS.CertFile),
+		keyFile:     deref(t.KeyFile, def.TLS.KeyFile),
+		caFile:      deref(t.CAFile, def.TLS.CAFile),
+		minVersion:  deref(t.MinVersion, def.TLS.MinVersion),
+		serverName:  c.ServerName,
+		compression: compression,
+	}
 }
 
+// enabled is what a default says about it.
 func (t *TLSConfig) enabled() *bool {
 	if t.Enabled == nil && t.saysFiles() {
 		return new(true)
 	}
 	return t.Enabled
-}
-
-// plain leaves out what means nothing without TLS, so that profiles that mean the
-// same are the same.
-func (p profile) plain() profile {
-	if !p.tls {
-		return profile{compression: p.compression}
-	}
-	return p
 }
 
 const compressionNone = "none"
