@@ -24,8 +24,8 @@ type ServerOptions struct {
 	// Logger hears of files that changed, for better or worse; silent if nil.
 	Logger *slog.Logger
 	// OnReload is called when files that changed are in use (err is nil), or are
-	// not good and therefore not in use: once for each new reason. It is called
-	// from a handshake, and should be quick. None if nil.
+	// not good and therefore not in use: once for each new reason. Handshakes call
+	// it, several at a time perhaps, and wait for it. None if nil.
 	OnReload func(files []string, err error)
 }
 

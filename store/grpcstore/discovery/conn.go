@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,6 +154,24 @@ func (a absent) Describe(context.Context) (store.Info, error) {
 	return store.Info{}, a.fail("info")
 }
 
+// conn returns the connection that there is, was given up and is still open, or
+// can be made.
+func (s *Source) conn(k *connKey) (*conn, error) {
+	c, ok := s.conns[*k]
+	if !ok {
+		c, ok = s.retired[*k]
+		delete(s.retired, *k)
+	}
+	if !ok {
+		var err error
+		if c, err = s.dial(k); err != nil {
+			return nil, err
+		}
+	}
+	s.conns[*k] = c
+	return c, nil
+}
+
 // dial makes a connection.
 func (s *Source) dial(k *connKey) (*conn, error) {
 	opts := s.opts.Client
@@ -221,14 +238,15 @@ func hostOf(address string) string {
 	return address
 }
 
-// reap closes connections that were given up and are not used any more, and
-// returns those that still are.
-func reap(retired []*conn, grace time.Duration) ([]*conn, error) {
+// reap closes connections that were given up and are not used any more.
+func (s *Source) reap() error {
 	var errs []error
-	retired = slices.DeleteFunc(retired, func(c *conn) bool {
-		done, err := c.closeIdle(grace)
+	for k, c := range s.retired {
+		done, err := c.closeIdle(s.opts.Grace)
+		if done {
+			delete(s.retired, k)
+		}
 		errs = append(errs, err)
-		return done
-	})
-	return retired, errors.Join(errs...)
+	}
+	return errors.Join(errs...)
 }

@@ -23,7 +23,8 @@
 // A member is named by its address as configured, and after "@" what it was
 // resolved to, if it was: "dns+store.example:10901@10.0.0.1:10901". As long as it
 // is found, and is to be spoken with in the same way, it keeps its connection. One
-// that is gone is closed when its last call has ended, and a while after that.
+// that is gone is closed when its last call has ended, and a while after that; if
+// it is back by then, its connection still is there.
 //
 // # Names stay
 //

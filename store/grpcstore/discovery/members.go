@@ -24,7 +24,7 @@ func (s *Source) build(endpoints []Endpoint, profiles []profile) []Status {
 	for k, c := range s.conns {
 		if !b.used[k] {
 			c.retire()
-			s.retired = append(s.retired, c)
+			s.retired[k] = c
 			delete(s.conns, k)
 		}
 	}
@@ -32,8 +32,7 @@ func (s *Source) build(endpoints []Endpoint, profiles []profile) []Status {
 		s.members.Store(&b.members)
 	}
 	s.forgetTLS()
-	var err error
-	if s.retired, err = reap(s.retired, s.opts.Grace); err != nil {
+	if err := s.reap(); err != nil {
 		s.opts.Logger.Warn("close connection of an endpoint that is gone", slog.Any("err", err))
 	}
 	return b.status
@@ -100,15 +99,11 @@ func (b *builder) endpoint(e *Endpoint, p profile) {
 func (b *builder) target(e *Endpoint, p profile, t target, all []target) error {
 	k := connKey{name: memberName(e, t, all), target: t, profile: p, serviceConfig: e.ServiceConfig}
 	b.used[k] = true
-	c := b.source.conns[k]
-	if c == nil {
-		var err error
-		if c, err = b.source.dial(&k); err != nil {
-			err = &Error{Op: "dial", Origin: e.Address, Err: err}
-			b.add(e, absent{k.name, err})
-			return err
-		}
-		b.source.conns[k] = c
+	c, err := b.source.conn(&k)
+	if err != nil {
+		err = &Error{Op: "dial", Origin: e.Address, Err: err}
+		b.add(e, absent{k.name, err})
+		return err
 	}
 	b.add(e, c)
 	return nil

@@ -28,7 +28,7 @@ type Source struct {
 	files   map[string]*file[[]Endpoint]
 	lookups map[string]*lookup // by address
 	conns   map[connKey]*conn  // of members
-	retired []*conn            // of members that are gone
+	retired map[connKey]*conn  // of members that are gone
 	tls     map[profile]*tlsutil.Client
 }
 
@@ -58,7 +58,7 @@ func New(opts *Options) (*Source, error) {
 	}
 	s := &Source{
 		opts: o, metrics: m, turn: make(chan struct{}, 1),
-		files: map[string]*file[[]Endpoint]{}, lookups: map[string]*lookup{}, conns: map[connKey]*conn{}, tls: map[profile]*tlsutil.Client{},
+		files: map[string]*file[[]Endpoint]{}, lookups: map[string]*lookup{}, conns: map[connKey]*conn{}, retired: map[connKey]*conn{}, tls: map[profile]*tlsutil.Client{},
 	}
 	if o.ConfigFile != "" {
 		s.config = &file[*Config]{path: o.ConfigFile, parse: parseConfigFile, value: &Config{}}
@@ -131,7 +131,7 @@ func (s *Source) Close() error {
 		errs = append(errs, c.Close())
 	}
 	clear(s.conns)
-	s.retired = nil
+	clear(s.retired)
 	return errors.Join(errs...)
 }
 

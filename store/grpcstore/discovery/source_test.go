@@ -153,6 +153,64 @@ func TestGoneMembersAreClosedWhenUnused(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+// TestMembersFlapUnderLoad: while an address comes and goes, queries are answered,
+// whole for the one that stays, and never fail for the one that is going.
+func TestMembersFlapUnderLoad(t *testing.T) {
+	t.Parallel()
+	z := newZone()
+	a, b := &remote{name: "a"}, &remote{name: "b"}
+	var n network
+	defer n.add(t, a, nil, "10.0.0.1:1")()
+	defer n.add(t, b, nil, "10.0.0.2:1")()
+	z.set("s", "10.0.0.1", "10.0.0.2")
+	s := newSource(t, &discovery.Options{Config: endpoints("dns+s:1"), Resolver: z, Client: n.client()})
+	testutil.Ok(t, s.Refresh(t.Context()))
+	all, err := fanout.New(s, nil)
+	testutil.Ok(t, err)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				var out store.Outcome
+				series := map[string]bool{}
+				for ss, err := range store.All(t.Context(), all, whole, &out) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					series[ss.Labels.Get("peer")] = true
+				}
+				if !series["b"] || len(out.Warnings()) > 0 {
+					t.Errorf("series %v, warnings %v", series, out.Warnings())
+					return
+				}
+			}
+		})
+	}
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	flaps := 0
+	for running := true; running; flaps++ {
+		ips := []string{"10.0.0.2"}
+		if flaps%2 == 1 {
+			ips = append(ips, "10.0.0.1")
+		}
+		z.set("s", ips...)
+		testutil.Ok(t, s.Refresh(t.Context()))
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+	}
+	testutil.Assert(t, flaps > 2, "%d flaps", flaps)
+	testutil.Equals(t, 1, b.connections())
+	testutil.Equals(t, 1, a.connections()) // each time it is back within the grace
+}
+
 // TestLookupsThatFailKeepTheLastAnswer, and are tried again.
 func TestLookupsThatFailKeepTheLastAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
