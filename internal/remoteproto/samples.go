@@ -20,7 +20,7 @@ func AppendSample(b []byte, t int64, v float64) []byte {
 func AppendHistogram(b []byte, t int64, h *histogram.Histogram) []byte {
 	b = appendVarint(b, 1, h.Count)
 	b = appendDouble(b, 3, h.Sum)
-	b = appendVarint(b, 4, uint64(protowire.EncodeZigZag(int64(h.Schema))))
+	b = appendVarint(b, 4, protowire.EncodeZigZag(int64(h.Schema)))
 	b = appendDouble(b, 5, h.ZeroThreshold)
 	b = appendVarint(b, 6, h.ZeroCount)
 	b = appendSpans(b, 8, h.NegativeSpans)
@@ -37,7 +37,7 @@ func AppendHistogram(b []byte, t int64, h *histogram.Histogram) []byte {
 func AppendFloatHistogram(b []byte, t int64, h *histogram.FloatHistogram) []byte {
 	b = appendDouble(b, 2, h.Count)
 	b = appendDouble(b, 3, h.Sum)
-	b = appendVarint(b, 4, uint64(protowire.EncodeZigZag(int64(h.Schema))))
+	b = appendVarint(b, 4, protowire.EncodeZigZag(int64(h.Schema)))
 	b = appendDouble(b, 5, h.ZeroThreshold)
 	b = appendDouble(b, 7, h.ZeroCount)
 	b = appendSpans(b, 8, h.NegativeSpans)

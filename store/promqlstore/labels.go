@@ -29,7 +29,7 @@ func (s *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) (_
 		return nil, ctx.Err()
 	}
 	c := &promapi.Call{Method: http.MethodPost, Endpoint: labelNamesEndpoint, Form: promapi.Form(selectiveIfAny(req.Matchers), mint, maxt, 0)}
-	return s.strings(ctx, c, "label names", "labels", req.Strategy, req.Outcome, req.Limit)
+	return s.strings(ctx, c, "label names", "labels", caller{req.Strategy, req.Tenant}, req.Outcome, req.Limit)
 }
 
 // LabelValues returns the values of a label; see store.LabelQuerier. Warnings of
@@ -53,7 +53,7 @@ func (s *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 	if !plain || len(c.Form.Encode()) > maxQuery {
 		return store.LabelValues(ctx, store.Func(s.Series), req)
 	}
-	return s.strings(ctx, c, "label values", "label_values", req.Strategy, req.Outcome, req.Limit)
+	return s.strings(ctx, c, "label values", "label_values", caller{req.Strategy, req.Tenant}, req.Outcome, req.Limit)
 }
 
 // selectiveIfAny leaves no matchers alone: label queries may have none.
@@ -65,10 +65,10 @@ func selectiveIfAny(ms []*labels.Matcher) []*labels.Matcher {
 }
 
 // strings asks for names or values and sorts them.
-func (s *Store) strings(ctx context.Context, c *promapi.Call, op, endpoint string, strategy store.PartialResponseStrategy, out *store.Outcome, limit int) ([]string, error) {
+func (s *Store) strings(ctx context.Context, c *promapi.Call, op, endpoint string, from caller, out *store.Outcome, limit int) ([]string, error) {
 	var values []string
-	warnings, err := s.ask(ctx, c, endpoint, strategy, func(dec *json.Decoder) error { return dec.Decode(&values) })
-	if err == nil && len(warnings) > 0 && strategy == store.Abort {
+	warnings, err := s.ask(ctx, c, endpoint, from, func(dec *json.Decoder) error { return dec.Decode(&values) })
+	if err == nil && len(warnings) > 0 && from.strategy == store.Abort {
 		err = &Warning{Message: warnings[0]}
 	}
 	if err != nil {

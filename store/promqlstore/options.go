@@ -49,6 +49,9 @@ type Options struct {
 	Dialect Dialect
 	// Params are sent with every request, over those of the Dialect.
 	Params url.Values
+	// TenantHeader is the header that tells the server the Tenant of a request,
+	// such as "THANOS-TENANT" or "X-Scope-OrgID". Empty tells nothing.
+	TenantHeader string
 	// Window is the longest range that is asked for at once, in whole
 	// milliseconds. 0 is DefaultWindow.
 	Window time.Duration

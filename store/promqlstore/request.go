@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/efficientgo/core/errcapture"
 	"github.com/prometheus/prometheus/model/labels"
@@ -14,11 +16,19 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
+// caller is what every request to the Store says of who makes it.
+type caller struct {
+	strategy store.PartialResponseStrategy
+	tenant   string
+}
+
 // ask sends a request and decodes its answer. endpoint is what metrics call it.
-func (s *Store) ask(ctx context.Context, c *promapi.Call, endpoint string, strategy store.PartialResponseStrategy,
-	data func(*json.Decoder) error,
-) (warnings []string, err error) {
-	s.addParams(c.Form, strategy)
+func (s *Store) ask(ctx context.Context, c *promapi.Call, endpoint string, from caller, data func(*json.Decoder) error) (warnings []string, err error) {
+	s.addParams(c.Form, from.strategy)
+	if s.opts.TenantHeader != "" && from.tenant != "" {
+		c.Header = http.Header{}
+		c.Header.Set(s.opts.TenantHeader, from.tenant)
+	}
 	c.MaxBytes, c.Received = s.opts.MaxResponseBytes, s.received.WithLabelValues(endpoint)
 	resp, err := s.http.Do(ctx, c)
 	if err != nil {
@@ -35,9 +45,7 @@ func (s *Store) addParams(form url.Values, strategy store.PartialResponseStrateg
 		form.Set("max_source_resolution", "0s")
 		form.Set("partial_response", fmt.Sprint(strategy != store.Abort))
 	}
-	for k, vs := range s.opts.Params {
-		form[k] = vs
-	}
+	maps.Copy(form, s.opts.Params)
 }
 
 // labelSets sends series without chunks, as the API lists them. The limit is not
@@ -46,7 +54,7 @@ func (s *Store) addParams(form url.Values, strategy store.PartialResponseStrateg
 func (s *Store) labelSets(ctx context.Context, req *store.SeriesRequest, mint, maxt int64, out *sender) error {
 	var sets promapi.LabelSets
 	c := &promapi.Call{Method: http.MethodPost, Endpoint: seriesEndpoint, Form: promapi.Form(selective(req.Matchers), mint, maxt, 0)}
-	warnings, err := s.ask(ctx, c, "series", req.Strategy, sets.DecodeJSON)
+	warnings, err := s.ask(ctx, c, "series", caller{req.Strategy, req.Tenant}, sets.DecodeJSON)
 	if err != nil {
 		return err
 	}
@@ -71,5 +79,5 @@ func selective(ms []*labels.Matcher) []*labels.Matcher {
 			return ms
 		}
 	}
-	return append(ms[:len(ms):len(ms)], labels.MustNewMatcher(labels.MatchNotEqual, labels.MetricName, ""))
+	return append(slices.Clip(ms), labels.MustNewMatcher(labels.MatchNotEqual, labels.MetricName, ""))
 }

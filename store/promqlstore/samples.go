@@ -44,7 +44,7 @@ func (s *Store) samples(ctx context.Context, req *store.SeriesRequest, mint, max
 		if uint64(maxt)-uint64(from) >= uint64(window) {
 			to = from + window - 1
 		}
-		warnings, err := s.window(ctx, g, selector, from, to, req.Strategy)
+		warnings, err := s.window(ctx, g, selector, from, to, caller{req.Strategy, req.Tenant})
 		if err != nil {
 			return err
 		}
@@ -70,14 +70,14 @@ func (s *Store) samples(ctx context.Context, req *store.SeriesRequest, mint, max
 }
 
 // window asks for the samples between from and to, both inclusive.
-func (s *Store) window(ctx context.Context, g *gatherer, selector string, from, to int64, strategy store.PartialResponseStrategy) ([]string, error) {
+func (s *Store) window(ctx context.Context, g *gatherer, selector string, from, to int64, who caller) ([]string, error) {
 	g.mint, g.maxt = from, to
 	form := url.Values{
 		"query": {fmt.Sprintf("%s[%dms]", selector, to-from+1)},
 		"time":  {promapi.FormatTime(to)},
 	}
 	c := &promapi.Call{Method: http.MethodPost, Endpoint: queryEndpoint, Form: form}
-	return s.ask(ctx, c, "query", strategy, func(dec *json.Decoder) error { return decodeMatrix(dec, g.add) })
+	return s.ask(ctx, c, "query", who, func(dec *json.Decoder) error { return decodeMatrix(dec, g.add) })
 }
 
 // gatherer collects the samples of series from window after window.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -59,8 +60,9 @@ func newPeerOf(t testing.TB, h http.Handler) *peer {
 		testutil.Ok(t, r.ParseForm())
 		p.mu.Lock()
 		form := url.Values{"path": {r.Method + " " + r.URL.Path}}
-		for k, vs := range r.Form {
-			form[k] = vs
+		maps.Copy(form, r.Form)
+		if tenant := r.Header.Get("X-Scope-OrgID"); tenant != "" {
+			form.Set("tenant", tenant)
 		}
 		p.forms = append(p.forms, form)
 		p.mu.Unlock()
@@ -300,6 +302,29 @@ func TestDialect(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTenant(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, data(t))
+	r := p.store(t, promqlstore.Options{TenantHeader: "X-Scope-OrgID"})
+	long := matchers(t, "job", "=~", strings.Repeat("x", 8<<10))
+	for _, tenant := range []string{"blue", ""} {
+		for _, skip := range []bool{false, true} {
+			testutil.Ok(t, r.Series(t.Context(), &store.SeriesRequest{MaxTime: scrape, Tenant: tenant, SkipChunks: skip}, discard{}))
+		}
+		_, err := r.LabelNames(t.Context(), &store.LabelNamesRequest{MaxTime: scrape, Tenant: tenant})
+		testutil.Ok(t, err)
+		for _, ms := range [][]*labels.Matcher{nil, long} {
+			_, err = r.LabelValues(t.Context(), &store.LabelValuesRequest{Label: "job", MaxTime: scrape, Tenant: tenant, Matchers: ms})
+			testutil.Ok(t, err)
+		}
+		asked := p.asked()
+		testutil.Equals(t, 5, len(asked))
+		for _, form := range asked {
+			testutil.Equals(t, tenant, form.Get("tenant"), form.Get("path"))
+		}
 	}
 }
 

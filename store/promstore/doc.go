@@ -24,6 +24,9 @@
 // such an answer is held in memory as a whole and encoded to chunks of at most
 // 120 samples, native histograms included.
 //
+// Where there is remote read and nothing else, [NewRemoteRead] makes a Store of
+// its URL alone; external labels are then given by the caller.
+//
 // A Store has the external labels of its Prometheus under the rules of
 // [store.WithExternalLabels]: they override, they select or reject, and when no
 // matcher is left every series answers, which remote read is asked for as

@@ -21,6 +21,8 @@ type remoteReader struct {
 	maxBytes int64
 	// samplesOnly asks for no streamed answer.
 	samplesOnly bool
+	// tenantHeader tells the tenant, unless it is empty.
+	tenantHeader string
 
 	arenas   *arenaPool
 	bodies   sync.Pool // of *bytes.Buffer
@@ -55,13 +57,16 @@ func (r *remoteReader) read(ctx context.Context, req *store.SeriesRequest, order
 		accept = []remoteproto.ResponseType{remoteproto.Samples}
 	}
 	body := remoteproto.AppendRequest(nil, []remoteproto.Query{q}, accept...)
+	header := http.Header{
+		"Content-Encoding":                 {"snappy"},
+		"Content-Type":                     {remoteproto.MessageType},
+		"X-Prometheus-Remote-Read-Version": {"0.1.0"},
+	}
+	if r.tenantHeader != "" && req.Tenant != "" {
+		header.Set(r.tenantHeader, req.Tenant)
+	}
 	resp, err := r.http.Do(ctx, &promapi.Call{
-		Method: http.MethodPost, Endpoint: r.endpoint, Body: snappy.Encode(nil, body),
-		Header: http.Header{
-			"Content-Encoding":                 {"snappy"},
-			"Content-Type":                     {remoteproto.MessageType},
-			"X-Prometheus-Remote-Read-Version": {"0.1.0"},
-		},
+		Method: http.MethodPost, Endpoint: r.endpoint, Body: snappy.Encode(nil, body), Header: header,
 		MaxBytes: r.maxBytes, Received: r.received,
 	})
 	if err != nil {

@@ -35,6 +35,9 @@ type RemoteReadOptions struct {
 	// SamplesOnly asks for sampled answers only. A server that knows no others
 	// need not be told.
 	SamplesOnly bool
+	// TenantHeader is the header that tells the server the Tenant of a request,
+	// such as "X-Scope-OrgID". Empty tells nothing.
+	TenantHeader string
 	// MinTime and MaxTime bound what is asked for and announced, in milliseconds
 	// since the epoch, both inclusive. 0 is no bound, and if both are 0 nothing
 	// is said of time.
@@ -113,7 +116,7 @@ func NewRemoteRead(rawURL string, opts *RemoteReadOptions) (*RemoteRead, error) 
 	}
 	s := &RemoteRead{opts: o, tracer: o.TracerProvider.Tracer(tracerName), close: closeIdle}
 	s.remote = newRemoteReader(&promapi.Client{Base: u, HTTP: client}, "", o.MaxResponseBytes, m)
-	s.remote.samplesOnly = o.SamplesOnly
+	s.remote.samplesOnly, s.remote.tenantHeader = o.SamplesOnly, o.TenantHeader
 	s.store = store.Func(s.read)
 	if o.Unsorted {
 		s.store = store.Wrap(s.store, store.WithSorting())

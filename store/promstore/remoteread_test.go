@@ -120,6 +120,23 @@ func TestRemoteReadBounds(t *testing.T) {
 	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "MinTime") && strings.Contains(err.Error(), "MaxResponseBytes"), "%v", err)
 }
 
+func TestRemoteReadTenant(t *testing.T) {
+	t.Parallel()
+	var tenants []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tenants = append(tenants, r.Header.Get("X-Scope-OrgID")) // one request at a time
+		w.Header().Set("Content-Type", streamedType)
+	}))
+	defer srv.Close()
+	s, err := promstore.NewRemoteRead(srv.URL, &promstore.RemoteReadOptions{TenantHeader: "X-Scope-OrgID"})
+	testutil.Ok(t, err)
+	defer s.Close()
+	for _, tenant := range []string{"blue", ""} {
+		testutil.Ok(t, s.Series(t.Context(), &store.SeriesRequest{Tenant: tenant}, &counter{}))
+	}
+	testutil.Equals(t, []string{"blue", ""}, tenants)
+}
+
 func TestRemoteReadErrors(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -48,7 +48,7 @@ func New(s store.Store, opts *Options) (*Handler, error) {
 // Source: Prometheus' storage/remote/read_handler.go.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{h: h, w: w, r: r, form: "none"}
-	err := a.serve()
+	err := a.serve(r.Context())
 	code := a.fail(err)
 	h.metrics.requests.WithLabelValues(a.form, code).Inc()
 	if err != nil && r.Context().Err() == nil {
@@ -68,7 +68,7 @@ type answer struct {
 	partial error
 }
 
-func (a *answer) serve() error {
+func (a *answer) serve(ctx context.Context) error {
 	if a.r.Method != http.MethodPost {
 		a.w.Header().Set("Allow", http.MethodPost)
 		return &requestError{http.StatusMethodNotAllowed, fmt.Errorf("method %s is not POST", a.r.Method)}
@@ -81,7 +81,6 @@ func (a *answer) serve() error {
 	if err != nil {
 		return err
 	}
-	ctx := a.r.Context()
 	select {
 	case a.h.slots <- struct{}{}:
 	case <-ctx.Done():
