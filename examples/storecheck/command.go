@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/examples/internal/program"
+	"github.com/thanoskit/thanoskit/internal/promcompat/parse"
+	"github.com/thanoskit/thanoskit/store/storetest"
+)
+
+// command is a command line.
+type command struct {
+	address              string
+	timeout, callTimeout time.Duration
+	matchers             []*labels.Matcher
+	from, to             time.Time // zero if not given
+	maxSeries            int
+	replicaLabels        []string
+	checks               []string
+	tls                  *program.ClientTLS
+	list                 bool
+
+	fixtureDir  string
+	downsampled bool
+	fixture     *storetest.Fixture // nil if there is nothing to do with it
+}
+
+// For whom -fixture-for writes.
+const (
+	forPrometheus = "prometheus"
+	forGateway    = "gateway"
+)
+
+// parseArgs reads the command line. What is wrong with it is returned, and with the
+// flags alone also printed, with the usage.
+func parseArgs(args []string, log io.Writer) (*command, error) {
+	c := &command{}
+	var f struct {
+		check    bool
+		reader   string
+		external *labels.Builder
+		lacks    []storetest.Feature
+	}
+	f.external = labels.NewBuilder(labels.EmptyLabels())
+	fs := flag.NewFlagSet("storecheck", flag.ContinueOnError)
+	fs.SetOutput(log)
+	fs.Usage = func() {
+		fmt.Fprintf(log, "Usage: storecheck [flags] ADDRESS\n\nChecks the StoreAPI at ADDRESS (host:port, or a target of gRPC). Exits with 1 if a check\nfails, and with 2 if none can be made.\n\n")
+		fs.PrintDefaults()
+	}
+	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "longest time that everything may take")
+	fs.DurationVar(&c.callTimeout, "call-timeout", 20*time.Second, "longest time that one call of the store may take")
+	fs.Func("matcher", `selector of the series to look at, such as {job="node"} (default all)`, func(s string) (err error) {
+		c.matchers, err = selector(s)
+		return err
+	})
+	now := time.Now()
+	timeVar(fs, &c.from, now, "from", "start of the range to look at: RFC 3339, or a negative duration (default an hour before its end)")
+	timeVar(fs, &c.to, now, "to", "end of the range (default the end of what the store announces, or a minute ago)")
+	fs.IntVar(&c.maxSeries, "max-series", 1000, "how many series may be chosen; they are held in memory")
+	listVar(fs, &c.replicaLabels, "replica-label", "label to ask the store to remove (repeatable; default one that series have)")
+	listVar(fs, &c.checks, "check", "name of a check to make (repeatable; default all)")
+	fs.BoolVar(&c.list, "list", false, "print what each check looks at, and exit")
+	c.tls = program.NewClientTLS(fs)
+	fs.StringVar(&c.fixtureDir, "fixture", "", "directory to write the fixture to as TSDB blocks, and exit")
+	fs.StringVar(&f.reader, "fixture-for", forPrometheus, "who reads it: prometheus, or gateway with downsampled data too")
+	fs.BoolVar(&f.check, "fixture-check", false, "the store holds the fixture and nothing else: compare with it")
+	fs.Func("fixture-lacks", "what the fixture is without, such as 'native histograms' (repeatable)", func(s string) error {
+		f.lacks = append(f.lacks, storetest.Feature(s))
+		return nil
+	})
+	fs.Func("external-label", fmt.Sprintf(`NAME="VALUE" that the store adds to the fixture's series (repeatable; default %s)`, storetest.DefaultExternalLabels()), func(s string) error {
+		name, quoted, _ := strings.Cut(s, "=")
+		value, err := strconv.Unquote(quoted)
+		if err != nil {
+			return errors.New(`not NAME="VALUE"`)
+		}
+		f.external.Set(name, value)
+		return nil
+	})
+
+	var addresses []string
+	for rest := args; ; { // flags may follow the address
+		if err := fs.Parse(rest); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		addresses = append(addresses, fs.Arg(0))
+		rest = fs.Args()[1:]
+	}
+	if err := c.validate(addresses, f.check); err != nil {
+		return nil, err
+	}
+	if f.reader != forPrometheus && f.reader != forGateway {
+		return nil, fmt.Errorf("-fixture-for is %q, and neither %s nor %s", f.reader, forPrometheus, forGateway)
+	}
+	if c.fixtureDir == "" && !f.check {
+		return c, nil
+	}
+	c.downsampled = f.reader == forGateway
+	var err error
+	c.fixture, err = storetest.NewFixture(&storetest.FixtureOptions{ExternalLabels: f.external.Labels(), Lacks: f.lacks})
+	return c, err
+}
+
+// validate returns what is wrong with the flags as they are together.
+func (c *command) validate(addresses []string, fixtureCheck bool) error {
+	given := 0
+	for _, set := range []bool{c.list, c.fixtureDir != "", len(addresses) > 0} {
+		if set {
+			given++
+		}
+	}
+	switch {
+	case given == 0 || len(addresses) > 1:
+		return fmt.Errorf("%d addresses given, want one; see -help", len(addresses))
+	case given > 1:
+		return errors.New("-list, -fixture and an address exclude each other")
+	case c.timeout <= 0 || c.callTimeout <= 0:
+		return errors.New("-timeout and -call-timeout have to be positive")
+	case c.maxSeries <= 0:
+		return errors.New("-max-series has to be positive")
+	case !c.from.IsZero() && !c.to.IsZero() && c.from.After(c.to):
+		return errors.New("-from is after -to")
+	case fixtureCheck && (len(c.matchers) > 0 || !c.from.IsZero() || !c.to.IsZero()):
+		return errors.New("-fixture-check chooses series and range itself: not with -matcher, -from or -to")
+	}
+	known := storetest.Checks()
+	for _, name := range c.checks {
+		i := slices.IndexFunc(known, func(d storetest.Description) bool { return d.Name == name })
+		switch {
+		case i < 0:
+			return fmt.Errorf("no check is called %q; see -list", name)
+		case known[i].Fixture:
+			return fmt.Errorf("check %q is made in tests only, by storetest.Run", name)
+		}
+	}
+	if len(addresses) == 1 {
+		c.address = addresses[0]
+	}
+	return c.tls.Check()
+}
+
+// selector reads the selector of -matcher, which has to leave out some series.
+func selector(s string) ([]*labels.Matcher, error) {
+	ms, err := parse.MetricSelector(s)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches("") }) {
+		return nil, errors.New("matches series without any label: no store has to answer that")
+	}
+	return ms, nil
+}
+
+// listVar declares a flag that may be given many times, or with many values
+// between commas.
+func listVar(fs *flag.FlagSet, to *[]string, name, usage string) {
+	fs.Func(name, usage, func(s string) error {
+		*to = append(*to, strings.Split(s, ",")...)
+		return nil
+	})
+}
+
+// timeVar declares a flag for a time, or an age at now.
+func timeVar(fs *flag.FlagSet, to *time.Time, now time.Time, name, usage string) {
+	fs.Func(name, usage, func(s string) (err error) {
+		if *to, err = time.Parse(time.RFC3339, s); err == nil {
+			return nil
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d > 0 {
+			return errors.New("neither a time in RFC 3339 nor a negative duration")
+		}
+		*to = now.Add(d)
+		return nil
+	})
+}
