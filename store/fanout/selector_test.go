@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -117,10 +118,10 @@ func TestSelectorLabels(t *testing.T) {
 
 	info, err := f.Describe(t.Context())
 	testutil.Ok(t, err)
-	testutil.Equals(t, []labels.Labels{labels.FromStrings("cluster", "eu", "region", "west", "tier", "query")}, info.LabelSets)
+	testutil.Equals(t, fmt.Sprint([]labels.Labels{labels.FromStrings("cluster", "eu", "region", "west", "tier", "query")}), fmt.Sprint(info.LabelSets))
 	info, err = newFanout(t, opts).Describe(t.Context())
 	testutil.Ok(t, err)
-	testutil.Equals(t, []labels.Labels{opts.SelectorLabels}, info.LabelSets)
+	testutil.Equals(t, fmt.Sprint([]labels.Labels{opts.SelectorLabels}), fmt.Sprint(info.LabelSets))
 
 	const rejected = "a pruned: " + store.PrunedBySelector
 	for name, tc := range map[string]struct {
@@ -159,5 +160,5 @@ func TestSelectorLabels(t *testing.T) {
 	// Outcomes have the labels by which a stacked fan-out knows the members.
 	req := all()
 	testutil.Ok(t, f.Series(t.Context(), req, &frameReader{}))
-	testutil.Equals(t, []labels.Labels{labels.FromStrings("cluster", "eu", "region", "west", "tier", "query")}, req.Outcome.Members()[0].LabelSets)
+	testutil.Equals(t, fmt.Sprint([]labels.Labels{labels.FromStrings("cluster", "eu", "region", "west", "tier", "query")}), fmt.Sprint(req.Outcome.Members()[0].LabelSets))
 }
