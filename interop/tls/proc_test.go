@@ -144,7 +144,7 @@ func get(ctx context.Context, address string, out any) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := new(http.Client).Do(req)
 	if err != nil {
 		return 0, err
 	}
