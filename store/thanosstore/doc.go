@@ -34,8 +34,9 @@
 // in storepb; its deprecated step and range are ignored, its deprecated switch
 // against partial responses is Abort. Durations are whole milliseconds. Tenant
 // and Metadata travel in the context, as gRPC metadata, "thanos-tenant" being
-// the tenant. Hashes of chunks are neither kept nor made: they are an optional
-// help, and readers compute them where they need them.
+// the tenant. A chunk's hash goes along where chunks do without being looked at,
+// up to store/grpcstore; none is made: it is an optional help, and readers that
+// want it compute it.
 //
 // # Order
 //

@@ -130,6 +130,18 @@ func TestSourceMemory(t *testing.T) {
 	testutil.Equals(t, want, later.release())
 }
 
+// A chunk that nobody looks at keeps the form that it came in, hash and all.
+func TestSourceHashes(t *testing.T) {
+	t.Parallel()
+	var w frameWriter
+	s := thanosstore.FromServer(sends(nil, series(thanosSeries(lset("a", "1"), "x"))), nil)
+	testutil.Ok(t, s.Series(t.Context(), everything(), &w))
+	var c storepb.AggrChunk
+	testutil.Ok(t, c.Unmarshal(w.frames[0].Series[0].Chunks[0].Wire))
+	testutil.Equals(t, uint64(7), c.Raw.Hash)
+	w.release()
+}
+
 func TestSourceErrors(t *testing.T) {
 	t.Parallel()
 	tooFar := thanosSeries(lset("a", "1"), "x")
