@@ -125,11 +125,14 @@ func (g *gateway) LabelNames(ctx context.Context, req *store.LabelNamesRequest) 
 	}
 	var names []string
 	for _, c := range g.columns {
+		if req.Limit > 0 && len(names) == req.Limit {
+			break
+		}
 		values, err := g.strings(ctx, g.values(sel, c, 1), sel.args)
 		if err != nil {
 			return nil, err
 		}
-		if len(values) > 0 && (req.Limit <= 0 || len(names) < req.Limit) {
+		if len(values) > 0 {
 			names = append(names, c.label)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
@@ -303,6 +304,32 @@ func TestPushedDown(t *testing.T) {
 	}
 	_, ok := g.selection(1, 2, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "none", "x")})
 	testutil.Assert(t, !ok)
+}
+
+// An index over labels is used.
+func TestIndex(t *testing.T) {
+	db := newDatabase(t)
+	testutil.Ok(t, demo(t.Context(), db, time.UnixMilli(1_700_000_000_000)))
+	tab, err := openTable(t.Context(), db, demoSchema())
+	testutil.Ok(t, err)
+	for _, m := range []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchEqual, "__name__", "power_watts"),
+		labels.MustNewMatcher(labels.MatchRegexp, "__name__", "power_watts|temperature_celsius"),
+	} {
+		sel, ok := tab.selection(1, 2, []*labels.Matcher{m})
+		testutil.Assert(t, ok)
+		rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+tab.series(sel, false), sel.args...)
+		testutil.Ok(t, err)
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			testutil.Ok(t, rows.Scan(&id, &parent, &unused, &detail))
+			plan = append(plan, detail)
+		}
+		testutil.Ok(t, errors.Join(rows.Err(), rows.Close()))
+		testutil.Assert(t, slices.ContainsFunc(plan, func(s string) bool { return strings.Contains(s, "USING INDEX by_labels (metric=") }), "%q", plan)
+	}
 }
 
 func numbers(n int) string {
