@@ -52,13 +52,14 @@ func (l *conns) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// each does something to every connection.
+// each does something to every connection, once and for all.
 func (l *conns) each(f func(net.Conn)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.accepted {
 		f(c)
 	}
+	l.accepted = nil
 }
 
 // TestConnectionFaults break a connection of loopback TCP in the midst of an
@@ -66,24 +67,23 @@ func (l *conns) each(f func(net.Conn)) {
 func TestConnectionFaults(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		breaks func(t *testing.T, l *conns, stop func())
+		breaks func(l *conns, stop func())
 		text   []string
 		gone   bool // for good
 	}{
-		"server killed": {breaks: func(_ *testing.T, _ *conns, stop func()) { stop() }, text: []string{"Unavailable"}, gone: true},
-		"connection reset": {breaks: func(t *testing.T, l *conns, _ func()) {
+		"server killed": {breaks: func(_ *conns, stop func()) { stop() }, text: []string{"Unavailable"}, gone: true},
+		"connection reset": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) {
-				testutil.Ok(t, c.(*net.TCPConn).SetLinger(0))
+				_ = c.(*net.TCPConn).SetLinger(0)
 				_ = c.Close()
 			})
 		}, text: []string{"connection reset by peer"}},
-		"connection closed": {breaks: func(_ *testing.T, l *conns, _ func()) {
+		"connection closed": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) { _ = c.Close() })
 		}, text: []string{"EOF"}},
-		"garbage in between": {breaks: func(t *testing.T, l *conns, _ func()) {
+		"garbage in between": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) {
-				_, err := c.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"))
-				testutil.Ok(t, err)
+				_, _ = c.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"))
 			})
 		}, text: []string{"Unavailable"}},
 	} {
@@ -96,7 +96,7 @@ func TestConnectionFaults(t *testing.T) {
 			// It is the break that ends the call: nothing else would.
 			breaks := func(do func()) {
 				done := make(chan struct{})
-				go func() { defer close(done); r.await(sentBefore); tc.breaks(t, l, stop) }()
+				go func() { defer close(done); r.await(sentBefore); tc.breaks(l, stop) }()
 				do()
 				<-done
 			}
