@@ -145,7 +145,7 @@ func histogramFamilies(at func(i int) int64) []fixtureSeries {
 	})
 	add(CustomBuckets, metricCustomBuckets, scrapes, func(i int) sample { return histogramSample(at(i), customBuckets(i)) })
 	add(NativeHistograms, metricMixed, scrapes, func(i int) sample {
-		switch i / 40 % 4 {
+		switch i / 20 % 4 {
 		case 0:
 			return floatSample(at(i), float64(i))
 		case 1:
@@ -161,18 +161,22 @@ func histogramFamilies(at func(i int) int64) []fixtureSeries {
 	return out
 }
 
-// manySamples take more than 1 MiB of chunks.
-const manySamples = 150_000
+// The size of large series: of the labels, and samples that take more than 1 MiB
+// of chunks.
+const (
+	manyBytes   = 5 << 20
+	manySamples = 150_000
+)
 
-// largeFamilies returns a series of 5 MiB of labels, which no server can send in
-// parts, and one of more than 1 MiB of chunks.
-func largeFamilies(start int64, samples int) []fixtureSeries {
+// largeFamilies returns a series with a label of so many bytes, which no server
+// can send in parts, and one of so many samples, which most do.
+func largeFamilies(start int64, size, samples int) []fixtureSeries {
 	noise := func(i int) float64 {
 		return math.Float64frombits(0x3ff0_0000_0000_0000 | uint64(i)*0x9e37_79b9_7f4a_7c15>>12)
 	}
 	return []fixtureSeries{
 		{
-			labels:  labels.FromStrings(labels.MetricName, metricLarge, labelValue, strings.Repeat("0123456789abcdef", 5<<16)),
+			labels:  labels.FromStrings(labels.MetricName, metricLarge, labelValue, strings.Repeat("0123456789abcdef", size/16)),
 			samples: floats(2, func(i int) int64 { return start + int64(i) }, noise),
 		},
 		{
@@ -182,17 +186,17 @@ func largeFamilies(start int64, samples int) []fixtureSeries {
 	}
 }
 
-// integerHistogram is the i-th of a counter that is reset every 130 samples and
+// integerHistogram is the i-th of a counter that is reset every 100 samples and
 // gets more buckets in between.
 func integerHistogram(i int) *histogram.Histogram {
-	n := int64(i % 130)
+	n := int64(i % 100)
 	h := &histogram.Histogram{
 		Schema: 1, ZeroThreshold: 0.001, ZeroCount: uint64(2 + n), Sum: 18.4 * float64(n+1),
 		PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}, {Offset: 1, Length: 2}}, PositiveBuckets: []int64{n + 1, 1, -1, 0},
 		NegativeSpans: []histogram.Span{{Offset: 0, Length: 2}}, NegativeBuckets: []int64{n + 1, 1},
 	}
 	h.Count = h.ZeroCount + uint64(4*(n+1)+1) + uint64(2*(n+1)+1)
-	if n >= 50 {
+	if n >= 40 {
 		h.PositiveSpans = append(h.PositiveSpans, histogram.Span{Offset: 2, Length: 1})
 		h.PositiveBuckets = append(h.PositiveBuckets, 0)
 		h.Count += uint64(n + 1)

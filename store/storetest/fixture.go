@@ -68,7 +68,7 @@ func DefaultExternalLabels() labels.Labels {
 const (
 	defaultStart = int64(1_700_000_400_000)
 	interval     = int64(15_000)
-	scrapes      = 250 // of most series
+	scrapes      = 130 // of most series, more than a chunk takes
 )
 
 // NewFixture makes the fixture that Run loads. opts may be nil.
@@ -95,14 +95,14 @@ func NewFixture(opts *FixtureOptions) (*Fixture, error) {
 	return f, nil
 }
 
-// newLargeFixture makes the fixture of large series, of which one has so many
-// samples.
-func newLargeFixture(external labels.Labels, samples int) (*Fixture, error) {
+// newLargeFixture makes the fixture of large series, of which one has a label of
+// so many bytes and one so many samples.
+func newLargeFixture(external labels.Labels, size, samples int) (*Fixture, error) {
 	o, err := (&FixtureOptions{ExternalLabels: external}).withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("make fixture: %w", err)
 	}
-	return fixtureOf(o.ExternalLabels, largeFamilies(o.Start, samples))
+	return fixtureOf(o.ExternalLabels, largeFamilies(o.Start, size, samples))
 }
 
 func fixtureOf(external labels.Labels, held []fixtureSeries) (*Fixture, error) {

@@ -109,7 +109,10 @@ func (p *probe) varied(a *answer) (name string, values []string) {
 		values = append(values, v)
 	}
 	slices.Sort(values)
-	const few = 20
+	few := 16
+	if p.fixture != nil {
+		few = len(values)
+	}
 	return name, values[:min(len(values), few)]
 }
 

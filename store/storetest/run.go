@@ -105,7 +105,7 @@ func (h *Harness) run(t *testing.T, f *Fixture, open func(testing.TB, *Fixture) 
 		t.Fatal(err)
 	}
 	p.large = func() (store.Store, *Fixture, error) {
-		f, err := newLargeFixture(h.ExternalLabels, manySamples)
+		f, err := newLargeFixture(h.ExternalLabels, manyBytes, manySamples)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -298,7 +298,7 @@ func dataTwins() []twin {
 		{check: "long-series", wrong: "sends so many chunks", make: func(t *testing.T, s store.Store, f *Fixture, stop <-chan struct{}) store.Store {
 			mint, _ := f.TimeRange()
 			return each(metricLong, func(_ *store.SeriesRequest, s *store.Series) *store.Series {
-				s.Chunks = slices.DeleteFunc(s.Chunks, func(c store.Chunk) bool { return c.MinTime > mint+10*store.SamplesPerChunk*interval/6 })
+				s.Chunks = slices.DeleteFunc(s.Chunks, func(c store.Chunk) bool { return c.MinTime > mint+4*store.SamplesPerChunk*interval/6 })
 				return s
 			})(t, s, f, stop)
 		}},

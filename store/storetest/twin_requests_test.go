@@ -161,11 +161,11 @@ func queried(names func(s store.LabelQuerier, ctx context.Context, req *store.La
 }
 
 func labelTwins() []twin {
-	const hour = 3_600_000
+	const long = 1_000_000
 	return []twin{
 		{check: "label-names", wrong: "forgets one", make: queried(func(s store.LabelQuerier, ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
 			names, err := s.LabelNames(ctx, req)
-			if req.Limit == 0 && len(req.Matchers) == 1 && len(req.WithoutReplicaLabels) == 0 && req.MaxTime-req.MinTime > hour {
+			if req.Limit == 0 && len(req.Matchers) == 1 && len(req.WithoutReplicaLabels) == 0 && req.MaxTime-req.MinTime > long {
 				names = slices.DeleteFunc(names, func(n string) bool { return n == labelValue })
 			}
 			return names, err
@@ -177,7 +177,7 @@ func labelTwins() []twin {
 		}, nil)},
 		{check: "label-values", wrong: "makes one up", make: queried(nil, func(s store.LabelQuerier, ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
 			values, err := s.LabelValues(ctx, req)
-			if req.Limit == 0 && len(req.Matchers) == 1 && len(req.WithoutReplicaLabels) == 0 && req.MaxTime-req.MinTime > hour && req.Label == "a" {
+			if req.Limit == 0 && len(req.Matchers) == 1 && len(req.WithoutReplicaLabels) == 0 && req.MaxTime-req.MinTime > long && req.Label == "a" {
 				values = append(values, "~")
 			}
 			return values, err

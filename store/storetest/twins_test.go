@@ -65,13 +65,13 @@ func reference(t testing.TB, f *Fixture) store.Store {
 	return s
 }
 
-// fixtures are made once.
+// fixtures are made once. The large one is large only where it matters.
 var fixtures = sync.OnceValues(func() (f, large *Fixture) {
 	f, err := NewFixture(nil)
 	if err != nil {
 		panic(err)
 	}
-	if large, err = newLargeFixture(labels.EmptyLabels(), 1000); err != nil {
+	if large, err = newLargeFixture(labels.EmptyLabels(), 1<<10, 1000); err != nil {
 		panic(err)
 	}
 	return f, large
@@ -82,6 +82,12 @@ var fixtures = sync.OnceValues(func() (f, large *Fixture) {
 func judge(t *testing.T, tw *twin) map[string]Result {
 	t.Helper()
 	f, large := fixtures()
+	if tw.check == "large-messages" {
+		var err error
+		if large, err = newLargeFixture(labels.EmptyLabels(), manyBytes, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
 	stop := make(chan struct{})
 	open := func(f *Fixture) store.Store {
 		if tw.make == nil {
