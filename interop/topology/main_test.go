@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
+
+// examples are thanoskit's programs.
+var examples *proc.Examples
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -14,7 +19,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	ours.dir = dir
+	examples = proc.NewExamples(dir)
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)

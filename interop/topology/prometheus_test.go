@@ -11,12 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // prometheus is a running Prometheus that scrapes itself and a node exporter
 // every second, over back-filled history.
 type prometheus struct {
-	*process
+	*proc.Process
 	url      string
 	dir      string
 	external map[string]string
@@ -32,7 +34,7 @@ const (
 // history fills its data folder first; see backfill.
 func startPrometheus(t testing.TB, version string, external map[string]string, history func(dir string)) *prometheus {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := proc.FreeAddr(t)
 	dir := t.TempDir()
 	p := &prometheus{url: "http://" + addr, dir: filepath.Join(dir, "data"), external: external}
 	if history != nil {
@@ -52,10 +54,10 @@ func startPrometheus(t testing.TB, version string, external map[string]string, h
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.process = start(t, "prometheus-"+strings.ReplaceAll(fmt.Sprint(external), " ", "-"), binary(t, version),
+	p.Process = proc.Start(t, "prometheus-"+strings.ReplaceAll(fmt.Sprint(external), " ", "-"), proc.Binary(t, version),
 		"--config.file="+config, "--storage.tsdb.path="+p.dir, "--web.listen-address="+addr,
 		"--storage.tsdb.retention.time=30d", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h")
-	awaitHTTP(t, p.process, p.url+"/-/ready")
+	proc.AwaitHTTP(t, p.Process, p.url+"/-/ready")
 	return p
 }
 
@@ -66,9 +68,9 @@ func nodeExporter(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("find prometheus-node-exporter: %v; it is a Debian package", err)
 	}
-	addr := freeAddr(t)
-	p := start(t, "node-exporter", path, "--web.listen-address="+addr, "--log.level=error", "--collector.disable-defaults", "--collector.cpu", "--collector.meminfo", "--collector.netdev", "--collector.loadavg")
-	awaitHTTP(t, p, "http://"+addr+"/metrics")
+	addr := proc.FreeAddr(t)
+	p := proc.Start(t, "node-exporter", path, "--web.listen-address="+addr, "--log.level=error", "--collector.disable-defaults", "--collector.cpu", "--collector.meminfo", "--collector.netdev", "--collector.loadavg")
+	proc.AwaitHTTP(t, p, "http://"+addr+"/metrics")
 	return addr
 }
 
@@ -117,7 +119,7 @@ func backfill(t testing.TB, dir string, h history, phase time.Duration, drop fun
 	if err := os.WriteFile(in, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", "-q", in, dir)
+	cmd := exec.CommandContext(t.Context(), proc.Binary(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", "-q", in, dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("create blocks: %v\n%s", err, out)
 	}
@@ -130,7 +132,7 @@ func seconds(at time.Time) string { return fmt.Sprintf("%.3f", float64(at.UnixMi
 func (p *prometheus) awaitScrapes(t testing.TB, d time.Duration) time.Time {
 	t.Helper()
 	var at time.Time
-	await(t, "scrapes", p.process, 2*time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "scrapes", p.Process, 2*time.Minute, func(ctx context.Context) error {
 		at = time.Now().Truncate(time.Second).Add(-d)
 		got, err := queryHTTP(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/promstore"
@@ -37,7 +38,7 @@ func TestPromstore(t *testing.T) {
 			s, err := promstore.New(p.url, &promstore.Options{Name: version})
 			testutil.Ok(t, err)
 			defer s.Close()
-			await(t, "sync", p.process, time.Minute, s.Sync)
+			proc.Await(t, "sync", p.Process, time.Minute, s.Sync)
 
 			t.Run("info", func(t *testing.T) { promstoreInfo(t, s, version, h) })
 			t.Run("samples", func(t *testing.T) { promstoreSamples(t, s, p, h) })
@@ -197,7 +198,7 @@ func promstoreSidecar(t *testing.T, s *promstore.Store, p *prometheus, h history
 	c, err := grpcstore.Dial(sidecar(t, "thanos", p).grpc, nil)
 	testutil.Ok(t, err)
 	defer c.Close()
-	await(t, "info", nil, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "info", nil, time.Minute, func(ctx context.Context) error {
 		_, err := c.Describe(ctx)
 		return err
 	})
@@ -275,7 +276,7 @@ func promstoreHistograms(t *testing.T, s *promstore.Store, p *prometheus) {
 
 // promstoreDown stops Prometheus.
 func promstoreDown(t *testing.T, s *promstore.Store, p *prometheus) {
-	p.stop()
+	p.Stop()
 	err := s.Series(t.Context(), &store.SeriesRequest{MaxTime: math.MaxInt64}, discard{})
 	testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
 	err = s.Sync(t.Context())

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 var record = flag.Bool("record", false, "write what real components send each other into the corpora of internal/wire's fuzz targets")
@@ -30,14 +32,14 @@ func TestRecordedFrames(t *testing.T) {
 	t.Parallel()
 	h, a, b := prometheusPair(t, currentPrometheus, currentPrometheus, "c1")
 	r := &recorder{seen: map[string]map[string][]byte{}}
-	behind := func(s *server) *server { return &server{process: s.process, grpc: r.proxy(t, s.grpc)} }
+	behind := func(s *server) *server { return &server{Process: s.Process, grpc: r.proxy(t, s.grpc)} }
 	lower := querier(t, "thanos", "none", behind(sidecar(t, "thanos", a)), behind(sidecar(t, "thanos", b)))
 	top := querier(t, "thanos", "none", behind(lower))
 	for _, q := range questions {
 		h.ask(t, top, "http://"+top.http, q, nil)
 	}
 	for _, path := range []string{"labels", "label/instance/values", "label/replica/values?match[]=temperature", "series?match[]=temperature&limit=2", "labels?match[]=nothing"} {
-		if _, err := get(t.Context(), "http://"+top.http+"/api/v1/"+path); err != nil {
+		if _, err := proc.Get(t.Context(), "http://"+top.http+"/api/v1/"+path); err != nil {
 			t.Error(err)
 		}
 	}

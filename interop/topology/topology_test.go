@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // history is the range of the back-filled data that questions are about: old
@@ -36,16 +38,16 @@ func prometheusPair(t testing.TB, versionA, versionB, cluster string) (h history
 
 // servers are the addresses of a component.
 type server struct {
-	*process
+	*proc.Process
 	grpc, http string
 }
 
 // startServer runs a component, ours or Thanos', whose flags are the same.
 func startServer(t testing.TB, name, path string, args ...string) *server {
 	t.Helper()
-	s := &server{grpc: freeAddr(t), http: freeAddr(t)}
-	s.process = start(t, name, path, append(args, "--grpc-address="+s.grpc, "--http-address="+s.http)...)
-	awaitHTTP(t, s.process, "http://"+s.http+"/-/ready")
+	s := &server{grpc: proc.FreeAddr(t), http: proc.FreeAddr(t)}
+	s.Process = proc.Start(t, name, path, append(args, "--grpc-address="+s.grpc, "--http-address="+s.http)...)
+	proc.AwaitHTTP(t, s.Process, "http://"+s.http+"/-/ready")
 	return s
 }
 
@@ -55,9 +57,9 @@ func sidecar(t testing.TB, kind string, p *prometheus) *server {
 	name := fmt.Sprintf("sidecar-%s-%s", kind, p.external["replica"])
 	args := []string{"--prometheus.url=" + p.url}
 	if kind == "thanos" {
-		return startServer(t, name, binary(t, "thanos"), append([]string{"sidecar", "--tsdb.path=" + t.TempDir()}, args...)...)
+		return startServer(t, name, proc.Binary(t, "thanos"), append([]string{"sidecar", "--tsdb.path=" + t.TempDir()}, args...)...)
 	}
-	return startServer(t, name, ourBinary(t, "sidecar"), args...)
+	return startServer(t, name, examples.Binary(t, "sidecar"), args...)
 }
 
 // querier starts a querier of one kind over endpoints, and waits until it knows
@@ -70,13 +72,13 @@ func querier(t testing.TB, kind string, compression string, endpoints ...*server
 	}
 	path := ""
 	if kind == "thanos" {
-		path, args = binary(t, "thanos"), append([]string{"query"}, args...)
+		path, args = proc.Binary(t, "thanos"), append([]string{"query"}, args...)
 	} else {
-		path = ourBinary(t, "querier")
+		path = examples.Binary(t, "querier")
 	}
 	s := startServer(t, "query-"+kind, path, args...)
-	await(t, "endpoints", s.process, time.Minute, func(ctx context.Context) error {
-		body, err := get(ctx, "http://"+s.http+"/api/v1/stores")
+	proc.Await(t, "endpoints", s.Process, time.Minute, func(ctx context.Context) error {
+		body, err := proc.Get(ctx, "http://"+s.http+"/api/v1/stores")
 		if err != nil {
 			return err
 		}
@@ -148,7 +150,7 @@ func (h history) ask(t testing.TB, s *server, base string, q question, params ma
 	a, err := queryHTTP(t.Context(), base, api, p)
 	if err != nil {
 		if s != nil {
-			t.Fatalf("ask %s: %v\n%s", q.expr, err, tail(s.log, 10))
+			t.Fatalf("ask %s: %v\n%s", q.expr, err, s.Tail(10))
 		}
 		t.Fatalf("ask %s: %v", q.expr, err)
 	}

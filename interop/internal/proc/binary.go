@@ -1,0 +1,79 @@
+package proc
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// Binary returns the path of a real component's program: thanos, prometheus,
+// promtool, or debian/prometheus. The test's directory is one below the module's.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := binaryDir()
+	if err != nil {
+		t.Fatalf("find binaries: %v", err)
+	}
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("find %s: %v; .ci/run builds it, or set THANOSKIT_INTEROP_BIN", name, err)
+	}
+	return path
+}
+
+// binaryDir is the folder that .ci/run fills: keyed by what the binaries are
+// built from.
+func binaryDir() (string, error) {
+	if dir := os.Getenv("THANOSKIT_INTEROP_BIN"); dir != "" {
+		return dir, nil
+	}
+	sum, err := os.ReadFile("../go.sum")
+	if err != nil {
+		return "", err
+	}
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	hash := sha256.Sum256(sum)
+	return filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash[:])), nil
+}
+
+// Examples builds thanoskit's example programs, each once. It is safe for
+// concurrent use.
+type Examples struct {
+	dir   string
+	mu    sync.Mutex
+	built map[string]string
+}
+
+// NewExamples returns Examples that are built into a directory, which is the
+// caller's to remove.
+func NewExamples(dir string) *Examples { return &Examples{dir: dir, built: map[string]string{}} }
+
+// Binary returns the path of an example's program. The test's directory is two
+// below the root module's.
+func (e *Examples) Binary(t testing.TB, name string) string {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if path := e.built[name]; path != "" {
+		return path
+	}
+	path := filepath.Join(e.dir, name)
+	cmd := exec.Command("go", "build", "-o", path, "github.com/thanoskit/thanoskit/examples/"+name)
+	cmd.Dir = "../.." // the root module's own versions, not this one's
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build examples/%s: %v\n%s", name, err, out)
+	}
+	e.built[name] = path
+	return path
+}

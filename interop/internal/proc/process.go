@@ -1,0 +1,138 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is a running program.
+type Process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+	err  error
+}
+
+// Start runs a program until the test ends. Its log is shown if the test fails.
+func Start(t testing.TB, name, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{name: name, log: filepath.Join(t.TempDir(), name+".log"), done: make(chan struct{})}
+	f, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd = exec.Command(path, args...)
+	p.cmd.Stdout, p.cmd.Stderr = f, f
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, errors.Join(err, f.Close()))
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		_ = f.Close()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("last lines of %s:\n%s", name, p.Tail(30))
+		}
+	})
+	return p
+}
+
+// Stop ends the program, kindly first.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// Tail returns the last lines of the program's log.
+func (p *Process) Tail(lines int) string {
+	b, _ := os.ReadFile(p.log)
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// Await polls until cond holds, the program behind it (which may be nil) ends, or
+// the time is up.
+func Await(t testing.TB, what string, p *Process, most time.Duration, cond func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = cond(ctx); last == nil {
+			return
+		}
+		var gone <-chan struct{}
+		if p != nil {
+			gone = p.done
+		}
+		select {
+		case <-tick.C:
+		case <-gone:
+			t.Fatalf("await %s: %s ended: %v\n%s", what, p.name, p.err, p.Tail(30))
+		case <-ctx.Done():
+			t.Fatalf("await %s: %v", what, last)
+		}
+	}
+}
+
+// AwaitHTTP waits for a page to answer 200.
+func AwaitHTTP(t testing.TB, p *Process, url string) {
+	t.Helper()
+	Await(t, url, p, time.Minute, func(ctx context.Context) error {
+		_, err := Get(ctx, url)
+		return err
+	})
+}
+
+// Get returns the body of a page that answers 200.
+func Get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	err = errors.Join(err, resp.Body.Close())
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %.300s", url, resp.Status, body)
+	}
+	return body, err
+}
+
+// FreeAddr returns a loopback address that nobody listens on. The kernel does not
+// hand the same port out again soon.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
