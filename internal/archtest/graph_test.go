@@ -25,6 +25,7 @@ type pkg struct {
 	ImportPath string   `json:"ImportPath"`
 	Name       string   `json:"Name"`
 	Standard   bool     `json:"Standard"`
+	GoFiles    []string `json:"GoFiles"`
 	Imports    []string `json:"Imports"` // Direct, as compiled for linux/amd64.
 	Module     *module  `json:"Module"`
 }
@@ -38,7 +39,7 @@ type graph map[string]*pkg
 
 // loadGraph runs go list once for all tests.
 var loadGraph = sync.OnceValues(func() (graph, error) {
-	cmd := exec.Command("go", "list", "-tags=", "-deps", "-json=ImportPath,Name,Standard,Imports,Module", "./...")
+	cmd := exec.Command("go", "list", "-tags=", "-deps", "-json=ImportPath,Name,Standard,GoFiles,Imports,Module", "./...")
 	cmd.Dir = root
 	// One platform, so that the lists are the same for everyone.
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off")
@@ -51,7 +52,8 @@ var loadGraph = sync.OnceValues(func() (graph, error) {
 	return parseGraph(out)
 })
 
-// parseGraph reads the concatenated JSON objects of go list.
+// parseGraph reads the concatenated JSON objects of go list. A directory with
+// nothing but tests is left out: nobody can import it.
 func parseGraph(out []byte) (graph, error) {
 	g := graph{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -61,7 +63,9 @@ func parseGraph(out []byte) (graph, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("parse package list: %w", err)
 		}
-		g[p.ImportPath] = p
+		if len(p.GoFiles) > 0 {
+			g[p.ImportPath] = p
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func TestConnectionFaults(t *testing.T) {
 				_ = c.(*net.TCPConn).SetLinger(0)
 				_ = c.Close()
 			})
-		}, text: []string{"connection reset by peer"}},
+		}, text: []string{"error reading from server"}},
 		"connection closed": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) { _ = c.Close() })
 		}, text: []string{"EOF"}},
