@@ -3,6 +3,7 @@ package thanosstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/thanos-io/thanos/pkg/info/infopb"
@@ -163,5 +164,5 @@ func invalid(err error) error {
 	if errors.Is(err, store.ErrInvalidRequest) {
 		return err
 	}
-	return errors.Join(store.ErrInvalidRequest, err)
+	return fmt.Errorf("%w: %w", store.ErrInvalidRequest, err)
 }

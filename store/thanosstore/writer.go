@@ -86,10 +86,7 @@ func split(chunks []store.Chunk) int {
 func (w *seriesWriter) add(s *store.Series, chunks []store.Chunk) error {
 	out := &storepb.Series{Labels: labelsToThanos(s.Labels)}
 	var err error
-	if out.Chunks, err = chunksToThanos(chunks); err != nil {
-		if e, ok := err.(*store.EncodingError); ok { //nolint:errorlint // It is made here.
-			e.Series = s.Labels
-		}
+	if out.Chunks, err = chunksToThanos(s.Labels, chunks); err != nil {
 		return err
 	}
 	size := int(s.Labels.ByteSize())
@@ -161,53 +158,50 @@ func labelsToThanos(lset labels.Labels) []storepb.Label {
 	return out
 }
 
-// chunksToThanos hands over the data of chunks.
+// chunksToThanos hands over the data of a series' chunks.
 //
-// Errors: *store.EncodingError without the series.
-func chunksToThanos(chunks []store.Chunk) ([]storepb.AggrChunk, error) {
+// Errors: *store.EncodingError.
+func chunksToThanos(lset labels.Labels, chunks []store.Chunk) ([]storepb.AggrChunk, error) {
 	if len(chunks) == 0 {
 		return nil, nil
 	}
 	out := make([]storepb.AggrChunk, len(chunks))
 	for i := range chunks {
-		c := &chunks[i]
-		out[i].MinTime, out[i].MaxTime = c.MinTime, c.MaxTime
-		fields := []struct {
+		c, to := &chunks[i], &out[i]
+		to.MinTime, to.MaxTime = c.MinTime, c.MaxTime
+		a := c.Aggregated
+		if a == nil {
+			a = &store.AggregatedChunk{}
+		}
+		for _, f := range [...]struct {
 			from store.ChunkData
 			to   **storepb.Chunk
-		}{{c.Raw, &out[i].Raw}}
-		if a := c.Aggregated; a != nil {
-			fields = append(fields, []struct {
-				from store.ChunkData
-				to   **storepb.Chunk
-			}{{a.Count, &out[i].Count}, {a.Sum, &out[i].Sum}, {a.Min, &out[i].Min}, {a.Max, &out[i].Max}, {a.Counter, &out[i].Counter}}...)
-		}
-		for _, f := range fields {
-			var err error
-			if *f.to, err = dataToThanos(f.from); err != nil {
-				return nil, err
+		}{
+			{c.Raw, &to.Raw}, {a.Count, &to.Count}, {a.Sum, &to.Sum}, {a.Min, &to.Min}, {a.Max, &to.Max}, {a.Counter, &to.Counter},
+		} {
+			if f.from.IsZero() {
+				continue
 			}
+			typ, ok := typeOf(f.from.Encoding)
+			if !ok {
+				return nil, &store.EncodingError{Encoding: f.from.Encoding, Series: lset}
+			}
+			*f.to = &storepb.Chunk{Type: typ, Data: f.from.Bytes}
 		}
 	}
 	return out, nil
 }
 
-// dataToThanos returns nil if there is no data.
-func dataToThanos(d store.ChunkData) (*storepb.Chunk, error) {
-	out := &storepb.Chunk{Data: d.Bytes}
-	switch d.Encoding {
-	case chunkenc.EncNone:
-		return nil, nil
+func typeOf(e chunkenc.Encoding) (typ storepb.Chunk_Encoding, ok bool) {
+	switch e {
 	case chunkenc.EncXOR:
-		out.Type = storepb.Chunk_XOR
+		return storepb.Chunk_XOR, true
 	case chunkenc.EncHistogram:
-		out.Type = storepb.Chunk_HISTOGRAM
+		return storepb.Chunk_HISTOGRAM, true
 	case chunkenc.EncFloatHistogram:
-		out.Type = storepb.Chunk_FLOAT_HISTOGRAM
-	default:
-		return nil, &store.EncodingError{Encoding: d.Encoding}
+		return storepb.Chunk_FLOAT_HISTOGRAM, true
 	}
-	return out, nil
+	return 0, false
 }
 
 func chunkSize(c *store.Chunk) int {
