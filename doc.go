@@ -6,16 +6,21 @@
 //
 // The packages:
 //
-//	store             a source of series, and the middleware around one
-//	store/grpcstore   StoreAPI over gRPC: serve a Store, dial one
-//	store/fanout      many Stores as one
-//	store/promstore   a running Prometheus as a Store: a sidecar's reading half
-//	store/tsdbstore   a TSDB in this process as a Store
-//	store/memstore    series in memory as a Store
-//	dedup             one series from many replicas
-//	query             PromQL over a Store
-//	query/httpapi     the Prometheus HTTP API over a query.Querier
-//	examples          a program per component, and multicluster: all of them in one
+//	store               a source of series, and the middleware around one
+//	store/grpcstore     StoreAPI over gRPC: serve a Store, dial one; discovery of peers
+//	store/fanout        many Stores as one
+//	store/promstore     a running Prometheus as a Store: a sidecar's reading half
+//	store/promqlstore   whatever answers PromQL over HTTP as a Store
+//	store/tsdbstore     a TSDB in this process, or any storage.Queryable, as a Store
+//	store/memstore      series in memory as a Store
+//	store/remoteread    a Store served as Prometheus remote read
+//	store/thanosstore   Thanos' own Go types as a Store, and a Store as them
+//	store/storetest     is a Store right? In process, or at an address
+//	dedup               one series from many replicas
+//	query               PromQL over a Store
+//	query/httpapi       the Prometheus HTTP API over a query.Querier
+//	tlsutil             TLS configurations that follow their files
+//	examples            a program per component, and multicluster: all of them in one
 //
 // This package itself holds only what all of them share with the programs of
 // the Thanos world: [FromGoKit] and [ToGoKit] connect slog, which every package

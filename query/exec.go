@@ -140,6 +140,7 @@ func merge(to, from *store.Outcome) {
 	for _, m := range from.Members() {
 		to.AddMember(m)
 	}
+	to.AddOmitted(from.Omitted())
 	for _, w := range from.Warnings() {
 		to.AddWarning(w)
 	}

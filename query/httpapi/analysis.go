@@ -49,6 +49,8 @@ type analysis struct {
 	PeakSamples  int             `json:"peakSamples,omitempty"`
 	TotalSamples int64           `json:"totalSamples,omitempty"`
 	Fanout       []memberOutcome `json:"fanout"`
+	// Omitted are members of members for which a receipt had no room.
+	Omitted int `json:"omittedEndpoints,omitempty"`
 }
 
 // memberOutcome is a store.MemberOutcome in JSON.
@@ -66,7 +68,7 @@ type memberOutcome struct {
 }
 
 func analyze(out *store.Outcome, s *stats.Statistics) analysis {
-	a := analysis{Fanout: []memberOutcome{}}
+	a := analysis{Fanout: []memberOutcome{}, Omitted: out.Omitted()}
 	if s != nil && s.Samples != nil {
 		a.PeakSamples, a.TotalSamples = s.Samples.PeakSamples, s.Samples.TotalSamples
 	}
