@@ -91,9 +91,9 @@ func checkLarge(ctx context.Context, p *probe) error {
 }
 
 func (s *series) size() int {
-	n := uint64(s.labels.ByteSize())
+	n := int(s.labels.ByteSize()) //nolint:gosec // It is in memory.
 	for _, c := range s.chunks {
-		n += uint64(len(c.Raw.Bytes))
+		n += len(c.Raw.Bytes)
 	}
-	return int(n) //nolint:gosec // It is in memory.
+	return n
 }

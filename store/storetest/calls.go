@@ -40,7 +40,7 @@ func checkSendError(ctx context.Context, p *probe) error {
 	r := &receiver{known: p.known, onSend: func(n int) error { sends = n; return errEnough }}
 	_, err := ask(ctx, p.store, p.request(), r)
 	if !errors.Is(err, errEnough) {
-		return fmt.Errorf("asked for %s: the first Send returned %q, but the call returned %w", p.request(), errEnough, orNil(err))
+		return fmt.Errorf("asked for %s: the error of the first Send was not returned, but %w", p.request(), orNil(err))
 	}
 	if sends > 1 {
 		return fmt.Errorf("asked for %s: Send was called %d more times after it had returned an error", p.request(), sends-1)
@@ -56,35 +56,42 @@ func orNil(err error) error {
 	return err
 }
 
+// ending is how a call ended.
+type ending struct {
+	a    *answer
+	err  error
+	late bool // it had not ended when patience had
+}
+
 // canceled makes a call whose context ends with the first Send, and returns
 // when the call has returned, or is late.
-func (p *probe) canceled(ctx context.Context) (a *answer, err error, late bool) { //nolint:revive,staticcheck // The error is the call's.
+func (p *probe) canceled(ctx context.Context) ending {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan struct{})
-	done := make(chan struct{})
+	done := make(chan ending, 1)
 	go func() {
-		defer close(done)
-		a, err = ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
+		a, err := ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
 			if n == 1 {
 				cancel()
 				close(ended)
 			}
 			return nil
 		}})
+		done <- ending{a: a, err: err}
 	}()
 	select {
-	case <-done:
-		return a, err, false
+	case e := <-done:
+		return e
 	case <-ended:
 	}
 	t := time.NewTimer(p.opts.Patience)
 	defer t.Stop()
 	select {
-	case <-done:
-		return a, err, false
+	case e := <-done:
+		return e
 	case <-t.C:
-		return nil, nil, true
+		return ending{late: true}
 	}
 }
 
@@ -92,7 +99,7 @@ func checkCancelPrompt(ctx context.Context, p *probe) error {
 	if _, err := p.all(ctx); err != nil {
 		return err
 	}
-	if _, _, late := p.canceled(ctx); late {
+	if p.canceled(ctx).late {
 		return fmt.Errorf("asked for %s: the call is still running %s after its context ended", p.request(), p.opts.Patience)
 	}
 	return nil
@@ -106,16 +113,16 @@ func checkCancel(ctx context.Context, p *probe) error {
 	if err != nil {
 		return err
 	}
-	a, err, late := p.canceled(ctx)
-	if late {
+	e := p.canceled(ctx)
+	if e.late {
 		return unablef("needs %s, which fails now and then", checkPrompt)
 	}
-	if err := judgeEnded(whole, a, err, context.Canceled); err != nil {
+	if err := judgeEnded(whole, e.a, e.err, context.Canceled); err != nil {
 		return fmt.Errorf("asked for %s, canceled during the first Send: %w", p.request(), err)
 	}
 	early, cancel := context.WithCancel(ctx)
 	cancel()
-	a, err = ask(early, p.store, p.request(), &receiver{})
+	a, err := ask(early, p.store, p.request(), &receiver{})
 	if err := judgeEnded(whole, a, err, context.Canceled); err != nil {
 		return fmt.Errorf("asked for %s, canceled before the call: %w", p.request(), err)
 	}

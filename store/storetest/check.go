@@ -95,16 +95,16 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	var errs []error
 	if out.MinTime > out.MaxTime {
-		errs = append(errs, fmt.Errorf("MinTime %d is after MaxTime %d", out.MinTime, out.MaxTime))
+		errs = append(errs, fmt.Errorf("option MinTime %d is after MaxTime %d", out.MinTime, out.MaxTime))
 	}
 	if out.MaxSeries < 0 {
-		errs = append(errs, fmt.Errorf("MaxSeries is negative: %d", out.MaxSeries))
+		errs = append(errs, fmt.Errorf("option MaxSeries is negative: %d", out.MaxSeries))
 	}
 	if out.MaxSeries == 0 {
 		out.MaxSeries = defaultMaxSeries
 	}
 	if out.Patience < 0 {
-		errs = append(errs, fmt.Errorf("Patience is negative: %s", out.Patience))
+		errs = append(errs, fmt.Errorf("option Patience is negative: %s", out.Patience))
 	}
 	if out.Patience == 0 {
 		out.Patience = defaultPatience

@@ -98,6 +98,7 @@ func TestCheckOfAnyStore(t *testing.T) {
 					t.Error(r)
 				case storetest.OK:
 					checked++
+				case storetest.Skipped:
 				}
 			}
 			testutil.Assert(t, checked >= tc.checked, "%d checks made", checked)
@@ -120,7 +121,7 @@ func TestCheckErrors(t *testing.T) {
 	}{
 		{name: "no such check", opts: storetest.Options{Checks: []string{"order", "ordre"}}, want: `no check is called "ordre"`},
 		{name: "range", opts: storetest.Options{MinTime: 2, MaxTime: 1}, want: "MinTime 2 is after MaxTime 1"},
-		{name: "several", opts: storetest.Options{MaxSeries: -1, Patience: -1}, want: "MaxSeries is negative: -1\nPatience is negative: -1ns"},
+		{name: "several", opts: storetest.Options{MaxSeries: -1, Patience: -1}, want: "MaxSeries is negative: -1\noption Patience is negative: -1ns"},
 		{name: "too many series", opts: storetest.Options{MaxSeries: 10}, want: "more series than Options.MaxSeries: 10"},
 		{name: "canceled", ctx: canceled, want: "context canceled"},
 	} {

@@ -108,6 +108,7 @@ func ExampleRun() {
 		})
 	}
 	_ = testGateway
+	// Output:
 }
 
 // What a Store has to send of the series that it is loaded with.

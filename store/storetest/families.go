@@ -125,26 +125,26 @@ func floats(n int, at func(i int) int64, v func(i int) float64) []sample {
 
 func histogramFamilies(at func(i int) int64) []fixtureSeries {
 	var out []fixtureSeries
-	add := func(f Feature, metric string, n int, sample func(i int) sample) {
+	add := func(f Feature, metric string, sample func(i int) sample) {
 		s := fixtureSeries{labels: labels.FromStrings(labels.MetricName, metric), feature: f}
-		for i := range n {
+		for i := range scrapes {
 			s.samples = append(s.samples, sample(i))
 		}
 		out = append(out, s)
 	}
-	add(NativeHistograms, metricHistogram, scrapes, func(i int) sample { return histogramSample(at(i), integerHistogram(i)) })
-	add(NativeHistograms, metricFloatHistogram, scrapes, func(i int) sample {
+	add(NativeHistograms, metricHistogram, func(i int) sample { return histogramSample(at(i), integerHistogram(i)) })
+	add(NativeHistograms, metricFloatHistogram, func(i int) sample {
 		fh := integerHistogram(i).ToFloat(nil)
 		fh.Count, fh.ZeroCount = fh.Count+0.5, fh.ZeroCount+0.5
 		return floatHistogramSample(at(i), fh)
 	})
-	add(NativeHistograms, metricGaugeHistogram, scrapes, func(i int) sample {
+	add(NativeHistograms, metricGaugeHistogram, func(i int) sample {
 		h := integerHistogram(i * 7 % 31)
 		h.CounterResetHint = histogram.GaugeType
 		return histogramSample(at(i), h)
 	})
-	add(CustomBuckets, metricCustomBuckets, scrapes, func(i int) sample { return histogramSample(at(i), customBuckets(i)) })
-	add(NativeHistograms, metricMixed, scrapes, func(i int) sample {
+	add(CustomBuckets, metricCustomBuckets, func(i int) sample { return histogramSample(at(i), customBuckets(i)) })
+	add(NativeHistograms, metricMixed, func(i int) sample {
 		switch i / 20 % 4 {
 		case 0:
 			return floatSample(at(i), float64(i))

@@ -132,7 +132,7 @@ func (o *FixtureOptions) withDefaults() (FixtureOptions, error) {
 	}
 	var errs []error
 	if out.Start < 0 {
-		errs = append(errs, fmt.Errorf("Start is negative: %d", out.Start))
+		errs = append(errs, fmt.Errorf("option Start is negative: %d", out.Start))
 	}
 	out.ExternalLabels.Range(func(l labels.Label) {
 		if slices.Contains([]string{labels.MetricName, labelValue, labelReplica, labelOrder}, l.Name) {

@@ -100,7 +100,7 @@ func TestFixtureOptions(t *testing.T) {
 	}
 	_, err = storetest.NewFixture(&storetest.FixtureOptions{Start: -1, ExternalLabels: labels.FromStrings("replica", "r"), Lacks: []storetest.Feature{"taste"}})
 	testutil.NotOk(t, err)
-	testutil.Equals(t, `make fixture: Start is negative: -1
+	testutil.Equals(t, `make fixture: option Start is negative: -1
 external label "replica" is one of the fixture's own
 no feature is called "taste"`, err.Error())
 }

@@ -39,7 +39,7 @@ func checkGoroutines(ctx context.Context, p *probe) error {
 		{"whose reader wanted no more", func(ctx context.Context) {
 			_, _ = ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(int) error { return errEnough }})
 		}},
-		{"that was canceled", func(ctx context.Context) { _, _, _ = p.canceled(ctx) }},
+		{"that was canceled", func(ctx context.Context) { p.canceled(ctx) }},
 	} {
 		id := strconv.FormatInt(time.Now().UnixNano(), 36)
 		pprof.Do(ctx, pprof.Labels(goroutineLabel, id), way.call)

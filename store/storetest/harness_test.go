@@ -16,7 +16,7 @@ import (
 
 func TestHarnessValidate(t *testing.T) {
 	t.Parallel()
-	right := func(t testing.TB, f *Fixture) store.Store { return reference(t, f) }
+	right := reference
 	for _, tc := range []struct {
 		name string
 		h    Harness

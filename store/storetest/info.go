@@ -138,5 +138,5 @@ func (p *probe) checkShards(ctx context.Context, a *answer) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("Info announces %s, but all %d series were sent for each of %d shards", canShard, len(a.series), total)
+	return fmt.Errorf("announced in Info is %s, but all %d series were sent for each of %d shards", canShard, len(a.series), total)
 }

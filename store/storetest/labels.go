@@ -167,7 +167,7 @@ func checkNoLabel(ctx context.Context, p *probe) error {
 		return nil // store.LabelValues does not ask it
 	}
 	if _, err := q.LabelValues(ctx, req); !errors.Is(err, store.ErrInvalidRequest) {
-		return fmt.Errorf("asked for the values of a label without a name: error is %v, want %w", err, store.ErrInvalidRequest)
+		return fmt.Errorf("asked for the values of a label without a name: %w, want %w", orNil(err), store.ErrInvalidRequest)
 	}
 	return nil
 }

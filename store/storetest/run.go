@@ -118,6 +118,7 @@ func (h *Harness) run(t *testing.T, f *Fixture, open func(testing.TB, *Fixture) 
 		}
 		t.Run(c.name, func(t *testing.T) {
 			switch r := h.result(t.Context(), p, &c); r.Status {
+			case OK:
 			case Failed:
 				t.Error(r.Reason)
 			case Skipped:
