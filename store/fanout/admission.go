@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -93,6 +94,43 @@ func (m *member) admits(h *Health, r *reach) (v verdict, reason string) {
 	return failing, ""
 }
 
+// votes are the verdicts on the replicas of a logical member.
+type votes struct {
+	wanted, spares []candidate
+	strict         bool    // one of the spares is to be asked whatever else
+	errs           []error // of those that are failing
+	once           bool    // one of those was healthy once
+	// Why replicas were pruned, the first of each kind: those that are healthy,
+	// those that are not, and those that are not selected. Empty if there are none.
+	pruned, prunedOnce, unmatched string
+}
+
+// vote counts the verdict on one replica.
+func (l *logical) vote(v *votes, h *Health, c candidate, verdict verdict, reason string) {
+	switch verdict {
+	case wanted:
+		v.wanted = append(v.wanted, c)
+	case strict:
+		c.spare, v.strict = true, true
+		v.spares = append(v.spares, c)
+	case failing:
+		v.errs = append(v.errs, h.Err)
+		v.once = v.once || !h.InfoTime.IsZero()
+		if l.declared { // one that is by itself is not asked
+			c.spare = true
+			v.spares = append(v.spares, c)
+		}
+	case pruned:
+		if h.Err == nil {
+			v.pruned = cmp.Or(v.pruned, reason)
+		}
+		v.prunedOnce = cmp.Or(v.prunedOnce, reason)
+	case unmatched:
+		v.unmatched = reason
+	case removed:
+	}
+}
+
 // admit judges a logical member. known is what is known of each replica; stale
 // is nil, or says which of that is out of date.
 //
@@ -101,59 +139,32 @@ func (m *member) admits(h *Health, r *reach) (v verdict, reason string) {
 // unhealthy is a spare, for the case that those that seem healthy all fail. If
 // none is healthy, those that were are believed what they said of labels.
 func (l *logical) admit(known []Health, stale []bool, r *reach, suspectSince time.Time) admission {
-	var a admission
-	var spares []candidate
-	var errs []error
-	reasons := [unmatched + 1]string{}
-	seen := [unmatched + 1]bool{}
-	healthy, once := false, false // pruned, and so; may hold it, and was so
+	var v votes
 	for i, m := range l.replicas {
 		h := &known[i]
-		v, reason := m.admits(h, r)
-		if stale != nil && stale[i] && (v == wanted || v == strict) {
-			v = failing
+		verdict, reason := m.admits(h, r)
+		if stale != nil && stale[i] && (verdict == wanted || verdict == strict) {
+			verdict = failing
 		}
-		if !seen[v] {
-			seen[v], reasons[v] = true, reason
-		}
-		c := candidate{member: m, store: m.store(&h.Info, r)}
-		switch v {
-		case wanted:
-			a.candidates = append(a.candidates, c)
-		case strict:
-			c.spare = true
-			spares = append(spares, c)
-		case failing:
-			errs = append(errs, h.Err)
-			once = once || !h.InfoTime.IsZero()
-			if l.declared && m.invalid == nil {
-				c.spare = true
-				spares = append(spares, c)
-			}
-		case pruned:
-			healthy = healthy || h.Err == nil
-		case removed, unmatched:
-		}
+		l.vote(&v, h, candidate{member: m, store: m.store(&h.Info, r)}, verdict, reason)
 	}
-	a.labelSets = l.labelSets(known)
+	a := admission{labelSets: l.labelSets(known)}
 	switch {
-	case len(a.candidates) > 0:
+	case len(v.wanted) > 0:
 		if l.declared {
-			l.balance.order(a.candidates, suspectSince)
+			l.balance.order(v.wanted, suspectSince)
 		}
-		a.candidates = append(a.candidates, spares...)
-	case healthy:
-		a.pruned = reasons[pruned]
-	case seen[strict]:
-		a.candidates = spares
-	case seen[failing] && (once || !seen[pruned]):
-		a.err = l.defeat(opInfo, errs)
-	case seen[pruned]:
-		a.pruned = reasons[pruned]
-	case seen[unmatched]:
-		a.pruned = reasons[unmatched]
+		a.candidates = v.wanted
+		a.candidates = append(a.candidates, v.spares...)
+	case v.pruned != "":
+		a.pruned = v.pruned
+	case v.strict:
+		a.candidates = v.spares
+	case len(v.errs) > 0 && (v.once || v.prunedOnce == ""):
+		a.err = l.defeat(opInfo, v.errs)
 	default:
-		a.removed = true
+		a.pruned = cmp.Or(v.prunedOnce, v.unmatched)
+		a.removed = a.pruned == ""
 	}
 	return a
 }

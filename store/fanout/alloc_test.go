@@ -25,8 +25,10 @@ func TestSeriesAreNotDecoded(t *testing.T) {
 		return benchFrames(ss)
 	}
 	for name, members := range map[string]func(series int) []fanout.Member{
-		"one":      func(n int) []fanout.Member { return named(replays(frames(0, n))) },
-		"several":  func(n int) []fanout.Member { return named(replays(frames(0, n)), replays(frames(1, n)), replays(frames(2, n))) },
+		"one": func(n int) []fanout.Member { return named(replays(frames(0, n))) },
+		"several": func(n int) []fanout.Member {
+			return named(replays(frames(0, n)), replays(frames(1, n)), replays(frames(2, n)))
+		},
 		"replicas": func(n int) []fanout.Member { return named(replays(frames(0, n)), replays(frames(0, n))) },
 		"group":    func(n int) []fanout.Member { return grouped(replays(frames(0, n)), replays(frames(0, n))) },
 	} {

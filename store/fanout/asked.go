@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,7 +154,8 @@ func (a *asked) ruledOut(selected bool) bool {
 	var adm admission
 	switch {
 	case !selected:
-		adm = admission{pruned: store.PrunedBySelector, labelSets: a.of.labelSets(known)}
+		there := func(h Health) bool { return !h.Removed }
+		adm = admission{pruned: store.PrunedBySelector, labelSets: a.of.labelSets(known), removed: !slices.ContainsFunc(known, there)}
 	case stale:
 		return false
 	default:

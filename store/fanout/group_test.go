@@ -399,7 +399,7 @@ func TestGroupUnderLoad(t *testing.T) {
 					return errDown
 				}
 				asked.Add(1)
-				if err := sleep(ctx, 30*time.Millisecond); err != nil {
+				if err := sleep(ctx, 50*time.Millisecond); err != nil {
 					return err
 				}
 				return w.Send(series("1"))
@@ -419,7 +419,7 @@ func TestGroupUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		const rounds = 9
+		const rounds = 6
 		for i := range rounds {
 			down[i%3].Store(true)
 			<-time.After(time.Second)
