@@ -31,6 +31,8 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
 	lookback := p.Flags.Duration("query.lookback-delta", 0, "how old a sample may be to stand for the present (default 5m)")
+	tenantHeader := p.Flags.String("query.tenant-header", "THANOS-TENANT", "HTTP header that says who a query is made for; endpoints are told")
+	tenant := p.Flags.String("query.default-tenant-id", "default-tenant", "who a query is made for without that header")
 	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not")
 	waitBudget := p.Flags.Duration("store.response-timeout", 0, "how long in all a query waits for one endpoint (in Thanos: for its next message); 0 is without limit")
 	var selector []string
@@ -85,7 +87,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 		return err
 	}
 	api, err := httpapi.New(q, &httpapi.Options{
-		MaxConcurrent: *concurrent, AllowOrigin: "*", Logger: p.Log, Registerer: p.Registry,
+		MaxConcurrent: *concurrent, TenantHeader: *tenantHeader, DefaultTenant: *tenant, AllowOrigin: "*", Logger: p.Log, Registerer: p.Registry,
 		BuildInfo: httpapi.BuildInfo{Version: "3.9.1"}, // what the PromQL engine is; Grafana asks
 	})
 	if err != nil {

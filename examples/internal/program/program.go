@@ -33,6 +33,7 @@ type Program struct {
 	grpcAddr   *string
 	grpcGrace  *time.Duration
 	grpcTLS    *serverTLS
+	limits     *limits
 	httpAddr   *string
 	background []func(context.Context) error
 }
@@ -65,6 +66,7 @@ func New(name string) *Program {
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
 	p.grpcTLS = newServerTLS(p.Flags)
+	p.limits = newLimits(p.Flags)
 	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
 	return p
 }
@@ -75,7 +77,8 @@ func (p *Program) Parse() error { return p.Flags.Parse(os.Args[1:]) }
 // Go adds something that runs as long as the program.
 func (p *Program) Go(run func(context.Context) error) { p.background = append(p.background, run) }
 
-// Serve runs everything until ctx ends: the Store over gRPC, the handler (nil
+// Serve runs everything until ctx ends: the Store over gRPC, within the limits
+// that flags set for it, the handler (nil
 // for none) beside /-/ready, /-/healthy and /metrics over HTTP, and what Go
 // added. ready is asked until it returns nil; then one line is logged and
 // /-/ready answers 200.
@@ -89,7 +92,8 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 		return err
 	}
 	opts.GRPC = append(connections, opts.GRPC...)
-	grpcServer, err := grpcstore.NewServer(s, &opts)
+	opts.MetadataKeys = append(opts.MetadataKeys, "request-id") // as Thanos passes it on
+	grpcServer, err := grpcstore.NewServer(p.limits.wrap(s), &opts)
 	if err != nil {
 		return err
 	}

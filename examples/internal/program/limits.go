@@ -1,0 +1,30 @@
+package program
+
+import (
+	"flag"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// limits are the flags that bound the answers to StoreAPI requests.
+type limits struct{ series, samples, bytes *int64 }
+
+func newLimits(flags *flag.FlagSet) *limits {
+	return &limits{
+		series:  flags.Int64("store.limits.request-series", 0, "most series of one Series request; 0 is without limit"),
+		samples: flags.Int64("store.limits.request-samples", 0, "most samples of one Series request, counted as 120 for each chunk; 0 is without limit"),
+		bytes:   flags.Int64("store.limits.request-bytes", 0, "most bytes of labels and chunks of one Series request; 0 is without limit (not in Thanos)"),
+	}
+}
+
+// wrap makes a Store keep to the limits, if there are any.
+func (l *limits) wrap(s store.Store) store.Store {
+	out := store.Limits{Series: *l.series, Bytes: *l.bytes}
+	if *l.samples > 0 {
+		out.Chunks = max(*l.samples/store.SamplesPerChunk, 1)
+	}
+	if out == (store.Limits{}) {
+		return s
+	}
+	return store.Wrap(s, store.WithLimits(out))
+}
