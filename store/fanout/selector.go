@@ -37,13 +37,15 @@ func (f *Store) announced(sets []labels.Labels) []labels.Labels {
 	if len(sets) == 0 {
 		return []labels.Labels{selector}
 	}
-	out := make([]labels.Labels, len(sets))
+	extended := make([]labels.Labels, len(sets))
 	for i, lset := range sets {
 		b := labels.NewBuilder(lset)
 		selector.Range(func(l labels.Label) { b.Set(l.Name, l.Value) })
-		out[i] = b.Labels()
+		extended[i] = b.Labels()
 	}
-	return out
+	out := labelSets{seen: map[string]struct{}{}}
+	out.add(extended)
+	return out.sets
 }
 
 // addressLabel is what storeMatch matches a member's name as.
