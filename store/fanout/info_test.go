@@ -338,11 +338,11 @@ func TestNewRejects(t *testing.T) {
 	testutil.Equals(t, "make fan-out: no source of members", err.Error())
 	_, err = fanout.New(
 		fanout.Static(fanout.Member{Name: "a", Store: sends()}, fanout.Member{Name: "a", Store: sends()}, fanout.Member{}, fanout.Member{Name: "x"}),
-		&fanout.Options{BufferBytes: -1, InfoInterval: -1, InfoTimeout: -1, WaitBudget: -1},
+		&fanout.Options{BufferBytes: -1, InfoInterval: -1, InfoTimeout: -1, RemoveAfter: -1, HedgeDelay: -1, WaitBudget: -1},
 	)
 	testutil.Equals(t, strings.Join([]string{
 		"make fan-out: options: BufferBytes is negative", "options: InfoInterval is negative", "options: InfoTimeout is negative",
-		"options: WaitBudget is negative", `member 1 ("a"): more than one member has this name`, `member 2 (""): member without a name`,
+		"options: RemoveAfter is negative", "options: HedgeDelay is negative", "options: WaitBudget is negative", `member 1 ("a"): more than one member has this name`, `member 2 (""): member without a name`,
 		`member 3 ("x"): member without a Store`,
 	}, "\n"), err.Error())
 }

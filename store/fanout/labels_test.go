@@ -237,3 +237,53 @@ func TestManyLabelLists(t *testing.T) {
 	testutil.Equals(t, slices.Compact(want), got)
 	testutil.Equals(t, before, fmt.Sprint(stores), "members' own lists were changed")
 }
+
+func TestLabelRequestsArePassedOn(t *testing.T) {
+	t.Parallel()
+	names := store.LabelNamesRequest{
+		MinTime: 1, MaxTime: 2, Matchers: []*labels.Matcher{eq("a", "b")}, Strategy: store.Abort, WithoutReplicaLabels: []string{"r"},
+		Limit: 3, StoreHints: &store.Any{TypeURL: "x"}, Tenant: "me", Metadata: map[string][]string{"x": {"y"}},
+	}
+	values := store.LabelValuesRequest{
+		Label: "l", MinTime: 1, MaxTime: 2, Matchers: names.Matchers, Strategy: store.Abort, WithoutReplicaLabels: []string{"r"},
+		Limit: 3, StoreHints: names.StoreHints, Tenant: "me", Metadata: names.Metadata,
+	}
+	f := newFanout(t, nil, named(listening{sends(), func(got any) {
+		switch got := got.(type) {
+		case store.LabelNamesRequest:
+			testutil.Equals(t, names, got)
+		case store.LabelValuesRequest:
+			testutil.Equals(t, values, got)
+		}
+	}})...)
+	n, v := names, values
+	n.StoreMatch, v.StoreMatch = [][]*labels.Matcher{{eq("__address__", "a")}}, [][]*labels.Matcher{{eq("__address__", "a")}}
+	_, err := f.LabelNames(t.Context(), &n)
+	testutil.Ok(t, err)
+	_, err = f.LabelValues(t.Context(), &v)
+	testutil.Ok(t, err)
+}
+
+// listening tells of what it was asked, but for the Outcome.
+type listening struct {
+	store.Store
+	asked func(req any)
+}
+
+func (l listening) Describe(context.Context) (store.Info, error) {
+	return store.Info{SupportsWithoutReplicaLabels: true}, nil
+}
+
+func (l listening) LabelNames(_ context.Context, req *store.LabelNamesRequest) ([]string, error) {
+	r := *req
+	r.Outcome = nil
+	l.asked(r)
+	return nil, nil
+}
+
+func (l listening) LabelValues(_ context.Context, req *store.LabelValuesRequest) ([]string, error) {
+	r := *req
+	r.Outcome = nil
+	l.asked(r)
+	return nil, nil
+}

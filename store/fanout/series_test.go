@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
@@ -524,6 +526,7 @@ func TestRequestIsPassedOn(t *testing.T) {
 	req := all()
 	req.Strategy, req.SkipChunks, req.Limit, req.Hints = store.Abort, true, 5, &store.QueryHints{Func: "rate"}
 	req.StoreHints, req.MaxResolution = &store.Any{TypeURL: "x"}, 300
+	req.Tenant, req.Metadata = "me", map[string][]string{"x": {"y"}}
 	req.Matchers = []*labels.Matcher{eq("a", "b")}
 	want := *req
 	s := store.Func(func(_ context.Context, got *store.SeriesRequest, _ store.SeriesWriter) error {
@@ -621,4 +624,18 @@ func TestNestedOutcome(t *testing.T) {
 	err := outer.Series(context.Background(), req, r)
 	testutil.Equals(t, "store in: series: store b: series: connection refused", err.Error())
 	testutil.Assert(t, errors.Is(err, errDown))
+}
+
+// Members of a member that was stopped were canceled: what they did is nobody's
+// fault but its.
+func TestNestedOutcomeOfStopped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := newFanout(t, nil, append(named(hangs(&tracker{})), grouped(nil, hangs(&tracker{}))[1])...)
+		outer := newFanout(t, &fanout.Options{WaitBudget: time.Second}, fanout.Member{Name: "in", Store: inner})
+		out, r, err := outcomeOf(t, outer, store.Warn)
+		testutil.Ok(t, err)
+		testutil.Equals(t, "in timed out, in/a canceled, in/g canceled, in/g/b canceled", statuses(out))
+		testutil.Equals(t, []string{"store in: series: wait budget used up: context deadline exceeded"}, texts(r.warnings))
+	})
 }
