@@ -55,6 +55,11 @@ var layers = []layer{
 	},
 
 	{
+		packages: []string{"internal/peer"},
+		may:      concat(base, "store"),
+		reason:   "the two ends of the StoreAPI must agree on what is beside the messages",
+	},
+	{
 		packages: []string{"internal/rechunk"},
 		may:      concat(base, "store"),
 		reason:   "samples become the chunks of the StoreAPI, wherever they come from",
@@ -125,12 +130,12 @@ var layers = []layer{
 	},
 	{
 		packages: []string{"store/grpcstore/..."},
-		may:      concat(base, "store", "store/grpcstore", "internal/wire"),
+		may:      concat(base, "store", "store/grpcstore", "internal/wire", "internal/peer"),
 		reason:   "the transport of one Store; snappy is imported by the program that wants it, never by us",
 	},
 	{
 		packages: []string{"store/thanosstore"},
-		may:      concat(base, "store", "internal/wire"),
+		may:      concat(base, "store", "internal/wire", "internal/peer"),
 		reason:   "the one bridge to Thanos' own Go types",
 	},
 	{

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -165,14 +166,14 @@ func (c *Client) Name() string { return c.opts.Name }
 // LabelNames asks the peer for label names. See store.LabelQuerier, and Series
 // for errors.
 func (c *Client) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
-	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
+	ctx = peer.Metadata{Tenant: req.Tenant, More: req.Metadata, Receipt: req.Outcome != nil}.Outgoing(ctx)
 	return c.strings(ctx, opLabelNames, methodLabelNames, wire.AppendLabelNamesRequest(nil, req), req.Limit, req.Outcome)
 }
 
 // LabelValues asks the peer for the values of a label. See store.LabelQuerier,
 // and Series for errors.
 func (c *Client) LabelValues(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
-	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
+	ctx = peer.Metadata{Tenant: req.Tenant, More: req.Metadata, Receipt: req.Outcome != nil}.Outgoing(ctx)
 	return c.strings(ctx, opLabelValues, methodLabelValues, wire.AppendLabelValuesRequest(nil, req), req.Limit, req.Outcome)
 }
 
@@ -186,7 +187,7 @@ func (c *Client) strings(ctx context.Context, op, method string, req []byte, lim
 		return nil, c.error(op, err)
 	}
 	for _, w := range s.Warnings {
-		out.AddWarning(c.error(op, warning(w)))
+		out.AddWarning(c.error(op, peer.Warning(w)))
 	}
 	if s.Hints != nil {
 		if err := c.hints(op, *s.Hints, out); err != nil {
@@ -208,7 +209,7 @@ func (c *Client) strings(ctx context.Context, op, method string, req []byte, lim
 // Describe asks the peer for its Info. See Series for errors; one that has no
 // StoreAPI is store.ErrUnavailable.
 func (c *Client) Describe(ctx context.Context) (store.Info, error) {
-	resp, err := c.invoke(withMetadata(ctx, "", nil, false), methodInfo, nil)
+	resp, err := c.invoke(peer.Metadata{}.Outgoing(ctx), methodInfo, nil)
 	if err != nil {
 		return store.Info{}, c.error(opInfo, err)
 	}
@@ -226,7 +227,7 @@ func (c *Client) Describe(ctx context.Context) (store.Info, error) {
 func (c *Client) invoke(ctx context.Context, method string, req []byte) ([]byte, error) {
 	var resp message
 	if err := c.cc.Invoke(ctx, method, &message{b: req}, &resp, c.call...); err != nil {
-		return nil, fromStatus(ctx, err)
+		return nil, peer.FromStatus(ctx, err)
 	}
 	return resp.b, nil
 }

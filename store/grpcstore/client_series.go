@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -29,26 +30,26 @@ var seriesStream = grpc.StreamDesc{StreamName: "Series", ServerStreams: true}
 func (c *Client) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream, however we leave
-	ctx = withMetadata(ctx, req.Tenant, req.Metadata, req.Outcome != nil)
+	ctx = peer.Metadata{Tenant: req.Tenant, More: req.Metadata, Receipt: req.Outcome != nil}.Outgoing(ctx)
 	r := &seriesReader{c: c, w: w, out: req.Outcome}
 	r.limits = wire.Limits{MaxSeries: c.opts.Limits.Series, MaxChunks: c.opts.Limits.Chunks}
 	stream, err := c.cc.NewStream(ctx, &seriesStream, methodSeries, c.call...)
 	if err != nil {
-		return c.error(opSeries, fromStatus(ctx, err))
+		return c.error(opSeries, peer.FromStatus(ctx, err))
 	}
 	err = stream.SendMsg(&message{b: wire.AppendSeriesRequest(nil, req, c.opts.BatchSize)})
 	if err == nil {
 		err = stream.CloseSend()
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // what ended the stream is for RecvMsg to say
-		return c.error(opSeries, fromStatus(ctx, err))
+		return c.error(opSeries, peer.FromStatus(ctx, err))
 	}
 	for {
 		in := receivedFrame{pool: c.pool}
 		if err := stream.RecvMsg(&in); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return c.error(opSeries, fromStatus(ctx, err))
+			return c.error(opSeries, peer.FromStatus(ctx, err))
 		}
 		if err := r.message(in.buf); err != nil {
 			return err
@@ -95,7 +96,7 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 		}
 		return wire.Send(r.w, h.frame)
 	case wire.KindWarning:
-		return r.w.Warn(r.c.error(opSeries, warning(resp.Warning)))
+		return r.w.Warn(r.c.error(opSeries, peer.Warning(resp.Warning)))
 	case wire.KindHints:
 		return r.c.hints(opSeries, resp.Hints, r.out)
 	case wire.KindUnknown: // of a later Thanos

@@ -1,11 +1,9 @@
 package grpcstore
 
 import (
-	"fmt"
-
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -16,7 +14,7 @@ func hasReceipt(o *store.Outcome) bool { return len(o.Members()) > 0 || o.Omitte
 // newReceipt makes a receipt of what became of the members of a fan-out.
 func newReceipt(o *store.Outcome, hints []store.Any) store.Any {
 	r := &wire.Receipt{Members: o.Members(), Omitted: o.Omitted(), Hints: hints}
-	code := func(err error) uint32 { return uint32(status.Code(statusOf(err))) }
+	code := func(err error) uint32 { return uint32(peer.Code(err)) }
 	return store.Any{TypeURL: wire.ReceiptType, Value: wire.AppendReceipt(nil, r, code)}
 }
 
@@ -27,7 +25,8 @@ func (c *Client) hints(op string, h store.Any, out *store.Outcome) error {
 		out.AddHints(h)
 		return nil
 	}
-	r, err := wire.DecodeReceipt(h.Value, memberError, warning)
+	told := func(code uint32, text string) error { return peer.Told(codes.Code(code), text) }
+	r, err := wire.DecodeReceipt(h.Value, told, peer.Warning)
 	if err != nil {
 		return c.error(op, err)
 	}
@@ -40,26 +39,3 @@ func (c *Client) hints(op string, h store.Any, out *store.Outcome) error {
 	}
 	return nil
 }
-
-// memberError is the error of a peer's member: a text, and the condition that
-// its code stands for.
-func memberError(code uint32, text string) error {
-	for _, c := range conditions {
-		if c.code == codes.Code(code) {
-			return &toldError{text, c.err}
-		}
-	}
-	return &toldError{text, fmt.Errorf("gRPC code %s", codes.Code(code))}
-}
-
-// toldError is an error that another process has told of.
-type toldError struct {
-	text      string
-	condition error
-}
-
-// Error is what the other process said.
-func (e *toldError) Error() string { return e.text }
-
-// Unwrap returns the condition that the error is.
-func (e *toldError) Unwrap() error { return e.condition }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -70,7 +70,7 @@ func unary(name, fullMethod string, call func(*service, context.Context, []byte)
 				s := srv.(*service)
 				in, ok := req.(*message)
 				if !ok { // an interceptor made another of it
-					return nil, statusOf(fmt.Errorf("%w: unexpected %T", store.ErrInvalidRequest, req))
+					return nil, peer.Status(fmt.Errorf("%w: unexpected %T", store.ErrInvalidRequest, req))
 				}
 				out, err := call(s, ctx, in.b)
 				if err != nil {
@@ -99,7 +99,7 @@ func (s *service) fail(err error) error {
 	if p, ok := errors.AsType[*store.PanicError](err); ok {
 		s.opts.Logger.Error("store panicked", slog.Any("err", p), slog.String("stack", string(p.Stack)))
 	}
-	return statusOf(err)
+	return peer.Status(err)
 }
 
 func (s *service) series(stream grpc.ServerStream) error {
@@ -111,15 +111,15 @@ func (s *service) series(stream grpc.ServerStream) error {
 	if err != nil {
 		return s.fail(invalid(err))
 	}
-	ctx, md := s.incomingMetadata(stream.Context())
-	req.Tenant, req.Metadata = md.tenant, md.more
+	ctx, md := peer.Incoming(stream.Context(), s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = md.Tenant, md.More
 	req.Outcome = new(store.Outcome)
 	w := newSeriesWriter(stream, s.pool, batch, &s.opts)
 	defer w.release()
 	err = s.store.Series(ctx, req, w)
 	// What was sent before an error is good, and is not held back.
 	hints := req.Outcome.Hints()
-	if md.receipt && hasReceipt(req.Outcome) {
+	if md.Receipt && hasReceipt(req.Outcome) {
 		hints = append(hints, newReceipt(req.Outcome, nil))
 	}
 	if ferr := w.finish(hints); err == nil {
@@ -136,14 +136,14 @@ func (s *service) labelNames(ctx context.Context, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid(err)
 	}
-	ctx, md := s.incomingMetadata(ctx)
-	req.Tenant, req.Metadata = md.tenant, md.more
+	ctx, md := peer.Incoming(ctx, s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = md.Tenant, md.More
 	req.Outcome = new(store.Outcome)
 	names, err := store.LabelNames(ctx, s.store, req)
 	if err != nil {
 		return nil, err
 	}
-	return appendStrings(names, req.Outcome, md.receipt), nil
+	return appendStrings(names, req.Outcome, md.Receipt), nil
 }
 
 func (s *service) labelValues(ctx context.Context, b []byte) ([]byte, error) {
@@ -151,21 +151,21 @@ func (s *service) labelValues(ctx context.Context, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid(err)
 	}
-	ctx, md := s.incomingMetadata(ctx)
-	req.Tenant, req.Metadata = md.tenant, md.more
+	ctx, md := peer.Incoming(ctx, s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = md.Tenant, md.More
 	req.Outcome = new(store.Outcome)
 	values, err := store.LabelValues(ctx, s.store, req)
 	if err != nil {
 		return nil, err
 	}
-	return appendStrings(values, req.Outcome, md.receipt), nil
+	return appendStrings(values, req.Outcome, md.Receipt), nil
 }
 
 func (s *service) info(ctx context.Context, _ []byte) ([]byte, error) {
 	if !s.opts.Health.Serving() {
 		return nil, fmt.Errorf("%w: shutting down or not ready", store.ErrUnavailable)
 	}
-	ctx, _ = s.incomingMetadata(ctx)
+	ctx, _ = peer.Incoming(ctx, s.opts.MetadataKeys)
 	info, err := store.Describe(ctx, s.store)
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (s *service) info(ctx context.Context, _ []byte) ([]byte, error) {
 func appendStrings(values []string, o *store.Outcome, receipt bool) []byte {
 	out := wire.Strings{Values: values}
 	for _, w := range o.Warnings() {
-		out.Warnings = append(out.Warnings, strings.ToValidUTF8(w.Error(), "\uFFFD"))
+		out.Warnings = append(out.Warnings, peer.Valid(w.Error()))
 	}
 	hints := o.Hints()
 	switch {

@@ -2,13 +2,13 @@ package grpcstore
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -78,7 +78,7 @@ func (w *seriesWriter) Warn(err error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	text := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	text := peer.Valid(err.Error())
 	return w.stream.SendMsg(&message{b: wire.AppendWarning(nil, text)})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/info/infopb"
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -170,7 +171,7 @@ func (l *localStream) send(m *storepb.SeriesResponse) error {
 	case l.messages <- m:
 		return nil
 	case <-l.ctx.Done():
-		return statusOf(l.ctx.Err())
+		return peer.Status(l.ctx.Err())
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
-	"github.com/thanoskit/thanoskit/internal/via"
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -56,58 +56,11 @@ func seriesRequestFromThanos(r *storepb.SeriesRequest) (req *store.SeriesRequest
 	return req, batch, err
 }
 
-// Keys of gRPC metadata, as in store/grpcstore.
-const (
-	tenantKey = "thanos-tenant"
-	viaKey    = "thanoskit-via-bin"
-)
-
 // callContext returns the context for a call of Thanos' code: it has what a
 // caller over gRPC would send as both outgoing metadata, for a client, and
 // incoming, for a server that is called directly.
 func callContext(ctx context.Context, tenant string, more map[string][]string) context.Context {
-	md, ok := metadata.FromOutgoingContext(ctx)
-	if !ok {
-		md = metadata.MD{}
-	}
-	for key, values := range more {
-		md.Append(key, values...)
-	}
-	if tenant != "" {
-		md.Set(tenantKey, tenant)
-	}
-	md.Delete(viaKey) // of a call that this one is made for; its context has it
-	md.Append(viaKey, via.From(ctx)...)
-	return metadata.NewIncomingContext(metadata.NewOutgoingContext(ctx, md), md.Copy())
-}
-
-// incoming is what a call of Thanos' code brings along.
-type incoming struct {
-	tenant string
-	more   map[string][]string // nil if there is none
-}
-
-// incomingMetadata returns what a call brings along, and the context in which it
-// is answered. Of further metadata, only that with the given keys is taken up.
-func incomingMetadata(ctx context.Context, keys []string) (context.Context, incoming) {
-	md, ok := metadata.FromIncomingContext(ctx)
-	if !ok {
-		return ctx, incoming{}
-	}
-	var in incoming
-	if v := md.Get(tenantKey); len(v) > 0 {
-		in.tenant = v[0]
-	}
-	for _, key := range keys {
-		if v := md.Get(key); len(v) > 0 {
-			if in.more == nil {
-				in.more = map[string][]string{}
-			}
-			in.more[key] = v
-		}
-	}
-	if len(via.From(ctx)) == 0 { // in process, the context has it already
-		ctx = via.With(ctx, md.Get(viaKey)...)
-	}
-	return ctx, in
+	ctx = peer.Metadata{Tenant: tenant, More: more}.Outgoing(ctx)
+	md, _ := metadata.FromOutgoingContext(ctx) // a copy; none replaces what the caller's own caller sent
+	return metadata.NewIncomingContext(ctx, md)
 }

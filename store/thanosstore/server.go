@@ -9,6 +9,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/info/infopb"
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -60,7 +61,7 @@ func (s *Server) fail(err error) error {
 	if p, ok := errors.AsType[*store.PanicError](err); ok {
 		s.opts.Logger.Error("store panicked", slog.Any("err", p), slog.String("stack", string(p.Stack)))
 	}
-	return statusOf(err)
+	return peer.Status(err)
 }
 
 // Series answers with the Store's series, in batches if the request has room for
@@ -74,8 +75,8 @@ func (s *Server) Series(r *storepb.SeriesRequest, stream storepb.Store_SeriesSer
 	if err != nil {
 		return s.fail(invalid(err))
 	}
-	ctx, in := incomingMetadata(stream.Context(), s.opts.MetadataKeys)
-	req.Tenant, req.Metadata = in.tenant, in.more
+	ctx, in := peer.Incoming(stream.Context(), s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = in.Tenant, in.More
 	req.Outcome = new(store.Outcome)
 	w := &seriesWriter{stream: stream, batch: max(batch, 1)}
 	err = s.store.Series(ctx, req, w)
@@ -98,8 +99,8 @@ func (s *Server) LabelNames(ctx context.Context, r *storepb.LabelNamesRequest) (
 	if err != nil {
 		return nil, s.fail(invalid(err))
 	}
-	ctx, in := incomingMetadata(ctx, s.opts.MetadataKeys)
-	req.Tenant, req.Metadata = in.tenant, in.more
+	ctx, in := peer.Incoming(ctx, s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = in.Tenant, in.More
 	req.Outcome = new(store.Outcome)
 	names, err := store.LabelNames(ctx, s.store, req)
 	if err != nil {
@@ -115,8 +116,8 @@ func (s *Server) LabelValues(ctx context.Context, r *storepb.LabelValuesRequest)
 	if err != nil {
 		return nil, s.fail(invalid(err))
 	}
-	ctx, in := incomingMetadata(ctx, s.opts.MetadataKeys)
-	req.Tenant, req.Metadata = in.tenant, in.more
+	ctx, in := peer.Incoming(ctx, s.opts.MetadataKeys)
+	req.Tenant, req.Metadata = in.Tenant, in.More
 	req.Outcome = new(store.Outcome)
 	values, err := store.LabelValues(ctx, s.store, req)
 	if err != nil {
@@ -131,7 +132,7 @@ func (s *Server) LabelValues(ctx context.Context, r *storepb.LabelValuesRequest)
 func (s *Server) answer(m decodes, values []string, o *store.Outcome) error {
 	out := wire.Strings{Values: values}
 	for _, w := range o.Warnings() {
-		out.Warnings = append(out.Warnings, valid(w.Error()))
+		out.Warnings = append(out.Warnings, peer.Valid(w.Error()))
 	}
 	if hints := o.Hints(); len(hints) > 0 {
 		out.Hints = &hints[len(hints)-1]
@@ -144,7 +145,7 @@ func (s *Server) answer(m decodes, values []string, o *store.Outcome) error {
 
 // Info answers with the Store's Info. See Series for errors.
 func (s *Server) Info(ctx context.Context, _ *infopb.InfoRequest) (*infopb.InfoResponse, error) {
-	ctx, _ = incomingMetadata(ctx, nil)
+	ctx, _ = peer.Incoming(ctx, nil)
 	info, err := store.Describe(ctx, s.store)
 	if err != nil {
 		return nil, s.fail(err)

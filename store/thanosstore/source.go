@@ -13,6 +13,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/info/infopb"
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -187,7 +188,7 @@ func (s *source) Series(ctx context.Context, req *store.SeriesRequest, w store.S
 	case err == nil && ctx.Err() != nil: // a server that was called directly may have just stopped
 		return s.error(opSeries, ctx.Err())
 	case err != nil:
-		return s.error(opSeries, fromStatus(ctx, err))
+		return s.error(opSeries, peer.FromStatus(ctx, err))
 	}
 	return nil
 }
@@ -199,7 +200,7 @@ func (s *source) LabelNames(ctx context.Context, req *store.LabelNamesRequest) (
 	}
 	resp, err := s.caller.labelNames(callContext(ctx, req.Tenant, req.Metadata), in)
 	if err != nil {
-		return nil, s.error(opLabelNames, fromStatus(ctx, err))
+		return nil, s.error(opLabelNames, peer.FromStatus(ctx, err))
 	}
 	return s.strings(opLabelNames, resp, req.Limit, req.Outcome)
 }
@@ -211,7 +212,7 @@ func (s *source) LabelValues(ctx context.Context, req *store.LabelValuesRequest)
 	}
 	resp, err := s.caller.labelValues(callContext(ctx, req.Tenant, req.Metadata), in)
 	if err != nil {
-		return nil, s.error(opLabelValues, fromStatus(ctx, err))
+		return nil, s.error(opLabelValues, peer.FromStatus(ctx, err))
 	}
 	return s.strings(opLabelValues, resp, req.Limit, req.Outcome)
 }
@@ -222,7 +223,7 @@ func (s *source) strings(op string, resp encodes, limit int, out *store.Outcome)
 		return nil, s.error(op, err)
 	}
 	for _, w := range answer.Warnings {
-		out.AddWarning(s.error(op, warning(w)))
+		out.AddWarning(s.error(op, peer.Warning(w)))
 	}
 	if answer.Hints != nil {
 		out.AddHints(*answer.Hints)
@@ -243,7 +244,7 @@ func (s *source) Describe(ctx context.Context) (store.Info, error) {
 	}
 	resp, err := s.opts.Info(callContext(ctx, "", nil))
 	if err != nil {
-		return store.Info{}, s.error(opInfo, fromStatus(ctx, err))
+		return store.Info{}, s.error(opInfo, peer.FromStatus(ctx, err))
 	}
 	var apis wire.APIs
 	info, err := fromThanos(resp, func(b []byte) (info *store.Info, err error) {

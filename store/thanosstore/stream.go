@@ -14,6 +14,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -132,7 +133,7 @@ func (r *seriesReader) handOn(m *storepb.SeriesResponse) error {
 		}
 		return wire.Send(r.w, h.frame)
 	case wire.KindWarning:
-		return r.w.Warn(r.s.error(opSeries, warning(resp.Warning)))
+		return r.w.Warn(r.s.error(opSeries, peer.Warning(resp.Warning)))
 	case wire.KindHints:
 		r.out.AddHints(resp.Hints)
 	case wire.KindUnknown: // empty, or of a later Thanos

@@ -8,6 +8,7 @@ import (
 
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/internal/peer"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -110,7 +111,7 @@ func (w *seriesWriter) Warn(err error) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	return w.send(&storepb.SeriesResponse{Result: &storepb.SeriesResponse_Warning{Warning: valid(err.Error())}})
+	return w.send(&storepb.SeriesResponse{Result: &storepb.SeriesResponse_Warning{Warning: peer.Valid(err.Error())}})
 }
 
 // finish sends what is left, and then hints.
@@ -121,7 +122,7 @@ func (w *seriesWriter) finish(hints []store.Any) error {
 	for i := range hints {
 		m := new(storepb.SeriesResponse)
 		if err := m.Unmarshal(wire.AppendHints(nil, &hints[i])); err != nil {
-			return statusOf(fmt.Errorf("%w: hints: %w", store.ErrMalformed, err))
+			return peer.Status(fmt.Errorf("%w: hints: %w", store.ErrMalformed, err))
 		}
 		if err := w.send(m); err != nil {
 			return err
