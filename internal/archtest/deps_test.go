@@ -40,7 +40,7 @@ var bannedLinks = []banned{
 	{path: "gopkg.in/alecthomas/kingpin.v2", reason: "flags are the program's"},
 	{path: "github.com/opentracing/opentracing-go/...", reason: "traces go through OpenTelemetry"},
 	{path: "github.com/thanos-io/promql-engine/...", reason: "it locks everybody's Prometheus version; it has a module of its own below query"},
-	{path: "google.golang.org/grpc/...", except: []string{"store/grpcstore/...", "store/storetest", "store/thanosstore", "query/querygrpc", "query/ui", examples}, reason: "a program that serves no gRPC links none; status codes appear at the edge only"},
+	{path: "google.golang.org/grpc/...", except: []string{"internal/peer", "store/grpcstore/...", "store/storetest", "store/thanosstore", "query/querygrpc", "query/ui", examples}, reason: "a program that serves no gRPC links none; status codes appear at the edge only"},
 	{path: "testing", direct: true, except: []string{"*/*test"}, reason: "a production binary has no test flags; kits for tests are packages of their own"},
 }
 
