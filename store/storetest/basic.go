@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Names of checks that others depend on.
@@ -91,9 +93,17 @@ func checkLarge(ctx context.Context, p *probe) error {
 }
 
 func (s *series) size() int {
-	n := int(s.labels.ByteSize()) //nolint:gosec // It is in memory.
+	n := labelBytes(s.labels)
 	for _, c := range s.chunks {
 		n += len(c.Raw.Bytes)
 	}
+	return n
+}
+
+// labelBytes is the size of names and values; ByteSize of labels.Labels is that
+// of symbols in some of its layouts.
+func labelBytes(lset labels.Labels) int {
+	n := 0
+	lset.Range(func(l labels.Label) { n += len(l.Name) + len(l.Value) })
 	return n
 }

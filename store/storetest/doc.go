@@ -23,7 +23,7 @@
 // subtest, on the Store itself and again through a gRPC server and client:
 //
 //	--- FAIL: TestGateway/direct/order-replica-labels
-//	    series {..., x="1"} came after {..., x="2"}: not sorted once replica labels ["replica"] are removed
+//	    series {..., x="1"} came after {..., x="2"}: not sorted once replica labels ["r"] are removed
 //
 // [Check] makes those checks that need no fixture on any Store, whatever it
 // holds: a gateway in staging, somebody else's, a real Thanos. [Benchmark]

@@ -62,7 +62,7 @@ const (
 // The label names of the fixture that checks rely on.
 const (
 	labelValue   = "v"
-	labelReplica = "replica"
+	labelReplica = "r"
 	labelOrder   = "x"
 )
 

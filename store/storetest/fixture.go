@@ -75,8 +75,8 @@ const (
 //
 // Cost: a few thousand samples, under 1 MiB.
 //
-// Errors: if the external labels or the start leave the fixture without meaning:
-// if an external label is one that only series have.
+// Errors: if an option is out of range, or an external label overrides one that
+// tells the fixture's series apart.
 func NewFixture(opts *FixtureOptions) (*Fixture, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -115,6 +115,12 @@ func fixtureOf(external labels.Labels, held []fixtureSeries) (*Fixture, error) {
 		}
 	}
 	slices.SortFunc(f.series, func(a, b fixtureSeries) int { return labels.Compare(a.labels, b.labels) })
+	sent := f.Sent()
+	for i := range sent[1:] {
+		if labels.Equal(sent[i].Labels, sent[i+1].Labels) {
+			return nil, fmt.Errorf("make fixture: external labels %s override what tells series apart: there are two %s", external, sent[i].Labels)
+		}
+	}
 	return f, nil
 }
 

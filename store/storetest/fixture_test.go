@@ -98,11 +98,30 @@ func TestFixtureOptions(t *testing.T) {
 		testutil.Equals(t, "c", s.Labels.Get("cluster"))
 		testutil.Assert(t, model(s.Labels), "%s is not as classic as it should be", s.Labels)
 	}
-	_, err = storetest.NewFixture(&storetest.FixtureOptions{Start: -1, ExternalLabels: labels.FromStrings("replica", "r"), Lacks: []storetest.Feature{"taste"}})
+	_, err = storetest.NewFixture(&storetest.FixtureOptions{Start: -1, ExternalLabels: labels.FromStrings("r", "1"), Lacks: []storetest.Feature{"taste"}})
 	testutil.NotOk(t, err)
 	testutil.Equals(t, `make fixture: option Start is negative: -1
-external label "replica" is one of the fixture's own
+external label "r" is one of the fixture's own
 no feature is called "taste"`, err.Error())
+}
+
+// Labels of series that are overridden must not make them equal.
+func TestFixtureExternalLabels(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		external labels.Labels
+		ok       bool
+	}{
+		{labels.FromStrings("cluster", "eu", "replica", "0"), true},
+		{labels.FromStrings("job", "j"), true},
+		{labels.FromStrings("b", "1"), false},
+		{labels.FromStrings("straße", "x"), false},
+		{labels.FromStrings("v", "1"), false},
+		{labels.FromStrings("__name__", "up"), false},
+	} {
+		_, err := storetest.NewFixture(&storetest.FixtureOptions{ExternalLabels: tc.external})
+		testutil.Equals(t, tc.ok, err == nil, "%s: %v", tc.external, err)
+	}
 }
 
 // model reports whether a series has a classic name and no histograms.

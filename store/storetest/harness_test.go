@@ -27,7 +27,7 @@ func TestHarnessValidate(t *testing.T) {
 		{name: "lacking for no reason", h: Harness{New: right, Lacks: map[Feature]string{UTF8Names: ""}}, want: "without a reason"},
 		{name: "lacking what there is not", h: Harness{New: right, Lacks: map[Feature]string{"colours": "grey"}}, want: `no feature is called "colours"`},
 		{name: "skipping for no reason", h: Harness{New: right, Skip: map[string]string{"order": ""}}, want: "without a reason"},
-		{name: "skipping what there is not", h: Harness{New: right, Skip: map[string]string{"ordre": "typo"}}, want: "no check is called that"},
+		{name: "skipping what there is not", h: Harness{New: right, Skip: map[string]string{"ordre": "typo"}}, want: `no check is called "ordre"`},
 		{name: "options", h: Harness{New: right, Options: Options{Patience: -1}}, want: "Patience is negative"},
 		{name: "external labels", h: Harness{New: right, ExternalLabels: labels.FromStrings("__name__", "x")}, want: "one of the fixture's own"},
 	} {
@@ -72,7 +72,7 @@ func TestSkips(t *testing.T) {
 		},
 		{name: "not announced, and known", wrap: unable, h: Harness{Skip: map[string]string{"sharding-by": "later"}}, check: "sharding-by", want: Result{"sharding-by", Skipped, "later"}},
 		{name: "not announced", wrap: unable, check: "sharding-by", want: Result{"sharding-by", Skipped, "the store does not announce sharding"}},
-		{name: "not known whether", wrap: undescribed, h: Harness{Skip: map[string]string{"sharding-by": "later"}}, check: "sharding-by", want: Result{"sharding-by", Failed, "Info: not ready"}},
+		{name: "not known whether", wrap: undescribed, h: Harness{Skip: map[string]string{"sharding-by": "later"}}, check: "sharding-by", want: Result{"sharding-by", Failed, "ask for Info: not ready"}},
 		{
 			name: "lacking", h: Harness{Lacks: map[Feature]string{NativeHistograms: "floats only"}}, check: "histograms-mixed",
 			want: Result{"histograms-mixed", Skipped, "no native histograms: floats only"},
@@ -122,7 +122,7 @@ func TestShardOf(t *testing.T) {
 	t.Parallel()
 	up := labels.FromStrings("__name__", "up")
 	full := labels.FromStrings("__name__", "up", "instance", "a:9090", "job", "node")
-	replica := labels.FromStrings("__name__", "up", "instance", "a:9090", "job", "node", "replica", "0")
+	replica := labels.FromStrings("__name__", "up", "instance", "a:9090", "job", "node", "r", "0")
 	for _, tc := range []struct {
 		lset labels.Labels
 		by   bool
@@ -136,8 +136,8 @@ func TestShardOf(t *testing.T) {
 		{full, false, 950},
 		{labels.FromStrings("__name__", "up", "job", "näh"), true, 494},
 		{labels.FromStrings("__name__", "up", "job", "näh"), false, 688},
-		{without(replica, []string{"replica"}), true, 331},
-		{without(replica, []string{"replica"}), false, 950},
+		{without(replica, []string{"r"}), true, 331},
+		{without(replica, []string{"r"}), false, 950},
 	} {
 		s := &store.Shard{Total: 1000, By: tc.by, Labels: []string{"job"}}
 		if got := shardOf(s, tc.lset); got != tc.want {

@@ -45,8 +45,8 @@ func (p *probe) valuesRequest(label string, ms []*labels.Matcher) *store.LabelVa
 	}
 }
 
-// names asks for label names, and returns them in order.
-func (p *probe) names(ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
+// askNames asks for label names, and returns them in order.
+func (p *probe) askNames(ctx context.Context, req *store.LabelNamesRequest) ([]string, error) {
 	got, err := store.LabelNames(ctx, p.store, req)
 	if err != nil {
 		return nil, fmt.Errorf("asked for label names of %s: %w", matchersText(req.Matchers), err)
@@ -54,8 +54,8 @@ func (p *probe) names(ctx context.Context, req *store.LabelNamesRequest) ([]stri
 	return inSet(got), nil
 }
 
-// values asks for label values, and returns them in order.
-func (p *probe) values(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
+// askValues asks for label values, and returns them in order.
+func (p *probe) askValues(ctx context.Context, req *store.LabelValuesRequest) ([]string, error) {
 	got, err := p.labelValues(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("asked for values of label %q of %s: %w", req.Label, matchersText(req.Matchers), err)
@@ -123,7 +123,7 @@ func checkNames(pick func(*probe) []*labels.Matcher) func(context.Context, *prob
 			return err
 		}
 		req := p.namesRequest(pick(p))
-		got, err := p.names(ctx, req)
+		got, err := p.askNames(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func checkValues(pick func(*probe) []*labels.Matcher) func(context.Context, *pro
 		lsets := matching(a, p.request(ms...))
 		for _, name := range append(namesOf(a.labelSets()), "storetest_no_such_label") {
 			req := p.valuesRequest(name, ms)
-			got, err := p.values(ctx, req)
+			got, err := p.askValues(ctx, req)
 			if err != nil {
 				return err
 			}
@@ -224,7 +224,7 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 		}
 		req := p.namesRequest(nil)
 		req.MinTime, req.MaxTime = t, t
-		got, err := p.names(ctx, req)
+		got, err := p.askNames(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 		for _, name := range namesOf([]labels.Labels{s.labels}) {
 			req := p.valuesRequest(name, nil)
 			req.MinTime, req.MaxTime = t, t
-			got, err := p.values(ctx, req)
+			got, err := p.askValues(ctx, req)
 			if err != nil {
 				return err
 			}
@@ -270,7 +270,7 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 	for _, limit := range []int{1, len(names), len(names) + 1} {
 		req := p.namesRequest(nil)
 		req.Limit = limit
-		got, err := p.names(ctx, req)
+		got, err := p.askNames(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -285,7 +285,7 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 		if req.Limit = limit; name == "" || limit == 0 {
 			continue
 		}
-		got, err := p.values(ctx, req)
+		got, err := p.askValues(ctx, req)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -83,7 +84,7 @@ func matching(a *answer, req *store.SeriesRequest) []labels.Labels {
 }
 
 // varied returns the label to try matchers on, and its values: that of the
-// fixture, or the one with the most values, of which a few are returned.
+// fixture, or the one with the most values, of which some are returned.
 func (p *probe) varied(a *answer) (name string, values []string) {
 	sets := map[string]map[string]bool{}
 	for _, s := range a.series {
@@ -105,15 +106,15 @@ func (p *probe) varied(a *answer) (name string, values []string) {
 			name = n
 		}
 	}
-	for v := range sets[name] {
-		values = append(values, v)
-	}
-	slices.Sort(values)
-	few := 16
+	all := slices.Sorted(maps.Keys(sets[name]))
+	some := min(len(all), p.values)
 	if p.fixture != nil {
-		few = len(values)
+		some = len(all)
 	}
-	return name, values[:min(len(values), few)]
+	for i := range some {
+		values = append(values, all[i*len(all)/some])
+	}
+	return name, values
 }
 
 func equalCases(name string, values []string) []*labels.Matcher {

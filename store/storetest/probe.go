@@ -20,6 +20,7 @@ type probe struct {
 	opts    Options
 	fixture *Fixture      // nil if the Store holds something else
 	slow    time.Duration // how long a slow reader takes for a Send
+	values  int           // of a label that matchers are tried with, if there is no fixture
 	lacks   map[Feature]string
 	// large returns a Store with the fixture of large series; nil if fixture is.
 	large func() (store.Store, *Fixture, error)
@@ -32,11 +33,15 @@ type probe struct {
 	failed map[string]bool
 }
 
+// someValues are enough to find a matcher that is wrong, and not too many for a
+// Store that has other things to do.
+const someValues = 5
+
 // slowSend is how long a slow reader takes.
 const slowSend = 200 * time.Millisecond
 
 func newProbe(s store.Store, o Options, f *Fixture) *probe {
-	return &probe{store: s, opts: o, fixture: f, slow: slowSend, failed: map[string]bool{}}
+	return &probe{store: s, opts: o, fixture: f, slow: slowSend, values: someValues, failed: map[string]bool{}}
 }
 
 // run makes a check.
@@ -107,7 +112,7 @@ func (p *probe) describe(ctx context.Context) (*store.Info, error) {
 		}
 		info, err := store.Describe(ctx, p.store)
 		if err != nil {
-			return nil, fmt.Errorf("Info: %w", err)
+			return nil, fmt.Errorf("ask for Info: %w", err)
 		}
 		p.info = &info
 	}

@@ -161,7 +161,7 @@ func checkReplicaQueries(ctx context.Context, p *probe) error {
 	}
 	req := p.namesRequest(nil)
 	req.WithoutReplicaLabels = sreq.WithoutReplicaLabels
-	got, err := p.names(ctx, req)
+	got, err := p.askNames(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func checkReplicaQueries(ctx context.Context, p *probe) error {
 	for _, name := range req.WithoutReplicaLabels {
 		req := p.valuesRequest(name, nil)
 		req.WithoutReplicaLabels = sreq.WithoutReplicaLabels
-		got, err := p.values(ctx, req)
+		got, err := p.askValues(ctx, req)
 		if err != nil {
 			return err
 		}

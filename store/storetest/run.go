@@ -82,15 +82,15 @@ func (h *Harness) validate() error {
 	}
 	for f, why := range h.Lacks {
 		if why == "" {
-			errs = append(errs, fmt.Errorf("Lacks %q without a reason", f))
+			errs = append(errs, fmt.Errorf("feature %q lacks without a reason", f))
 		}
 	}
 	for name, why := range h.Skip {
 		if !slices.ContainsFunc(all(), func(c check) bool { return c.name == name }) {
-			errs = append(errs, fmt.Errorf("Skip %q: no check is called that", name))
+			errs = append(errs, fmt.Errorf("no check is called %q", name))
 		}
 		if why == "" {
-			errs = append(errs, fmt.Errorf("Skip %q without a reason", name))
+			errs = append(errs, fmt.Errorf("check %q skipped without a reason", name))
 		}
 	}
 	_, err := h.Options.withDefaults()

@@ -69,7 +69,7 @@ func basicTwins() []twin {
 			return s
 		})},
 		{check: "large-messages", wrong: "refuses large labels", make: answersOr(func(_ *store.SeriesRequest, ss []*store.Series) error {
-			if slices.ContainsFunc(ss, func(s *store.Series) bool { return s.Labels.Len() > 0 && s.Labels.ByteSize() > large }) {
+			if slices.ContainsFunc(ss, func(s *store.Series) bool { return labelBytes(s.Labels) > large }) {
 				return &store.LimitError{Limit: "bytes", Max: large}
 			}
 			return nil

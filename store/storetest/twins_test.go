@@ -201,7 +201,7 @@ func TestTwinsOfAnyStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := newProbe(tw.make(t, reference(t, f), f, stop), o, nil)
-			p.slow = tw.slow()
+			p.slow, p.values = tw.slow(), 16
 			results, err := p.check(t.Context())
 			if err != nil {
 				t.Fatal(err)
