@@ -97,25 +97,19 @@ func (q *labelQuery) gather(selected bool, try func(*attempt) error) ([]string, 
 		q.consider(a)
 	}
 	ends := make(chan struct{}, len(running))
-	for _, a := range running {
-		a.settled = func() { ends <- struct{}{} }
-		q.crew.run(func() { q.ask(a, try) })
+	if q.ctx.Err() == nil {
+		for _, a := range running {
+			a.settled = func() { ends <- struct{}{} }
+			q.crew.run(func() { q.ask(a, try) })
+		}
 	}
-	var err error
 	for range running {
 		select {
 		case <-ends:
 		case <-q.ctx.Done():
 		}
 	}
-	if q.ctx.Err() != nil {
-		err = q.round.err()
-	}
-	q.leave(err, q.members)
-	if err == nil && q.absent(q.members) {
-		err = q.noStores(func(w error) error { q.out.AddWarning(w); return nil })
-	}
-	if err != nil {
+	if err := q.finish(); err != nil {
 		return nil, err
 	}
 	var lists [][]string
@@ -129,6 +123,27 @@ func (q *labelQuery) gather(selected bool, try func(*attempt) error) ([]string, 
 		merged = merged[:q.limit:q.limit]
 	}
 	return merged, nil
+}
+
+// finish ends a call that all members have ended, or whose context has.
+func (q *labelQuery) finish() error {
+	var err error
+	if q.ctx.Err() != nil {
+		err = q.round.err()
+	}
+	q.leave(err, q.members)
+	if err != nil {
+		return err
+	}
+	for _, a := range q.members { // one that ended last may not have come to end the call
+		if err := q.fatal(a, a.result); err != nil {
+			return err
+		}
+	}
+	if q.absent(q.members) {
+		return q.noStores(func(w error) error { q.out.AddWarning(w); return nil })
+	}
+	return nil
 }
 
 // ask asks one member, for as long as its wait budget lasts.

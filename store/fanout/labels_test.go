@@ -287,3 +287,13 @@ func (l listening) LabelValues(_ context.Context, req *store.LabelValuesRequest)
 	l.asked(r)
 	return nil, nil
 }
+
+// However fast they all are, a failure is not missed.
+func TestLabelsAbortAlways(t *testing.T) {
+	t.Parallel()
+	f := newFanout(t, nil, named(answers{Store: sends(), err: errDown}, answers{Store: sends(), values: []string{"x"}})...)
+	for range 5000 {
+		_, err := f.LabelNames(t.Context(), &store.LabelNamesRequest{Strategy: store.Abort})
+		testutil.Assert(t, errors.Is(err, errDown), "%v", err)
+	}
+}

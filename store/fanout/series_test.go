@@ -639,3 +639,25 @@ func TestNestedOutcomeOfStopped(t *testing.T) {
 		testutil.Equals(t, []string{"store in: series: wait budget used up: context deadline exceeded"}, texts(r.warnings))
 	})
 }
+
+// However fast they all are, neither a failure nor a loss is missed.
+func TestAbortAlways(t *testing.T) {
+	t.Parallel()
+	warns := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		_ = w.Warn(errDown)
+		return nil
+	})
+	records := store.Func(func(_ context.Context, req *store.SeriesRequest, _ store.SeriesWriter) error {
+		req.Outcome.AddWarning(errDown)
+		return nil
+	})
+	for _, bad := range []store.Store{failing(errDown), warns, records} {
+		for _, members := range [][]fanout.Member{named(bad, sends(series("1"))), grouped(bad)} {
+			f := newFanout(t, nil, members...)
+			for range 1000 {
+				_, _, err := outcomeOf(t, f, store.Abort)
+				testutil.Assert(t, errors.Is(err, errDown), "%v", err)
+			}
+		}
+	}
+}
