@@ -61,7 +61,7 @@ func newPeerOf(t testing.TB, h http.Handler) *peer {
 		p.mu.Lock()
 		form := url.Values{"path": {r.Method + " " + r.URL.Path}}
 		maps.Copy(form, r.Form)
-		if tenant := r.Header.Get("X-Scope-OrgID"); tenant != "" {
+		if tenant := r.Header.Get("X-Scope-Orgid"); tenant != "" {
 			form.Set("tenant", tenant)
 		}
 		p.forms = append(p.forms, form)

@@ -124,7 +124,7 @@ func TestRemoteReadTenant(t *testing.T) {
 	t.Parallel()
 	var tenants []string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tenants = append(tenants, r.Header.Get("X-Scope-OrgID")) // one request at a time
+		tenants = append(tenants, r.Header.Get("X-Scope-Orgid")) // one request at a time
 		w.Header().Set("Content-Type", streamedType)
 	}))
 	defer srv.Close()
@@ -191,4 +191,20 @@ func collectAll(t testing.TB, s store.Store, req *store.SeriesRequest) (out []*s
 		out = append(out, series)
 	}
 	return out
+}
+
+// TestLimitOfLabels: a limit is not left to the series API, which may list any
+// series under it.
+func TestLimitOfLabels(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.floats(t, 1, labels.FromStrings("__name__", "up", "i", "2"), labels.FromStrings("__name__", "up", "i", "1"), labels.FromStrings("__name__", "up", "i", "0"))
+	got := collectAll(t, f.store(t, promstore.Options{}), &store.SeriesRequest{
+		MaxTime: math.MaxInt64, SkipChunks: true, Limit: 2, Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "__name__", "up")},
+	})
+	testutil.Equals(t, 2, len(got))
+	for i, want := range []string{"0", "1"} {
+		testutil.Equals(t, want, got[i].Labels.Get("i"))
+	}
+	testutil.Equals(t, "", f.last(t, "series").form.Get("limit"))
 }
