@@ -2,6 +2,7 @@ package ways
 
 import (
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -35,9 +36,7 @@ func TestServedToPrometheus(t *testing.T) {
 				`max_over_time(temperature[3m] offset 10m)`, `latency`, `rate(latency{kind!="gauge"}[5m])`, `histogram_quantile(0.9, latency)`,
 			} {
 				params := url.Values{"query": {q}}
-				for k, v := range span {
-					params[k] = v
-				}
+				maps.Copy(params, span)
 				want := queryHTTP(t, local, "query_range", params)
 				if strings.Count(want, "\"") < 10 && (version == currentPrometheus || !strings.Contains(q, "latency")) {
 					t.Fatalf("%s answers nothing: %s", q, want)
