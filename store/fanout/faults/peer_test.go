@@ -24,16 +24,32 @@ type peer interface {
 	store.Describer
 }
 
-// faulty is a Store that sends its series in its own way.
+// faulty is a Store that sends its series, and describes itself, in its own way;
+// well, where that is nil.
 type faulty struct {
 	*memstore.Store
-	series func(ctx context.Context, ss []*store.Series, w store.SeriesWriter) error
+	series   func(ctx context.Context, ss []*store.Series, w store.SeriesWriter) error
+	describe func(ctx context.Context, info store.Info) (store.Info, error)
+	request  func(*store.SeriesRequest) // what it makes of one
+}
+
+func (f faulty) Describe(ctx context.Context) (store.Info, error) {
+	info, err := f.Store.Describe(ctx)
+	if f.describe == nil || err != nil {
+		return info, err
+	}
+	return f.describe(ctx, info)
 }
 
 func (f faulty) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
-	var ss []*store.Series
 	r := *req
-	r.Limit = 0
+	if f.request != nil {
+		f.request(&r)
+	}
+	if f.series == nil {
+		return f.Store.Series(ctx, &r, w)
+	}
+	var ss []*store.Series
 	for s, err := range store.All(ctx, f.Store, &r, nil) {
 		if err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
+	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
 // tracked counts the frames that a Store sent and nobody has released.
@@ -61,7 +62,9 @@ type rig struct {
 	alive atomic.Int64
 	came  chan struct{} // a token for each frame of bad
 
-	bad, others data
+	members []fanout.Member
+	bad     *memstore.Store
+	others  []*memstore.Store
 }
 
 const (
@@ -78,15 +81,15 @@ func badData(t testing.TB) faulty { return faulty{Store: hold(t, seriesOfBad, "b
 // newRig makes one. bad is the member as it is asked, to is how the others are.
 func newRig(t testing.TB, opts fanout.Options, bad fanout.Member, to func(testing.TB, peer) peer) *rig {
 	t.Helper()
-	r := &rig{reg: prometheus.NewRegistry(), came: make(chan struct{}, 1000), bad: dataOf(t, badData(t).Store), others: data{}}
+	r := &rig{reg: prometheus.NewRegistry(), came: make(chan struct{}, 1000), bad: badData(t).Store}
 	opts.Registerer = r.reg
 	if p, ok := bad.Store.(peer); ok {
 		bad.Store = tracked{p, &r.alive, r.came}
 	}
 	bad.Name = "bad"
-	members := append([]fanout.Member{bad}, r.well(t, to)...)
+	r.members = append([]fanout.Member{bad}, r.well(t, to)...)
 	var err error
-	r.Store, err = fanout.New(fanout.Static(members...), &opts)
+	r.Store, err = fanout.New(fanout.Static(r.members...), &opts)
 	testutil.Ok(t, err)
 	return r
 }
@@ -97,10 +100,21 @@ func (r *rig) well(t testing.TB, to func(testing.TB, peer) peer) []fanout.Member
 	var out []fanout.Member
 	for _, name := range healthy {
 		s := hold(t, seriesEach, name)
-		maps.Copy(r.others, dataOf(t, s))
+		r.others = append(r.others, s)
 		out = append(out, fanout.Member{Name: name, Store: tracked{to(t, s), &r.alive, nil}})
 	}
 	return out
+}
+
+// whole is what all members that are well hold of a request, and beside that what
+// the bad one would.
+func (r *rig) whole(t testing.TB, change ...func(*store.SeriesRequest)) (others, bad data) {
+	t.Helper()
+	others = data{}
+	for _, s := range r.others {
+		maps.Copy(others, dataOf(t, s, change...))
+	}
+	return others, dataOf(t, r.bad, change...)
 }
 
 // answer is what came of one query.
@@ -115,6 +129,15 @@ type answer struct {
 // what arrives makes sense, and that nothing of it is left behind.
 func (r *rig) ask(t testing.TB, strategy store.PartialResponseStrategy, change ...func(*store.SeriesRequest)) answer {
 	t.Helper()
+	out := r.query(t, strategy, change...)
+	testutil.Ok(t, out.reader.err)
+	r.leavesNothing(t)
+	return out
+}
+
+// query is ask while others do too.
+func (r *rig) query(t testing.TB, strategy store.PartialResponseStrategy, change ...func(*store.SeriesRequest)) answer {
+	t.Helper()
 	req := everything()
 	req.Strategy = strategy
 	for _, c := range change {
@@ -124,8 +147,6 @@ func (r *rig) ask(t testing.TB, strategy store.PartialResponseStrategy, change .
 	start := time.Now()
 	out.err = r.Series(t.Context(), req, out.reader)
 	out.took = time.Since(start)
-	testutil.Ok(t, out.reader.err)
-	r.leavesNothing(t)
 	return out
 }
 
@@ -187,6 +208,9 @@ type fate struct {
 	// took is how long each query takes, if that is known.
 	took    time.Duration
 	inExact bool
+	// lies says that it sends what it should not, which is not for a fan-out to
+	// find out.
+	lies bool
 }
 
 func (f *fate) failed() bool { return f.status == store.Failed || f.status == store.TimedOut }
@@ -207,7 +231,7 @@ func (r *rig) checkWarn(t testing.TB, want fate, change ...func(*store.SeriesReq
 		reason = ": " + want.reason
 	}
 	testutil.Equals(t, fmt.Sprintf("bad %s%s, eu answered, us answered, ap answered", want.status, reason), statuses(a.outcome))
-	a.data.holds(t, r.others, r.bad)
+	r.holds(t, &a, &want, change)
 	if want.arrived >= 0 {
 		testutil.Equals(t, want.arrived, a.data.of("bad"), "series that came before the fault")
 	}
@@ -233,7 +257,7 @@ func (r *rig) checkAbort(t testing.TB, want fate, change ...func(*store.SeriesRe
 	}
 	if !want.failed() {
 		testutil.Ok(t, a.err)
-		a.data.holds(t, r.others, r.bad)
+		r.holds(t, &a, &want, change)
 		return
 	}
 	want.blames(t, a.err)
@@ -245,6 +269,17 @@ func (r *rig) checkAbort(t testing.TB, want fate, change ...func(*store.SeriesRe
 			testutil.Assert(t, m.Status == store.Answered || m.Status == store.Canceled, "%s", statuses(a.outcome))
 		}
 	}
+}
+
+// holds checks that the others' data is whole, and that the bad member's is its
+// own, if it is to be.
+func (r *rig) holds(t testing.TB, a *answer, want *fate, change []func(*store.SeriesRequest)) {
+	t.Helper()
+	others, bad := r.whole(t, change...)
+	if want.lies {
+		bad = nil
+	}
+	a.data.holds(t, others, bad)
 }
 
 // blames checks an error that is to name the bad member.
