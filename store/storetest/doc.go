@@ -38,8 +38,8 @@
 // has external labels, shards, and removes replica labels, and Info says so; in
 // store.WithSorting it may send series in any order. Label names and values come
 // from its series unless it is a store.LabelQuerier, and Info says nothing of
-// what it holds unless it is a store.Describer. The example of [Check] is such a
-// Store.
+// what it holds unless it is a store.Describer. The example of this package is such
+// a Store.
 //
 // Load f.Series() into it, or f.Append samples into the database behind it. Name
 // what it cannot hold in Harness.Lacks, and run the test. A check that fails says

@@ -28,7 +28,7 @@ func TestHarnessValidate(t *testing.T) {
 		{name: "lacking what there is not", h: Harness{New: right, Lacks: map[Feature]string{"colours": "grey"}}, want: `no feature is called "colours"`},
 		{name: "skipping for no reason", h: Harness{New: right, Skip: map[string]string{"order": ""}}, want: "without a reason"},
 		{name: "skipping what there is not", h: Harness{New: right, Skip: map[string]string{"ordre": "typo"}}, want: `no check is called "ordre"`},
-		{name: "options", h: Harness{New: right, Options: Options{Patience: -1}}, want: "Patience is negative"},
+		{name: "options", h: Harness{New: right, Patience: -1}, want: "Patience is negative"},
 		{name: "external labels", h: Harness{New: right, ExternalLabels: labels.FromStrings("__name__", "x")}, want: "one of the fixture's own"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -60,14 +60,16 @@ func (p *probe) checkMatchers(ctx context.Context, cases func(label string, valu
 	return nil
 }
 
-// compareMatching asks for series without bounds, and compares their labels with
-// those in whole that match.
+// compareMatching asks for series, and compares their labels with those in whole
+// that match. Others than the options choose, of which whole has none, do not
+// count: they have no metric name.
 func (p *probe) compareMatching(ctx context.Context, whole *answer, req *store.SeriesRequest) error {
 	got, err := p.ask(ctx, req)
 	if err != nil {
 		return err
 	}
-	if diff := diffLabelSets(matching(whole, req), got.labelSets()); diff != "" {
+	chosen := matching(got, &store.SeriesRequest{Matchers: p.opts.Matchers})
+	if diff := diffLabelSets(matching(whole, req), chosen); diff != "" {
 		return fmt.Errorf("asked for %s: %s", describeRequest(req), diff)
 	}
 	return nil

@@ -157,7 +157,7 @@ func equal(name, value string) *labels.Matcher {
 	return &labels.Matcher{Type: labels.MatchEqual, Name: name, Value: value}
 }
 
-// ask makes a call that is to succeed, without warnings.
+// ask makes a call that is to succeed; warnings are for one check to judge.
 func (p *probe) ask(ctx context.Context, req *store.SeriesRequest) (*answer, error) {
 	a, err := ask(ctx, p.store, req, &receiver{max: p.opts.MaxSeries, known: p.known})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
@@ -35,9 +36,9 @@ type Harness struct {
 	// ExternalLabels are those of the fixture; the zero value is
 	// DefaultExternalLabels.
 	ExternalLabels labels.Labels
-	// Options are further options. The range, the matchers, the connection and
-	// the checks are Run's to choose.
-	Options Options
+	// Patience is that of Options: for how long the Store may take to notice that
+	// a call was canceled; 10 s if 0.
+	Patience time.Duration
 }
 
 // Run checks a kind of Store against the fixture and against itself: twice, as
@@ -93,8 +94,12 @@ func (h *Harness) validate() error {
 			errs = append(errs, fmt.Errorf("check %q skipped without a reason", name))
 		}
 	}
-	_, err := h.Options.withDefaults()
+	_, err := h.options().withDefaults()
 	return errors.Join(append(errs, err)...)
+}
+
+func (h *Harness) options() *Options {
+	return &Options{Patience: h.Patience, ReplicaLabels: []string{labelReplica}}
 }
 
 // run makes all checks as subtests.
@@ -130,11 +135,11 @@ func (h *Harness) run(t *testing.T, f *Fixture, open func(testing.TB, *Fixture) 
 
 // probe returns what asks a Store that holds a fixture.
 func (h *Harness) probe(s store.Store, f *Fixture, conn grpc.ClientConnInterface) (*probe, error) {
-	o, err := h.Options.withDefaults()
+	o, err := h.options().withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	o.Conn, o.ReplicaLabels = conn, []string{labelReplica}
+	o.Conn = conn
 	o.MinTime, o.MaxTime = f.TimeRange()
 	o.MinTime, o.MaxTime = o.MinTime-margin, o.MaxTime+margin
 	p := newProbe(s, o, f)

@@ -144,7 +144,7 @@ func unlimited(is func(*store.SeriesRequest) bool, limit func(ss []*store.Series
 	}
 }
 
-// labelled makes a twin that answers label queries otherwise. Either may be nil.
+// queried makes a twin that answers label queries otherwise. Either may be nil.
 func queried(names func(s store.LabelQuerier, ctx context.Context, req *store.LabelNamesRequest) ([]string, error),
 	values func(s store.LabelQuerier, ctx context.Context, req *store.LabelValuesRequest) ([]string, error),
 ) func(*testing.T, store.Store, *Fixture, <-chan struct{}) store.Store {

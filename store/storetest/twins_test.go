@@ -95,9 +95,9 @@ func judge(t *testing.T, tw *twin) map[string]Result {
 		}
 		return tw.make(t, reference(t, f), f, stop)
 	}
-	h := Harness{Options: Options{Patience: 2 * time.Second}}
+	h := Harness{Patience: 2 * time.Second}
 	if tw.check == checkPrompt || tw.check == "goroutines" {
-		h.Options.Patience = 100 * time.Millisecond
+		h.Patience = 100 * time.Millisecond
 	}
 	p, err := h.probe(open(f), f, nil)
 	if err != nil {
@@ -283,7 +283,7 @@ func (b *broken) Describe(ctx context.Context) (store.Info, error) {
 	return b.describe(ctx)
 }
 
-// all reads an answer.
+// readAll reads an answer.
 func readAll(ctx context.Context, s store.Store, req *store.SeriesRequest) ([]*store.Series, error) {
 	var out []*store.Series
 	for x, err := range store.All(ctx, s, req, req.Outcome) {
