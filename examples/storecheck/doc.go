@@ -17,7 +17,7 @@
 //
 // # What is read
 //
-// The checks ask some 200 times for the series that -matcher chooses (by default
+// The checks ask some 350 times for the series that -matcher chooses (by default
 // all), from -from to -to: by default the last hour of what the store announces,
 // without its last minute, which still grows. Nothing may be appended to that
 // range or deleted from it meanwhile.

@@ -85,9 +85,6 @@ func (c *command) bounds(ctx context.Context, p *peer) (*storetest.Options, erro
 		o.MinTime, o.MaxTime = c.fixture.TimeRange()
 		const margin = 60_000 // ms in which there is nothing
 		o.MinTime, o.MaxTime = o.MinTime-margin, o.MaxTime+margin
-		if len(o.ReplicaLabels) == 0 {
-			o.ReplicaLabels = []string{"replica"} // which series of the fixture have
-		}
 	} else if !c.setRange(o, p.info, time.Now()) {
 		return o, nil
 	}
@@ -146,6 +143,7 @@ func describe(o *storetest.Options) string {
 	if o.MinTime == 0 && o.MaxTime == 0 {
 		return text
 	}
-	at := func(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano) }
-	return text + " from " + at(o.MinTime) + " to " + at(o.MaxTime)
+	return text + " from " + rfc3339(o.MinTime) + " to " + rfc3339(o.MaxTime)
 }
+
+func rfc3339(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano) }

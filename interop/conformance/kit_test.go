@@ -1,0 +1,87 @@
+package conformance
+
+import (
+	"testing"
+
+	"github.com/efficientgo/core/testutil"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+	"github.com/thanoskit/thanoskit/store/storetest"
+)
+
+// component is a kind of Store to check.
+type component struct {
+	name  string
+	raw   bool // has no downsampled data
+	start func(*world) string
+}
+
+func components() []component {
+	return []component{
+		{"sidecar", true, (*world).sidecar},
+		{"store-gateway", false, (*world).gateway},
+		{"querier", false, (*world).querier},
+		{"thanoskit-sidecar", true, (*world).ourSidecar},
+		{"thanoskit-querier", false, (*world).ourQuerier},
+		{"thanoskit-querier-over-all", false, (*world).ourQuerierOverAll},
+	}
+}
+
+// TestKit runs the kit over each component, all with the same fixture:
+// NAME/direct/CHECK is storetest.Run on a client of the component, and
+// NAME/wire/CHECK storetest.Check of what only a connection shows.
+func TestKit(t *testing.T) {
+	worlds := map[bool]*world{} // by whether series are large
+	worldOf := func(f *storetest.Fixture) *world {
+		large := isLarge(f)
+		if worlds[large] == nil {
+			worlds[large] = newWorld(t, f)
+		}
+		return worlds[large]
+	}
+	for _, c := range components() {
+		t.Run(c.name, func(t *testing.T) {
+			h := storetest.Harness{New: func(t testing.TB, f *storetest.Fixture) store.Store {
+				_, client := dial(t, c.start(worldOf(f)))
+				return client
+			}}
+			if c.raw {
+				h.Lacks = map[storetest.Feature]string{storetest.DownsampledData: "a Prometheus has raw data only"}
+			}
+			storetest.Run(t, h)
+			t.Run("wire", func(t *testing.T) { checkWire(t, c.start(worlds[false])) })
+		})
+	}
+}
+
+// checkWire makes the checks that need a connection.
+func checkWire(t *testing.T, addr string) {
+	f, err := storetest.NewFixture(nil)
+	testutil.Ok(t, err)
+	conn, client := dial(t, addr)
+	opts := &storetest.Options{Conn: conn, Checks: []string{"batches", "batch-sizes"}}
+	opts.MinTime, opts.MaxTime = f.TimeRange()
+	results, err := storetest.Check(t.Context(), client, opts)
+	testutil.Ok(t, err)
+	for _, r := range results {
+		t.Run(r.Check, func(t *testing.T) {
+			if r.Status != storetest.OK {
+				t.Error(r.Reason)
+			}
+		})
+	}
+}
+
+// dial returns a client of a component and the connection behind it.
+func dial(t testing.TB, addr string) (*grpc.ClientConn, *grpcstore.Client) {
+	t.Helper()
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	testutil.Ok(t, err)
+	t.Cleanup(func() { testutil.Ok(t, conn.Close()) })
+	client, err := grpcstore.NewClient(conn, "", nil)
+	testutil.Ok(t, err)
+	return conn, client
+}
