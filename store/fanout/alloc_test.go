@@ -40,8 +40,9 @@ func TestSeriesAreNotDecoded(t *testing.T) {
 					testutil.Ok(t, f.Series(context.Background(), req, &counter{}))
 				})
 			}
+			// Frames cost some; labels that are decoded cost one at least.
 			perSeries := (allocs(more) - allocs(less)) / (more - less)
-			testutil.Assert(t, perSeries < 0.1, "%.2f allocations for each series", perSeries)
+			testutil.Assert(t, perSeries < 0.5, "%.2f allocations for each series", perSeries)
 		})
 	}
 }

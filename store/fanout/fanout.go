@@ -29,8 +29,8 @@ type Options struct {
 	// the fan-out and are then dropped. Series do not get them. None if empty.
 	SelectorLabels labels.Labels
 	// BufferBytes is how many bytes of frames all calls together hold that
-	// members send ahead of the merge; 64 MiB if 0. Beside that, each member of
-	// each call may always hold one frame.
+	// members send ahead of the merge; 64 MiB if 0. One call alone gets four fifths
+	// of it. Beside that, each member of each call may always hold one frame.
 	BufferBytes int64
 	// InfoInterval is the time between two questions of Run for the members'
 	// Info; 5 s if 0.
@@ -49,14 +49,17 @@ type Options struct {
 	// WaitBudget is for how long in all, in one call, the merge waits for one
 	// member. One that used it up is TimedOut, and the merge goes on without it.
 	// Time in which the merge waits for its own reader does not count. For label
-	// names and values it is the member's time to answer. Without limit if 0.
+	// names and values it is the member's time to answer. A group has one for all
+	// of its replicas. Without limit if 0.
 	WaitBudget time.Duration
-	// Logger is told of members whose health changes; silent if nil.
+	// Logger is told of members whose health changes, and of those that are removed;
+	// silent if nil. A member that flaps is worth four lines a minute.
 	Logger *slog.Logger
 	// Registerer gets the metrics; none if nil. Fan-outs with the same one share
 	// collectors, which are then sums over them.
 	Registerer prometheus.Registerer
-	// TracerProvider gets a span for each member that is asked; none if nil.
+	// TracerProvider gets a span for each member, and each replica, that is asked;
+	// none if nil.
 	TracerProvider trace.TracerProvider
 }
 
@@ -93,6 +96,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.RemoveAfter == 0 {
 		out.RemoveAfter = 5 * time.Minute
 	}
+	out.SelectorLabels = out.SelectorLabels.WithoutEmpty()
 	if out.Name == "" {
 		out.Name = "fanout-" + rand.Text()
 	}
