@@ -27,7 +27,8 @@
 // the matchers do not choose; beyond the range, one asks for what the store
 // announces that it does not have. So what a check costs the store is what a
 // query for these series over that range costs it, and -max-series of them with
-// their samples are the most that is held here.
+// their samples are the most that is held here. An answer of more than 1 GiB is
+// not read to its end.
 //
 // -timeout bounds everything, and -call-timeout each call, so that a store that
 // hangs fails the check that it hangs in.

@@ -24,7 +24,7 @@ import (
 func writeDownsampled(ctx context.Context, dir string, like *tsdb.BlockMeta, external labels.Labels, d storetest.Downsampled) (block string, err error) {
 	block = filepath.Join(dir, like.ULID.String())
 	chunksDir := filepath.Join(block, "chunks")
-	if err := os.MkdirAll(chunksDir, 0o777); err != nil {
+	if err := os.MkdirAll(chunksDir, 0o777); err != nil { //nolint:gosec // As Prometheus makes blocks: the umask decides.
 		return "", err
 	}
 	metas, samples := aggregates(d.Series.Chunks)

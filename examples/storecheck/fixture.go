@@ -31,7 +31,7 @@ func (c *command) writeFixture(ctx context.Context, out io.Writer) error {
 	if len(others) > 0 {
 		return fmt.Errorf("write fixture: %s has blocks already: %s", c.fixtureDir, others[0])
 	}
-	if err := os.MkdirAll(c.fixtureDir, 0o777); err != nil {
+	if err := os.MkdirAll(c.fixtureDir, 0o777); err != nil { //nolint:gosec // As Prometheus makes blocks: the umask decides.
 		return fmt.Errorf("write fixture: %w", err)
 	}
 	dirs, err := writeBlocks(ctx, c.fixtureDir, c.fixture, c.downsampled)
@@ -101,7 +101,7 @@ func writeRaw(ctx context.Context, dir string, f *storetest.Fixture) (block stri
 const metaFile = "meta.json"
 
 func readMeta(block string) (*tsdb.BlockMeta, error) {
-	text, err := os.ReadFile(filepath.Join(block, metaFile))
+	text, err := os.ReadFile(filepath.Join(block, metaFile)) //nolint:gosec // The user names the directory.
 	if err != nil {
 		return nil, err
 	}
@@ -131,5 +131,5 @@ func writeMeta(block string, meta *tsdb.BlockMeta, external labels.Labels, resol
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(block, metaFile), text, 0o666)
+	return os.WriteFile(filepath.Join(block, metaFile), text, 0o666) //nolint:gosec // As Prometheus writes blocks: the umask decides.
 }
