@@ -232,7 +232,7 @@ func TestSilentNetwork(t *testing.T) {
 					conn, err := l.DialContext(ctx)
 					return &hole{Conn: conn, cut: cut, closed: make(chan struct{})}, err
 				}))
-				r := newRig(t, fanout.Options{WaitBudget: tc.budget}, fanout.Member{Store: c}, overMemory)
+				r := newRig(t, fanout.Options{WaitBudget: tc.budget}, fanout.Member{Store: c}, inMemory)
 				testutil.Ok(t, r.Sync(t.Context()))
 				go func() { r.await(sentBefore); close(cut) }()
 				r.checkWarn(t, tc.want)

@@ -166,7 +166,7 @@ func TestCorruptInfo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, fanout.Options{}, fanout.Member{Store: rawPeer{info: tc.info}.serve(t)}, overMemory)
+				r := newRig(t, fanout.Options{}, fanout.Member{Store: rawPeer{info: tc.info}.serve(t)}, inMemory)
 				r.check(t, fate{status: store.Failed, is: tc.is, text: []string{tc.text}})
 				testutil.Assert(t, r.Health()[0].Err != nil)
 				r.check(t, fate{status: store.Failed, is: store.ErrUnavailable, text: []string{"info: "}})

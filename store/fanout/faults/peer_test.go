@@ -123,15 +123,17 @@ type transport struct {
 // transports are those that work in fake time.
 var transports = []transport{
 	{"in process", func(_ testing.TB, s peer) peer { return s }},
-	{"gRPC", overMemory},
+	{"gRPC", inMemory},
 }
 
+func inMemory(t testing.TB, s peer) peer { return overMemory(t, s) }
+
 // overMemory serves a Store on an in-memory listener.
-func overMemory(t testing.TB, s peer) peer {
+func overMemory(t testing.TB, s peer, opts ...grpc.DialOption) peer {
 	t.Helper()
 	l := bufconn.Listen(64 << 10)
 	serve(t, s, l)
-	return dial(t, "passthrough:///memory", memoryDialer(l))
+	return dial(t, "passthrough:///memory", append(opts[:len(opts):len(opts)], memoryDialer(l))...)
 }
 
 func listen(t testing.TB) net.Listener {

@@ -125,7 +125,7 @@ func TestCorruptFrames(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := rawPeer{info: wire.AppendInfo(nil, &info), series: append(good[:sentBefore:sentBefore], tc.bad)}
-				r := newRig(t, fanout.Options{}, fanout.Member{Store: p.serve(t)}, overMemory)
+				r := newRig(t, fanout.Options{}, fanout.Member{Store: p.serve(t)}, inMemory)
 				r.check(t, tc.want)
 			})
 		})

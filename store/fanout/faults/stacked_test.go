@@ -20,9 +20,15 @@ import (
 // fanOver is a fan-out as a rig, of which nothing else is known.
 func fanOver(t testing.TB, name string, members ...fanout.Member) *rig {
 	t.Helper()
+	return fanWith(t, fanout.Options{Name: name}, members...)
+}
+
+func fanWith(t testing.TB, opts fanout.Options, members ...fanout.Member) *rig {
+	t.Helper()
 	r := &rig{reg: prometheus.NewRegistry()}
+	opts.Registerer = r.reg
 	var err error
-	r.Store, err = fanout.New(fanout.Static(members...), &fanout.Options{Name: name, Registerer: r.reg})
+	r.Store, err = fanout.New(fanout.Static(members...), &opts)
 	testutil.Ok(t, err)
 	return r
 }
