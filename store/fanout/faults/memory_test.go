@@ -181,7 +181,7 @@ func TestBudgetSmallerThanAFrame(t *testing.T) {
 			for i := range 100 {
 				h[clusterOf(i)] = hold(t, 3+i%7, clusterOf(i), "common")
 			}
-			client := func(name string) peer { return h[name] }
+			client := func(name string) remote { return h[name] }
 			if over == "gRPC" {
 				client = h.serve(t, 20)
 			}

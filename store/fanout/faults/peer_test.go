@@ -17,8 +17,8 @@ import (
 	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
-// peer is a Store with all that a client of grpcstore has.
-type peer interface {
+// remote is a Store with all that a client of grpcstore has.
+type remote interface {
 	store.Store
 	store.LabelQuerier
 	store.Describer
@@ -117,19 +117,19 @@ func serve(t testing.TB, s store.Store, l net.Listener, opts ...grpc.ServerOptio
 // transport is a way to a Store.
 type transport struct {
 	name string
-	to   func(t testing.TB, s peer) peer
+	to   func(t testing.TB, s remote) remote
 }
 
 // transports are those that work in fake time.
 var transports = []transport{
-	{"in process", func(_ testing.TB, s peer) peer { return s }},
+	{"in process", func(_ testing.TB, s remote) remote { return s }},
 	{"gRPC", inMemory},
 }
 
-func inMemory(t testing.TB, s peer) peer { return overMemory(t, s) }
+func inMemory(t testing.TB, s remote) remote { return overMemory(t, s) }
 
 // overMemory serves a Store on an in-memory listener.
-func overMemory(t testing.TB, s peer, opts ...grpc.DialOption) peer {
+func overMemory(t testing.TB, s remote, opts ...grpc.DialOption) remote {
 	t.Helper()
 	l := bufconn.Listen(64 << 10)
 	serve(t, s, l)
@@ -144,7 +144,7 @@ func listen(t testing.TB) net.Listener {
 }
 
 // overLoopback serves a Store on a port.
-func overLoopback(t testing.TB, s peer) peer {
+func overLoopback(t testing.TB, s remote) remote {
 	t.Helper()
 	l := listen(t)
 	serve(t, s, l)

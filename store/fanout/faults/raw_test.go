@@ -38,7 +38,7 @@ type rawPeer struct {
 }
 
 // serve serves it in memory until the test ends, and returns a client of it.
-func (p rawPeer) serve(t testing.TB) peer {
+func (p rawPeer) serve(t testing.TB) remote {
 	t.Helper()
 	storeDesc := grpc.ServiceDesc{ServiceName: "thanos.Store", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{{
 		StreamName: "Series", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {

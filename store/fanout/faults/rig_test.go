@@ -21,13 +21,13 @@ import (
 
 // tracked counts the frames that a Store sent and nobody has released.
 type tracked struct {
-	peer
+	remote
 	alive *atomic.Int64
 	came  chan<- struct{} // nil if nobody wants to know
 }
 
 func (s tracked) Series(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
-	return s.peer.Series(ctx, req, &trackedWriter{w, s.alive, s.came})
+	return s.remote.Series(ctx, req, &trackedWriter{w, s.alive, s.came})
 }
 
 type trackedWriter struct {
@@ -79,11 +79,11 @@ var healthy = []string{"eu", "us", "ap"}
 func badData(t testing.TB) faulty { return faulty{Store: hold(t, seriesOfBad, "bad", "eu")} }
 
 // newRig makes one. bad is the member as it is asked, to is how the others are.
-func newRig(t testing.TB, opts fanout.Options, bad fanout.Member, to func(testing.TB, peer) peer) *rig {
+func newRig(t testing.TB, opts fanout.Options, bad fanout.Member, to func(testing.TB, remote) remote) *rig {
 	t.Helper()
 	r := &rig{reg: prometheus.NewRegistry(), came: make(chan struct{}, 1000), bad: badData(t).Store}
 	opts.Registerer = r.reg
-	if p, ok := bad.Store.(peer); ok {
+	if p, ok := bad.Store.(remote); ok {
 		bad.Store = tracked{p, &r.alive, r.came}
 	}
 	bad.Name = "bad"
@@ -95,7 +95,7 @@ func newRig(t testing.TB, opts fanout.Options, bad fanout.Member, to func(testin
 }
 
 // well makes the members that are.
-func (r *rig) well(t testing.TB, to func(testing.TB, peer) peer) []fanout.Member {
+func (r *rig) well(t testing.TB, to func(testing.TB, remote) remote) []fanout.Member {
 	t.Helper()
 	var out []fanout.Member
 	for _, name := range healthy {

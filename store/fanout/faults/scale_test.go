@@ -22,7 +22,7 @@ import (
 )
 
 // hangs describes itself, and answers nothing else until the call ends.
-func hangs(t testing.TB, cluster string) peer {
+func hangs(t testing.TB, cluster string) remote {
 	t.Helper()
 	return faulty{Store: hold(t, 3, cluster), series: func(ctx context.Context, _ []*store.Series, _ store.SeriesWriter) error {
 		<-ctx.Done()
@@ -33,7 +33,7 @@ func hangs(t testing.TB, cluster string) peer {
 func clusterOf(i int) string { return fmt.Sprintf("c%04d", i) }
 
 // oneHangs is 20 members of which the 14th hangs, with a wait budget of 100 ms.
-func oneHangs(t testing.TB, to func(testing.TB, peer) peer) *rig {
+func oneHangs(t testing.TB, to func(testing.TB, remote) remote) *rig {
 	t.Helper()
 	r := &rig{reg: prometheus.NewRegistry()}
 	var members []fanout.Member
@@ -139,9 +139,9 @@ func TestOneHangsOverLoopback(t *testing.T) {
 
 // hub is many Stores behind one listener, by the :authority that they are asked
 // as.
-type hub map[string]peer
+type hub map[string]remote
 
-func (h hub) of(ctx context.Context) (peer, error) {
+func (h hub) of(ctx context.Context) (remote, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if a := md.Get(":authority"); len(a) == 1 && h[a[0]] != nil {
 		return h[a[0]], nil
@@ -181,13 +181,13 @@ func (c as) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
 
 // serve serves all Stores in memory, and returns a way to each, with so many on
 // one connection.
-func (h hub) serve(t testing.TB, perConn int) (client func(name string) peer) {
+func (h hub) serve(t testing.TB, perConn int) (client func(name string) remote) {
 	t.Helper()
 	l := bufconn.Listen(32 << 10)
 	serve(t, h, l)
 	var cc *grpc.ClientConn
 	n := 0
-	return func(name string) peer {
+	return func(name string) remote {
 		if n%perConn == 0 {
 			var err error
 			cc, err = grpc.NewClient("passthrough:///hub", memoryDialer(l), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -226,7 +226,7 @@ func TestThousandMembers(t *testing.T) {
 						maps.Copy(want, dataOf(t, s))
 					}
 				}
-				client := func(name string) peer { return h[name] }
+				client := func(name string) remote { return h[name] }
 				if over == "gRPC" {
 					client = h.serve(t, 50)
 				}

@@ -46,7 +46,7 @@ func TestCirclesOverGRPC(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				next := make([]*later, len(names))
-				clients := make([]peer, len(names))
+				clients := make([]remote, len(names))
 				for i := range names {
 					next[i] = &later{}
 					clients[i] = overMemory(t, next[i])
@@ -108,7 +108,7 @@ func TestStackedReceipts(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				bad := faulty{Store: hold(t, seriesEach, "c"), series: failsAfter(arrived)}
-				well := map[string]peer{}
+				well := map[string]remote{}
 				want := data{}
 				for _, cluster := range []string{"d", "e", "f"} {
 					well[cluster] = overMemory(t, hold(t, seriesEach, cluster))

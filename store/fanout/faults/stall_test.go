@@ -44,17 +44,17 @@ func TestLiveHeapWithAStalledReader(t *testing.T) {
 		maxWindow = 16 << 20
 	)
 	static := []grpc.DialOption{grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window)}
-	overGRPC := func(opts ...grpc.DialOption) func(testing.TB, *synthetic) peer {
-		return func(t testing.TB, s *synthetic) peer { return overMemory(t, s, opts...) }
+	overGRPC := func(opts ...grpc.DialOption) func(testing.TB, *synthetic) remote {
+		return func(t testing.TB, s *synthetic) remote { return overMemory(t, s, opts...) }
 	}
 	for name, tc := range map[string]struct {
 		members, chunk, perSeries int
 		frame                     int64
-		to                        func(t testing.TB, s *synthetic) peer
+		to                        func(t testing.TB, s *synthetic) remote
 		way                       int64 // of each member
 	}{
-		"frames":       {20, 64 << 10, 4, 256 << 10, func(_ testing.TB, s *synthetic) peer { return framed{s} }, 0},
-		"plain series": {20, 1 << 10, 4, 4 << 10, func(_ testing.TB, s *synthetic) peer { return s }, plain},
+		"frames":       {20, 64 << 10, 4, 256 << 10, func(_ testing.TB, s *synthetic) remote { return framed{s} }, 0},
+		"plain series": {20, 1 << 10, 4, 4 << 10, func(_ testing.TB, s *synthetic) remote { return s }, plain},
 		"gRPC":         {20, 4 << 10, 4, plain, overGRPC(static...), window + 2*plain + buffers},
 		// A part of a series is in a buffer of the next power of two, at the sender as
 		// here, and the sender has the series itself.
