@@ -165,14 +165,15 @@ func histogramFamilies(at func(i int) int64) []fixtureSeries {
 // of chunks.
 const (
 	manyBytes   = 5 << 20
-	manySamples = 150_000
+	manySamples = 130_000
 )
 
 // largeFamilies returns a series with a label of so many bytes, which no server
 // can send in parts, and one of so many samples, which most do.
 func largeFamilies(start int64, size, samples int) []fixtureSeries {
-	noise := func(i int) float64 {
-		return math.Float64frombits(0x3ff0_0000_0000_0000 | uint64(i)*0x9e37_79b9_7f4a_7c15>>12)
+	noise := func(i int) float64 { // any bits, but not those of infinities and NaN
+		x := uint64(i) * 0x9e37_79b9_7f4a_7c15
+		return math.Float64frombits((x ^ x>>29) * 0xbf58_476d_1ce4_e5b9 &^ (1 << 62))
 	}
 	return []fixtureSeries{
 		{
