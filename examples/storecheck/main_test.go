@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -314,6 +315,21 @@ func TestHangingStore(t *testing.T) {
 			testutil.Assert(t, time.Since(start) < 10*time.Second, "took %s", time.Since(start))
 		})
 	}
+}
+
+// TestEndlessStore: one that takes no notice of what is asked for, and sends on.
+func TestEndlessStore(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, override{fixtureStore(t, nil), func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		for i := 0; ; i++ {
+			if err := w.Send(&store.Series{Labels: labels.FromStrings(labels.MetricName, "up", "i", fmt.Sprintf("%09d", i))}); err != nil {
+				return err
+			}
+		}
+	}})
+	got := storecheck(t, addr)
+	testutil.Equals(t, 2, got.status)
+	testutil.Assert(t, strings.Contains(got.log, "there are more than 1000 series"), got.log)
 }
 
 func TestUnreachable(t *testing.T) {

@@ -29,6 +29,9 @@ func TestComponents(t *testing.T) {
 	got := parseKit(log)
 	for _, c := range components() {
 		results := got[c.name]
+		if r, ok := results[program]; c.program && (!ok || r.status != passes) {
+			t.Errorf("%s: storecheck: %s", c.name, r.reason)
+		}
 		for _, d := range storetest.Checks() {
 			r, ok := results[d.Name]
 			if !ok {
@@ -58,7 +61,7 @@ func runKit(t *testing.T) []byte {
 	t.Helper()
 	self, err := os.Executable()
 	testutil.Ok(t, err)
-	cmd := exec.CommandContext(t.Context(), self, "-kit", "-test.v", "-test.timeout=5m", "-test.run=^TestKit$/./^(direct|wire)$")
+	cmd := exec.CommandContext(t.Context(), self, "-kit", "-test.v", "-test.timeout=5m", "-test.run=^TestKit$/./^(direct|wire|program)$")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	log, err := cmd.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {

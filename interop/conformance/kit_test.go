@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"errors"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -14,25 +17,30 @@ import (
 
 // component is a kind of Store to check.
 type component struct {
-	name  string
-	raw   bool // has no downsampled data
-	start func(*world) string
+	name    string
+	raw     bool // has no downsampled data
+	program bool // examples/storecheck is run over it too
+	start   func(*world) string
 }
+
+// program is the name of the check that the program makes of itself.
+const program = "storecheck"
 
 func components() []component {
 	return []component{
-		{"sidecar", true, (*world).sidecar},
-		{"store-gateway", false, (*world).gateway},
-		{"querier", false, (*world).querier},
-		{"thanoskit-sidecar", true, (*world).ourSidecar},
-		{"thanoskit-querier", false, (*world).ourQuerier},
-		{"thanoskit-querier-over-all", false, (*world).ourQuerierOverAll},
+		{"sidecar", true, true, (*world).sidecar},
+		{"store-gateway", false, false, (*world).gateway},
+		{"querier", false, false, (*world).querier},
+		{"thanoskit-sidecar", true, false, (*world).ourSidecar},
+		{"thanoskit-querier", false, true, (*world).ourQuerier},
+		{"thanoskit-querier-over-all", false, false, (*world).ourQuerierOverAll},
 	}
 }
 
 // TestKit runs the kit over each component, all with the same fixture:
 // NAME/direct/CHECK is storetest.Run on a client of the component, and
-// NAME/wire/CHECK storetest.Check of what only a connection shows.
+// NAME/wire/CHECK storetest.Check of what only a connection shows. With some,
+// NAME/program/storecheck is the program, as a user runs it.
 func TestKit(t *testing.T) {
 	worlds := map[bool]*world{} // by whether series are large
 	worldOf := func(f *storetest.Fixture) *world {
@@ -53,6 +61,11 @@ func TestKit(t *testing.T) {
 			}
 			storetest.Run(t, h)
 			t.Run("wire", func(t *testing.T) { checkWire(t, c.start(worlds[false])) })
+			if c.program {
+				t.Run("program", func(t *testing.T) {
+					t.Run(program, func(t *testing.T) { checkProgram(t, c.name, c.start(worlds[false])) })
+				})
+			}
 		})
 	}
 }
@@ -72,6 +85,34 @@ func checkWire(t *testing.T, addr string) {
 				t.Error(r.Reason)
 			}
 		})
+	}
+}
+
+// checkProgram checks that examples/storecheck says of a component what is known
+// of it.
+func checkProgram(t *testing.T, component, addr string) {
+	cmd := exec.CommandContext(t.Context(), examples.Binary(t, "storecheck"), "-fixture-check", addr)
+	out, err := cmd.Output()
+	status, anyFails := 0, false
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		got, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		check, _, _ := strings.Cut(rest, ":")
+		want, _ := expected(component, check)
+		if check == "large-messages" {
+			want = skipped // there are none in the usual fixture
+		}
+		if got != want {
+			t.Errorf("want %s of: %s", want, line)
+		}
+		anyFails = anyFails || got == fails
+	}
+	if anyFails != (status == 1) || !anyFails && status != 0 || !strings.Contains(string(out), "\nok fixture/") {
+		t.Errorf("exit status %d of:\n%s", status, out)
 	}
 }
 
