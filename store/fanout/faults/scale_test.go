@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,23 +121,36 @@ func TestOneHangsInFakeTime(t *testing.T) {
 	}
 }
 
-// TestOneHangsOverLoopback is the same in real time, which is logged: all that is
-// asserted of it is that nobody waited for anything but the budget.
+// TestOneHangsOverLoopback is the same in real time, which is logged. A machine that
+// is busy may keep others from answering in time too; so what is asserted is that
+// those that did are whole, and that at times all do.
 func TestOneHangsOverLoopback(t *testing.T) {
 	r := oneHangs(t, overLoopback)
 	testutil.Ok(t, r.Sync(t.Context()))
-	var least, most, sum time.Duration
-	const queries = 10
-	for range queries {
+	others, _ := r.whole(t)
+	var took []time.Duration
+	whole := 0
+	for len(took) < 10 || whole == 0 && len(took) < 100 {
 		a := r.ask(t, store.Warn)
-		r.checkOneHangs(t, a)
-		testutil.Assert(t, a.took >= 100*time.Millisecond && a.took < 5*time.Second, "it took %v", a.took)
-		if least == 0 {
-			least = a.took
+		testutil.Ok(t, a.err)
+		testutil.Assert(t, a.took >= 100*time.Millisecond && a.took < 10*time.Second, "it took %v", a.took)
+		took = append(took, a.took)
+		want := maps.Clone(others)
+		for i, m := range a.outcome.Members() {
+			if m.Status != store.Answered {
+				testutil.Assert(t, m.Status == store.TimedOut && errors.Is(m.Err, context.DeadlineExceeded), "%s %s: %v", m.Member, m.Status, m.Err)
+				maps.DeleteFunc(want, func(name string, _ []sample) bool { return strings.Contains(name, strconv.Quote(m.Member)) })
+			}
+			testutil.Assert(t, i != 13 || m.Status == store.TimedOut)
 		}
-		least, most, sum = min(least, a.took), max(most, a.took), sum+a.took
+		a.data.holds(t, want, others)
+		if len(a.warnings) == 1 {
+			whole++
+		}
 	}
-	t.Logf("20 members over loopback, one hanging, wait budget 100 ms: %d queries took %v to %v, %v on average", queries, least, most, sum/queries)
+	testutil.Assert(t, whole > 0, "the 19 were never whole")
+	slices.Sort(took)
+	t.Logf("20 members over loopback, one hanging, wait budget 100 ms: %d queries took %v to %v, median %v; the 19 were whole in %d", len(took), took[0], took[len(took)-1], took[len(took)/2], whole)
 }
 
 // hub is many Stores behind one listener, by the :authority that they are asked

@@ -56,10 +56,10 @@ func TestLiveHeapWithAStalledReader(t *testing.T) {
 		"frames":       {20, 64 << 10, 4, 256 << 10, func(_ testing.TB, s *synthetic) remote { return framed{s} }, 0},
 		"plain series": {20, 1 << 10, 4, 4 << 10, func(_ testing.TB, s *synthetic) remote { return s }, plain},
 		"gRPC":         {20, 4 << 10, 4, plain, overGRPC(static...), window + 2*plain + buffers},
-		// A part of a series is in a buffer of the next power of two, at the sender as
-		// here, and the sender has the series itself.
-		"gRPC, large series": {8, 256 << 10, 8, 2 << 20, overGRPC(static...), window + 3*(2<<20) + buffers},
-		"gRPC, its windows":  {8, 256 << 10, 8, 2 << 20, overGRPC(), maxWindow + 3*(2<<20) + buffers},
+		// A message of one series is in a buffer of the next power of two, at the sender
+		// as here, and the sender has the series itself.
+		"gRPC, large series": {8, 64 << 10, 8, 1 << 20, overGRPC(static...), window + 3<<20 + buffers},
+		"gRPC, its windows":  {8, 64 << 10, 8, 1 << 20, overGRPC(), maxWindow + 3<<20 + buffers},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestLiveHeapWithAStalledReader(t *testing.T) {
 				go func() { done <- r.Series(ctx, everything(), reads) }()
 				bound := budget + int64(tc.members)*(tc.frame+tc.way) + constantHeap
 				var most int64
-				for range 8 {
+				for range 5 {
 					synctest.Wait() // whoever can get on has
 					buffered := gauge(t, r.reg, "thanoskit_fanout_buffered_bytes")
 					testutil.Assert(t, buffered > budget/2, "only %v bytes are buffered: the budget is not used", buffered)
@@ -95,7 +95,7 @@ func TestLiveHeapWithAStalledReader(t *testing.T) {
 					alive := liveHeap() - before
 					testutil.Assert(t, alive <= bound, "%d bytes are alive, the bound is %d", alive, bound)
 					most = max(most, alive)
-					resume <- 50
+					resume <- 20
 				}
 				cancel()
 				testutil.Equals(t, context.Canceled, <-done)
