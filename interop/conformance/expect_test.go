@@ -23,8 +23,11 @@ var (
 	thanosSidecar = []string{"sidecar"}
 	overSidecar   = []string{"sidecar", "querier", "thanoskit-querier-over-all"}
 	gateway       = []string{"store-gateway"}
+	ofIndexes     = []string{"store-gateway", "receive"}
 	thanosQuerier = []string{"querier"}
-	rawOnly       = []string{"sidecar", "thanoskit-sidecar"}
+	receiver      = []string{"receive"}
+	proxies       = []string{"querier", "receive"}
+	rawOnly       = []string{"sidecar", "receive", "thanoskit-sidecar"}
 )
 
 var expectations = []expectation{
@@ -41,6 +44,10 @@ var expectations = []expectation{
 		"The refusal of the sidecar behind it becomes a warning, and the store gateway finds nothing.",
 	},
 	{
+		"matchers-external", receiver, fails, "0 series sent, want",
+		"Matchers on external labels are taken away before a TSDB is asked; if none are left, it refuses, and that becomes a warning.",
+	},
+	{
 		"matchers-none", thanosSidecar, fails, "no matchers specified (excluding external labels)",
 		"A request without matchers is refused.",
 	},
@@ -49,19 +56,19 @@ var expectations = []expectation{
 		"A request without matchers finds nothing, without a warning.",
 	},
 	{
-		"matchers-none", thanosQuerier, fails, "no matchers specified (excluding selector labels)",
+		"matchers-none", proxies, fails, "no matchers specified (excluding selector labels)",
 		"A request without matchers is refused.",
 	},
 	{
-		"limit", gateway, fails, "not the first series",
-		"The limit cuts what a block's index yields, before series are sorted by the labels that they are sent with.",
+		"limit", ofIndexes, fails, "not the first series",
+		"The limit cuts what an index yields, before series are sorted by the labels that they are sent with.",
 	},
 	{
-		"limit-replica-labels", gateway, fails, "not the first series",
+		"limit-replica-labels", ofIndexes, fails, "not the first series",
 		"As limit: replica labels are removed after the cut.",
 	},
 	{
-		"sharding-limit", gateway, fails, "0 series sent of",
+		"sharding-limit", ofIndexes, fails, "0 series sent of",
 		"The limit is applied before the series of other shards are left out.",
 	},
 	{
@@ -69,8 +76,12 @@ var expectations = []expectation{
 		"A request for the values of no label is answered with none.",
 	},
 	{
-		"label-queries-limit", []string{"sidecar", "querier"}, fails, "want 13 of 13",
+		"label-queries-limit", thanosSidecar, fails, "want 13 of 13",
 		"Over a Prometheus that states no version, as one built here does, or one before 2.24, the sidecar answers from as many series as the limit says.",
+	},
+	{
+		"label-queries-limit", proxies, fails, "want 13 of 13",
+		"A label name that an external label overrides comes twice from a sidecar or a TSDB, and counts twice.",
 	},
 	{
 		"skip-chunks-replica-labels", overSidecar, fails, "was sent and should not be",
@@ -81,14 +92,14 @@ var expectations = []expectation{
 		"When chunks are not asked for, the sidecar sends the series of all shards; queriers rely on it, since it announces that it shards.",
 	},
 	{
-		"label-queries-replica-labels", []string{"sidecar", "querier"}, fails, "was sent, which no series has",
-		"In label names, the sidecar removes replica labels from external labels only.",
+		"label-queries-replica-labels", []string{"sidecar", "querier", "receive"}, fails, "was sent, which no series has",
+		"In label names, the sidecar, and the TSDB of a receiver, remove replica labels from external labels only.",
 	},
-	{"resolution-coarsest", rawOnly, skipped, "a Prometheus has raw data only", rawWhy},
-	{"resolution-finer", rawOnly, skipped, "a Prometheus has raw data only", rawWhy},
-	{"resolution-gaps", rawOnly, skipped, "a Prometheus has raw data only", rawWhy},
-	{"aggregates", rawOnly, skipped, "a Prometheus has raw data only", rawWhy},
-	{"aggregates-others", rawOnly, skipped, "a Prometheus has raw data only", rawWhy},
+	{"resolution-coarsest", rawOnly, skipped, "it has raw data only", rawWhy},
+	{"resolution-finer", rawOnly, skipped, "it has raw data only", rawWhy},
+	{"resolution-gaps", rawOnly, skipped, "it has raw data only", rawWhy},
+	{"aggregates", rawOnly, skipped, "it has raw data only", rawWhy},
+	{"aggregates-others", rawOnly, skipped, "it has raw data only", rawWhy},
 }
 
-const rawWhy = "A Prometheus has no downsampled data."
+const rawWhy = "A Prometheus, or a TSDB, has no downsampled data."

@@ -31,6 +31,7 @@ func components() []component {
 		{"sidecar", true, true, (*world).sidecar},
 		{"store-gateway", false, false, (*world).gateway},
 		{"querier", false, false, (*world).querier},
+		{"receive", true, false, (*world).receive},
 		{"thanoskit-sidecar", true, false, (*world).ourSidecar},
 		{"thanoskit-querier", false, true, (*world).ourQuerier},
 		{"thanoskit-querier-over-all", false, false, (*world).ourQuerierOverAll},
@@ -57,7 +58,7 @@ func TestKit(t *testing.T) {
 				return client
 			}}
 			if c.raw {
-				h.Lacks = map[storetest.Feature]string{storetest.DownsampledData: "a Prometheus has raw data only"}
+				h.Lacks = map[storetest.Feature]string{storetest.DownsampledData: "it has raw data only"}
 			}
 			storetest.Run(t, h)
 			t.Run("wire", func(t *testing.T) { checkWire(t, c.start(worlds[false])) })

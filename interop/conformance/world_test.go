@@ -169,6 +169,26 @@ func (w *world) querier() string {
 	})
 }
 
+// receive starts a receiver that finds the fixture in the TSDB of a tenant. The
+// label that tells tenants apart is one of the fixture's external labels.
+func (w *world) receive() string {
+	return w.component("receive", func(w *world) string {
+		const tenantLabel = "zone"
+		dir, tenant := w.t.TempDir(), w.fixture.ExternalLabels().Get(tenantLabel)
+		writeFixture(w.t, filepath.Join(dir, tenant), w.fixture, "prometheus")
+		args := []string{
+			"receive", "--tsdb.path=" + dir, "--tsdb.retention=0d", "--remote-write.address=" + proc.FreeAddr(w.t), "--receive.capnproto-address=" + proc.FreeAddr(w.t),
+			"--receive.tenant-label-name=" + tenantLabel, "--receive.default-tenant-id=" + tenant,
+		}
+		w.fixture.ExternalLabels().Range(func(l labels.Label) {
+			if l.Name != tenantLabel {
+				args = append(args, fmt.Sprintf("--label=%s=%q", l.Name, l.Value))
+			}
+		})
+		return w.start("receive", proc.Binary(w.t, "thanos"), args...)
+	})
+}
+
 func (w *world) ourSidecar() string {
 	return w.component("thanoskit-sidecar", func(w *world) string {
 		return w.start("thanoskit-sidecar", examples.Binary(w.t, "sidecar"), "--prometheus.url="+w.prometheus())
