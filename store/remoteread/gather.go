@@ -30,6 +30,7 @@ type gatherer struct {
 	begun  bool
 	frames []*encoded.Frame // that chunks point into
 	view   []byte           // labels of plain series
+	err    error            // after which nothing is taken any more
 }
 
 var (
@@ -37,22 +38,33 @@ var (
 	_ encoded.Writer     = (*gatherer)(nil)
 )
 
-func (g *gatherer) Warn(err error) error { return g.warn(err) }
+func (g *gatherer) Warn(err error) error {
+	if g.err == nil {
+		g.err = g.warn(err)
+	}
+	return g.err
+}
 
 // Send takes a plain series, which is ours with its chunks.
 func (g *gatherer) Send(s *store.Series) error {
-	var v encoded.Series
-	v, g.view = wire.View(g.view[:0], s)
-	return g.add(&v)
+	if g.err == nil {
+		var v encoded.Series
+		v, g.view = wire.View(g.view[:0], s)
+		g.err = g.add(&v)
+	}
+	return g.err
 }
 
 // SendFrame takes a frame. It is held if the series that it ends with may
 // continue.
 func (g *gatherer) SendFrame(f *encoded.Frame) error {
 	for i := range f.Series {
-		if err := g.add(&f.Series[i]); err != nil {
-			return err
+		if g.err == nil {
+			g.err = g.add(&f.Series[i])
 		}
+	}
+	if g.err != nil {
+		return g.err
 	}
 	if len(g.chunks) > 0 {
 		f.Retain()

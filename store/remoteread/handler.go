@@ -1,6 +1,7 @@
 package remoteread
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,6 @@ type answer struct {
 	form string // for metrics
 	// started says that a part of the answer was written.
 	started bool
-	// partial is the warning that is not accepted.
-	partial error
 }
 
 func (a *answer) serve(ctx context.Context) error {
@@ -120,8 +119,9 @@ func (a *answer) series(ctx context.Context, q *remoteproto.Query, namesOnly boo
 	if err := a.h.store.Series(ctx, req, g); err != nil {
 		return err
 	}
-	if a.partial != nil { // the Store went on after it
-		return a.partial
+	// Whatever the Store says, there may be series missing.
+	if err := cmp.Or(g.err, ctx.Err()); err != nil {
+		return err
 	}
 	return g.flush()
 }
@@ -129,8 +129,7 @@ func (a *answer) series(ctx context.Context, q *remoteproto.Query, namesOnly boo
 func (a *answer) warn(err error) error {
 	a.h.metrics.warnings.Inc()
 	if a.h.opts.Partial != AcceptPartial {
-		a.partial = &PartialError{Warning: err}
-		return a.partial
+		return &PartialError{Warning: err}
 	}
 	a.h.opts.Logger.Warn("remote read has a warning", "remote", a.r.RemoteAddr, "err", err)
 	return nil
@@ -165,8 +164,10 @@ func (a *answer) fail(err error) string {
 		h := a.w.Header()
 		h.Del("Content-Encoding")
 		http.Error(a.w, err.Error(), code)
-	} else if a.r.Context().Err() == nil {
-		_, _ = a.w.Write([]byte(err.Error() + "\n")) // the client has given up, or will see that this is no frame
+	} else {
+		// The client has given up, or will see that this is no frame: also if the
+		// context has ended, which is not always the client's doing.
+		_, _ = a.w.Write([]byte(err.Error() + "\n"))
 	}
 	return fmt.Sprint(code)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -441,6 +442,67 @@ func TestFailsLate(t *testing.T) {
 		}
 	}
 	testutil.Assert(t, errors.Is(err, store.ErrMalformed) && strings.Contains(err.Error(), "the disk is gone"), "%v", err)
+}
+
+// TestEndsLate: a context that ends on this side, a deadline or a shutdown, does
+// not make what was sent until then look whole.
+func TestEndsLate(t *testing.T) {
+	t.Parallel()
+	big := memstore.New(nil)
+	for i := range 40_000 { // more than is gathered before it is written
+		testutil.Ok(t, big.Append(labels.FromStrings("__name__", "big"), int64(i), math.Sqrt(float64(i))))
+	}
+	for name, end := range map[string]func(context.Context) error{
+		"an error":         context.Context.Err,
+		"no error of ours": func(context.Context) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var giveUp context.CancelFunc
+			h, err := remoteread.New(store.Func(func(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+				if err := big.Series(ctx, req, w); err != nil {
+					return err
+				}
+				other := &store.Series{Labels: labels.FromStrings("__name__", "other")}
+				if err := w.Send(other); err != nil { // big is whole
+					return err
+				}
+				giveUp()
+				return end(ctx)
+			}), nil)
+			testutil.Ok(t, err)
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithCancel(r.Context())
+				defer cancel()
+				giveUp = cancel
+				h.ServeHTTP(w, r.WithContext(ctx))
+			}))
+			t.Cleanup(srv.Close)
+			for _, accept := range []prompb.ReadRequest_ResponseType{prompb.ReadRequest_STREAMED_XOR_CHUNKS, prompb.ReadRequest_SAMPLES} {
+				set, err := prometheusClient(t, srv.URL, accept).Read(t.Context(), query(t, 0, 1<<40, nil, everything), false)
+				if err == nil {
+					for set.Next() {
+					}
+					err = set.Err()
+				}
+				testutil.Assert(t, err != nil, "%s looks whole", accept)
+			}
+		})
+	}
+}
+
+// TestErrorsOfTheWriterStay: a Store that goes on after an error of Send does not
+// make the answer look whole.
+func TestErrorsOfTheWriterStay(t *testing.T) {
+	t.Parallel()
+	rawURL := serve(t, store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		for _, name := range []string{"b", "a", "c"} {
+			_ = w.Send(&store.Series{Labels: labels.FromStrings("__name__", name)})
+		}
+		return nil
+	}), nil)
+	_, err := prometheusClient(t, rawURL).Read(t.Context(), query(t, 0, 1, nil, everything), false)
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), store.ErrUnsorted.Error()), "%v", err)
 }
 
 // TestConcurrency: no more requests than allowed reach the Store, and one that
