@@ -16,7 +16,8 @@ type Limits struct {
 	// Chunks is the number of chunks; an aggregated chunk counts as one. Thanos
 	// speaks of samples and counts 120 for a chunk.
 	Chunks int64
-	// Bytes is the size of all labels and chunks.
+	// Bytes is the size of all labels and chunks. Labels that come encoded count
+	// with the few bytes that separate them.
 	Bytes int64
 }
 
@@ -65,7 +66,7 @@ type limitWriter struct {
 }
 
 func (w *limitWriter) Send(s *Series) error {
-	size := int64(s.Labels.ByteSize())
+	size := labelsSize(s.Labels)
 	for i := range s.Chunks {
 		size += s.Chunks[i].size()
 	}
@@ -112,6 +113,12 @@ func (w *limitWriter) count(chunks, size int64) error {
 		}
 	}
 	return nil
+}
+
+// labelsSize is the bytes of all names and values, in whatever layout they are.
+func labelsSize(lset labels.Labels) (n int64) {
+	lset.Range(func(l labels.Label) { n += int64(len(l.Name) + len(l.Value)) })
+	return n
 }
 
 // size is the bytes of the chunk's data.

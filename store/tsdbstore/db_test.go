@@ -219,3 +219,22 @@ func matcher(t labels.MatchType, name, value string) *labels.Matcher {
 }
 
 var everySeries = matcher(labels.MatchRegexp, "__name__", ".*")
+
+// TestLimitedLabelsAreThePrefix appends series in falling order: a database that
+// is given the limit stops at the values that it met first.
+func TestLimitedLabelsAreThePrefix(t *testing.T) {
+	db := openDB(t)
+	app := db.Appender(t.Context())
+	for i := range 50 {
+		_, err := app.Append(0, labels.FromStrings("__name__", "up", "pod", fmt.Sprintf("%02d", 49-i)), 1000, 1)
+		testutil.Ok(t, err)
+	}
+	testutil.Ok(t, app.Commit())
+	s := tsdbstore.New(db, nil)
+	values, err := s.LabelValues(t.Context(), &store.LabelValuesRequest{Label: "pod", MaxTime: 2000, Limit: 3})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{"00", "01", "02"}, values)
+	names, err := s.LabelNames(t.Context(), &store.LabelNamesRequest{MaxTime: 2000, Limit: 1})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{"__name__"}, names)
+}

@@ -198,8 +198,7 @@ func warn(ws annotations.Annotations, strategy store.PartialResponseStrategy, to
 	var failures []error
 	for _, text := range slices.Sorted(maps.Keys(ws)) {
 		w := ws[text]
-		expression := errors.Is(w, annotations.PromQLInfo) || errors.Is(w, annotations.PromQLWarning)
-		if strategy == store.Abort && !expression {
+		if strategy == store.Abort && !store.IsAnnotation(w) {
 			failures = append(failures, w)
 			continue
 		}
@@ -247,7 +246,8 @@ func (s *Store) labels(mint, maxt int64, limit int, strategy store.PartialRespon
 		return nil, fmt.Errorf("open querier: %w", err)
 	}
 	defer closeQuerier(q, &err)
-	found, ws, err := ask(q, &storage.LabelHints{Limit: limit})
+	// The database would stop at any so many, and not at the first in order.
+	found, ws, err := ask(q, &storage.LabelHints{})
 	if err != nil {
 		return nil, fmt.Errorf("look labels up: %w", err)
 	}
