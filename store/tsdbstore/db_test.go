@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 
 	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/tsdbstore"
 )
 
 const (
