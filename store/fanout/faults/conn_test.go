@@ -77,10 +77,10 @@ func TestConnectionFaults(t *testing.T) {
 				_ = c.(*net.TCPConn).SetLinger(0)
 				_ = c.Close()
 			})
-		}, text: []string{"error reading from server"}},
+		}, text: []string{"Unavailable"}},
 		"connection closed": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) { _ = c.Close() })
-		}, text: []string{"EOF"}},
+		}, text: []string{"Unavailable"}},
 		"garbage in between": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) {
 				_, _ = c.Write([]byte("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"))

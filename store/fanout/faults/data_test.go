@@ -126,7 +126,7 @@ func (r *reader) Warn(err error) error {
 
 // decode returns the samples of a series, each once.
 func decode(s *store.Series) ([]sample, error) {
-	var out []sample
+	out := make([]sample, 0, samplesPerSeries)
 	for _, c := range s.Chunks {
 		chk, err := c.Raw.Chunk()
 		if err != nil {

@@ -68,8 +68,8 @@ type rig struct {
 }
 
 const (
-	seriesOfBad = 20 // of each of its two clusters
-	seriesEach  = 30
+	seriesOfBad = 16 // of each of its two clusters
+	seriesEach  = 16
 )
 
 // healthy are the names of the members that are well.
