@@ -40,30 +40,18 @@ const (
 	forGateway    = "gateway"
 )
 
-// parseArgs reads the command line. What is wrong with it is returned, and with the
-// flags alone also printed, with the usage.
+// parseArgs reads the command line. log gets the usage if it is asked for.
 func parseArgs(args []string, log io.Writer) (*command, error) {
 	c := &command{}
-	var f struct {
-		check    bool
-		reader   string
-		external *labels.Builder
-		lacks    []storetest.Feature
-	}
-	f.external = labels.NewBuilder(labels.EmptyLabels())
 	fs := flag.NewFlagSet("storecheck", flag.ContinueOnError)
-	fs.SetOutput(log)
-	fs.Usage = func() {
-		fmt.Fprintf(log, "Usage: storecheck [flags] ADDRESS\n\nChecks the StoreAPI at ADDRESS (host:port, or a target of gRPC). Exits with 1 if a check\nfails, and with 2 if none can be made.\n\n")
-		fs.PrintDefaults()
-	}
+	fs.SetOutput(io.Discard) // what is wrong is returned
+	now := time.Now()
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "longest time that everything may take")
 	fs.DurationVar(&c.callTimeout, "call-timeout", 20*time.Second, "longest time that one call of the store may take")
-	fs.Func("matcher", `selector of the series to look at, such as {job="node"} (default all)`, func(s string) (err error) {
+	fs.Func("matcher", `selector of the series to look at, such as {job="node"} (default all that have a metric name)`, func(s string) (err error) {
 		c.matchers, err = selector(s)
 		return err
 	})
-	now := time.Now()
 	timeVar(fs, &c.from, now, "from", "start of the range to look at: RFC 3339, or a negative duration (default an hour before its end)")
 	timeVar(fs, &c.to, now, "to", "end of the range (default the end of what the store announces, or a minute ago)")
 	fs.IntVar(&c.maxSeries, "max-series", 1000, "how many series may be chosen; they are held in memory")
@@ -71,7 +59,53 @@ func parseArgs(args []string, log io.Writer) (*command, error) {
 	listVar(fs, &c.checks, "check", "name of a check to make (repeatable; default all)")
 	fs.BoolVar(&c.list, "list", false, "print what each check looks at, and exit")
 	c.tls = program.NewClientTLS(fs)
-	fs.StringVar(&c.fixtureDir, "fixture", "", "directory to write the fixture to as TSDB blocks, and exit")
+	fixture := newFixtureFlags(fs)
+
+	var addresses []string
+	for rest := args; ; { // flags may follow the address
+		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
+			usage(fs, log)
+			return nil, err
+		} else if err != nil {
+			return nil, fmt.Errorf("%w; see -help", err)
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		addresses = append(addresses, fs.Arg(0))
+		rest = fs.Args()[1:]
+	}
+	c.fixtureDir, c.downsampled = fixture.dir, fixture.reader == forGateway
+	if err := c.validate(addresses, fixture.check); err != nil {
+		return nil, err
+	}
+	var err error
+	c.fixture, err = fixture.make()
+	return c, err
+}
+
+func usage(fs *flag.FlagSet, log io.Writer) {
+	fmt.Fprint(log, `Usage: storecheck [flags] ADDRESS
+
+Checks the StoreAPI at ADDRESS: host:port, or another target of gRPC. The exit
+status is 0 if no check fails, 1 if one does, and 2 if none can be made.
+
+`)
+	fs.SetOutput(log)
+	fs.PrintDefaults()
+}
+
+// fixtureFlags are the flags for what is done with the fixture.
+type fixtureFlags struct {
+	dir, reader string
+	check       bool
+	external    *labels.Builder
+	lacks       []storetest.Feature
+}
+
+func newFixtureFlags(fs *flag.FlagSet) *fixtureFlags {
+	f := &fixtureFlags{external: labels.NewBuilder(labels.EmptyLabels())}
+	fs.StringVar(&f.dir, "fixture", "", "directory to write the fixture to as TSDB blocks, and exit")
 	fs.StringVar(&f.reader, "fixture-for", forPrometheus, "who reads it: prometheus, or gateway with downsampled data too")
 	fs.BoolVar(&f.check, "fixture-check", false, "the store holds the fixture and nothing else: compare with it")
 	fs.Func("fixture-lacks", "what the fixture is without, such as 'native histograms' (repeatable)", func(s string) error {
@@ -87,31 +121,18 @@ func parseArgs(args []string, log io.Writer) (*command, error) {
 		f.external.Set(name, value)
 		return nil
 	})
+	return f
+}
 
-	var addresses []string
-	for rest := args; ; { // flags may follow the address
-		if err := fs.Parse(rest); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		addresses = append(addresses, fs.Arg(0))
-		rest = fs.Args()[1:]
-	}
-	if err := c.validate(addresses, f.check); err != nil {
-		return nil, err
-	}
-	if f.reader != forPrometheus && f.reader != forGateway {
+// make makes the fixture, or nil if there is nothing to do with it.
+func (f *fixtureFlags) make() (*storetest.Fixture, error) {
+	switch {
+	case f.reader != forPrometheus && f.reader != forGateway:
 		return nil, fmt.Errorf("-fixture-for is %q, and neither %s nor %s", f.reader, forPrometheus, forGateway)
+	case f.dir == "" && !f.check:
+		return nil, nil
 	}
-	if c.fixtureDir == "" && !f.check {
-		return c, nil
-	}
-	c.downsampled = f.reader == forGateway
-	var err error
-	c.fixture, err = storetest.NewFixture(&storetest.FixtureOptions{ExternalLabels: f.external.Labels(), Lacks: f.lacks})
-	return c, err
+	return storetest.NewFixture(&storetest.FixtureOptions{ExternalLabels: f.external.Labels(), Lacks: f.lacks})
 }
 
 // validate returns what is wrong with the flags as they are together.
