@@ -74,8 +74,10 @@ type MemberOutcome struct {
 	// Member is the member's name.
 	Member string
 	Status MemberStatus
-	// LabelSets are the external label sets that the member announced.
-	LabelSets []labels.Labels
+	// LabelSets are the external label sets that the member announced, but for
+	// OmittedLabelSets of them, for which a receipt had no room.
+	LabelSets        []labels.Labels
+	OmittedLabelSets int
 	// Reason says why the member was pruned.
 	Reason string
 	// Err is the cause of Failed, TimedOut and Canceled; see PrunedByReplica.
@@ -207,22 +209,26 @@ func (o *Outcome) Complete() bool {
 
 // Require returns an *IncompleteError unless, for each selector, there are
 // members that it selects and all of them are Complete. A selector selects the
-// members of which one label set satisfies all of its matchers.
+// members of which one label set satisfies all of its matchers. Who is not
+// Complete and may have such a label set among those that were omitted counts as
+// one that has.
 //
-// Of a member that is a fan-out and answered, its own members count in its
-// place, if it told of them and of what is missing.
+// Of a member that is a fan-out and answered, its own members that are selected
+// count in its place, if it told of them and of what is missing. Where members
+// were omitted, it has told of that if it told of one that is Complete.
 func (o *Outcome) Require(selectors [][]*labels.Matcher) error {
-	members := o.Members()
+	members, cut := o.Members(), o.Omitted() > 0
 	for _, ms := range selectors {
 		var missing []MemberOutcome
 		selected := false
-		for _, m := range members {
-			if told(members, &m) || !satisfies(m.LabelSets, ms) {
+		for i := range members {
+			m := &members[i]
+			if !m.selectedBy(ms) || told(members, m, ms, cut) {
 				continue
 			}
 			selected = true
 			if !m.Complete() {
-				missing = append(missing, m)
+				missing = append(missing, *m)
 			}
 		}
 		if !selected || len(missing) > 0 {
@@ -232,19 +238,28 @@ func (o *Outcome) Require(selectors [][]*labels.Matcher) error {
 	return nil
 }
 
-// told reports whether m answered and told of its own members, among which are
-// those to blame if its answer is not complete.
-func told(all []MemberOutcome, m *MemberOutcome) bool {
+// selectedBy reports whether the member has to be Complete for a selector.
+func (m *MemberOutcome) selectedBy(ms []*labels.Matcher) bool {
+	return satisfies(m.LabelSets, ms) || (m.OmittedLabelSets > 0 && !m.Complete())
+}
+
+// told reports whether m answered and told of its own members: of one that is
+// selected, and of those to blame if its answer is not complete. cut says that
+// some members were not told of, which are the last that are if they are complete.
+func told(all []MemberOutcome, m *MemberOutcome, ms []*labels.Matcher, cut bool) bool {
 	if m.Status != Answered {
 		return false
 	}
-	any, blamed := false, m.Complete()
+	selected, blamed, whole := false, m.Complete(), !cut
+	prefix := m.Member + "/"
 	for i := range all {
-		if strings.HasPrefix(all[i].Member, m.Member+"/") {
-			any, blamed = true, blamed || !all[i].Complete()
+		if own := &all[i]; strings.HasPrefix(own.Member, prefix) {
+			selected = selected || own.selectedBy(ms)
+			blamed = blamed || !own.Complete()
+			whole = whole || own.Complete()
 		}
 	}
-	return any && blamed
+	return selected && blamed && whole
 }
 
 // satisfies reports whether one of the label sets matches.

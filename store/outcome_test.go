@@ -26,6 +26,7 @@ func TestRequire(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		members []store.MemberOutcome
+		omitted int
 		missing []string // members; nil if nothing is
 		nobody  bool
 	}{
@@ -65,9 +66,45 @@ func TestRequire(t *testing.T) {
 			{Member: "q", LabelSets: both, Status: store.Failed, Err: lost},
 			{Member: "q/eu", LabelSets: cluster("eu")},
 		}},
+		{name: "a fan-out of which a part failed that is not told of", omitted: 1, missing: []string{"q"}, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both, Warnings: []error{lost}},
+			{Member: "q/us", LabelSets: cluster("us"), Status: store.Failed, Err: lost},
+		}},
+		{name: "a fan-out of which parts failed, one of this part perhaps", omitted: 1, missing: []string{"q", "q/eu"}, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both, Warnings: []error{lost}},
+			{Member: "q/eu", LabelSets: cluster("eu"), Status: store.Failed, Err: lost},
+		}},
+		{name: "a fan-out of which another part failed, and of which all that failed is told", omitted: 7, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both, Warnings: []error{lost}},
+			{Member: "q/us", LabelSets: cluster("us"), Status: store.Failed, Err: lost},
+			{Member: "q/eu", LabelSets: cluster("eu")},
+		}},
+		{name: "a fan-out that answered and does not tell of this part", omitted: 1, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both},
+			{Member: "q/us", LabelSets: cluster("us")},
+		}},
+		{name: "a fan-out whose labels are not its members'", members: []store.MemberOutcome{
+			{Member: "q", LabelSets: cluster("eu")},
+			{Member: "q/a", LabelSets: cluster("a")},
+		}},
+		{name: "a fan-out whose labels are not its members', one of which failed", missing: []string{"q"}, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: cluster("eu"), Warnings: []error{lost}},
+			{Member: "q/a", LabelSets: cluster("a"), Status: store.Failed, Err: lost},
+		}},
+		{name: "failed, and may have been it", missing: []string{"q/many"}, members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both, Warnings: []error{lost}},
+			{Member: "q/eu", LabelSets: cluster("eu")},
+			{Member: "q/many", LabelSets: cluster("us"), OmittedLabelSets: 1, Status: store.Failed, Err: lost},
+		}},
+		{name: "answered, and may have been it", members: []store.MemberOutcome{
+			{Member: "q", LabelSets: both},
+			{Member: "q/eu", LabelSets: cluster("eu")},
+			{Member: "q/many", LabelSets: cluster("us"), OmittedLabelSets: 1},
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var o store.Outcome
+			o.AddOmitted(tc.omitted)
 			for _, m := range tc.members {
 				o.AddMember(m)
 			}

@@ -1,8 +1,10 @@
 package wire_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand"
 	"testing"
 
@@ -147,6 +149,29 @@ func FuzzDecodeReceipt(f *testing.F) {
 			testutil.Equals(t, len(got.Hints), len(again.Hints))
 		}
 	})
+}
+
+// Receipts of a peer that keeps to no bounds take little memory, and sums of what
+// it omits do not overflow.
+func TestReceiptsAreBounded(t *testing.T) {
+	for name, field := range map[string][]byte{
+		"empty members": {1<<3 | 2, 0},
+		"small members": {1<<3 | 2, 3, 1<<3 | 2, 1, 'a'},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 1 << 20
+			b := bytes.Repeat(field, n)
+			b = append(b, 2<<3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f) // omitted: the most there is
+			var got *wire.Receipt
+			var err error
+			if used := allocated(func() { got, err = wire.DecodeReceipt(b, nil, nil) }); used > 32<<20 {
+				t.Fatalf("%d bytes allocated", used)
+			}
+			testutil.Ok(t, err)
+			testutil.Assert(t, len(got.Members) < 20_000, "%d", len(got.Members))
+			testutil.Equals(t, math.MaxInt32+n, got.Omitted+len(got.Members))
+		})
+	}
 }
 
 func FuzzDecodeInfo(f *testing.F) {

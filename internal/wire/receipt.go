@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,15 @@ const ReceiptType = "type.googleapis.com/thanoskit.Receipt"
 // whose answers are incomplete are told of first.
 const MaxReceiptBytes = 256 << 10
 
-// maxReceiptText bounds each text in a receipt.
-const maxReceiptText = 1 << 10
+// memberCost is what a member takes of a receipt beside its fields.
+const memberCost = 16
+
+// What bounds a member in a receipt.
+const (
+	maxReceiptText     = 1 << 10 // bytes of each text
+	maxReceiptWarnings = 16
+	maxReceiptLabels   = 16 << 10 // bytes of label sets
+)
 
 // Receipt is what became of the members of a fan-out, between peers that are
 // both ours:
@@ -44,6 +52,7 @@ const maxReceiptText = 1 << 10
 //	  int64 first_series = 10; // ns
 //	  int64 duration = 11; // ns
 //	  repeated ZLabelSet label_sets = 12;
+//	  int64 omitted_label_sets = 13; // that there was no room for
 //	}
 type Receipt struct {
 	Members []store.MemberOutcome
@@ -62,7 +71,7 @@ func AppendReceipt(dst []byte, r *Receipt, code func(error) uint32) []byte {
 				continue
 			}
 			b := appendMember([]byte{}, m, code) // nil is left out
-			if room -= len(b); room < 0 {
+			if room -= len(b) + memberCost; room < 0 {
 				room = 0 // and stays: whoever is left out is not more telling
 				omitted++
 				continue
@@ -90,7 +99,7 @@ func appendMember(dst []byte, m *store.MemberOutcome, code func(error) uint32) [
 		dst = appendInt64(dst, 4, int64(code(m.Err)))
 		dst = appendString(dst, 5, shortened(m.Err.Error()))
 	}
-	for _, w := range m.Warnings[:min(len(m.Warnings), 16)] {
+	for _, w := range m.Warnings[:min(len(m.Warnings), maxReceiptWarnings)] {
 		dst = appendStrings(dst, 6, []string{shortened(w.Error())})
 	}
 	dst = appendInt64(dst, 7, m.Series)
@@ -98,10 +107,16 @@ func appendMember(dst []byte, m *store.MemberOutcome, code func(error) uint32) [
 	dst = appendInt64(dst, 9, m.Bytes)
 	dst = appendInt64(dst, 10, int64(m.FirstSeries))
 	dst = appendInt64(dst, 11, int64(m.Duration))
-	for _, lset := range m.LabelSets[:min(len(m.LabelSets), 64)] {
-		dst = appendMessage(dst, 12, func(dst []byte) []byte { return encoded.AppendLabels(dst, lset) })
+	most, omitted := len(dst)+maxReceiptLabels, m.OmittedLabelSets
+	for _, lset := range m.LabelSets {
+		next := appendMessage(dst, 12, func(dst []byte) []byte { return encoded.AppendLabels(dst, lset) })
+		if len(next) > most {
+			omitted++
+			continue
+		}
+		dst = next
 	}
-	return dst
+	return appendInt64(dst, 13, int64(omitted))
 }
 
 // shortened makes a text fit for a receipt: of bounded length, and UTF-8.
@@ -113,20 +128,27 @@ func shortened(s string) string {
 }
 
 // DecodeReceipt decodes a receipt. fault returns the error for a gRPC code and a
-// text, warning that for a text.
+// text, warning that for a text. Of members, what is beyond MaxReceiptBytes counts
+// as omitted.
 func DecodeReceipt(b []byte, fault func(code uint32, text string) error, warning func(text string) error) (*Receipt, error) {
 	r := &Receipt{}
+	room, beyond := MaxReceiptBytes, 0
 	m := message{rest: b}
 	for m.next() {
 		switch m.num {
 		case 1:
 			m.sub(func(b []byte) error {
+				if room -= len(b) + memberCost; room < 0 {
+					room = 0
+					beyond++
+					return nil
+				}
 				member, err := decodeMember(b, fault, warning)
 				r.Members = append(r.Members, member)
 				return err
 			})
 		case 2:
-			r.Omitted = m.count()
+			r.Omitted = omittedCount(&m)
 		case 3:
 			m.sub(func(b []byte) error {
 				var h *store.Any
@@ -139,6 +161,7 @@ func DecodeReceipt(b []byte, fault func(code uint32, text string) error, warning
 	if m.err != nil {
 		return nil, malformed("receipt", m.err)
 	}
+	r.Omitted += beyond
 	return r, nil
 }
 
@@ -183,6 +206,8 @@ func decodeMember(b []byte, fault func(uint32, string) error, warning func(strin
 				out.LabelSets = append(out.LabelSets, lset)
 				return err
 			})
+		case 13:
+			out.OmittedLabelSets = omittedCount(&m)
 		}
 	}
 	if failed {
@@ -190,6 +215,9 @@ func decodeMember(b []byte, fault func(uint32, string) error, warning func(strin
 	}
 	return out, m.err
 }
+
+// omittedCount bounds what a peer says is missing, so that sums do not overflow.
+func omittedCount(m *message) int { return min(m.count(), math.MaxInt32) }
 
 // memberStatus takes a status that is not known for a failure.
 func memberStatus(n int32) store.MemberStatus {

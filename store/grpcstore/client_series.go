@@ -3,6 +3,7 @@ package grpcstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"google.golang.org/grpc"
@@ -60,6 +61,14 @@ func (c *Client) Series(ctx context.Context, req *store.SeriesRequest, w store.S
 	}
 }
 
+// Warnings and hints are kept until a call ends, so that a peer may not send them
+// without end: maxBeside is how many bytes they may take in memory, where each
+// takes besideCost beside its message.
+const (
+	maxBeside  = 16 << 20
+	besideCost = 256
+)
+
 // seriesReader hands on the answer to one call.
 type seriesReader struct {
 	c      *Client
@@ -67,6 +76,7 @@ type seriesReader struct {
 	out    *store.Outcome
 	limits wire.Limits
 	bytes  int64
+	beside int64  // what warnings and hints take
 	last   []byte // labels of the last series of the messages before
 	begun  bool   // whether there was one
 }
@@ -85,6 +95,11 @@ func (r *seriesReader) message(buf mem.Buffer) error {
 	h.frame.Size += cap(b) - len(b) // the buffer is kept whole
 	if r.bytes += int64(len(b)); r.c.opts.Limits.Bytes > 0 && r.bytes > r.c.opts.Limits.Bytes {
 		return r.c.error(opSeries, &store.LimitError{Limit: "bytes", Max: r.c.opts.Limits.Bytes})
+	}
+	if resp.Kind == wire.KindWarning || resp.Kind == wire.KindHints {
+		if r.beside += int64(len(b)) + besideCost; r.beside > maxBeside {
+			return r.c.error(opSeries, fmt.Errorf("warnings and hints: %w", &store.LimitError{Limit: "bytes", Max: maxBeside}))
+		}
 	}
 	switch resp.Kind {
 	case wire.KindSeries, wire.KindBatch:

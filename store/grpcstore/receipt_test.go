@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/thanoskit/thanoskit/internal/via"
+	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 )
@@ -142,6 +143,46 @@ func TestAReceiptIsBounded(t *testing.T) {
 	testutil.Equals(t, members/100, failed)
 	testutil.Equals(t, members, len(out.Members())+out.Omitted())
 	testutil.Assert(t, out.Omitted() > 0)
+}
+
+// TestLabelSetsOfAReceiptAreBounded: one failed member of very many labels leaves
+// room for others, and may have been whoever is required.
+func TestLabelSetsOfAReceiptAreBounded(t *testing.T) {
+	many := store.MemberOutcome{Member: "q/many", Status: store.Failed, Err: errors.New("disk on fire"), OmittedLabelSets: 1}
+	for i := range 20_000 {
+		many.LabelSets = append(many.LabelSets, labels.FromStrings("cluster", fmt.Sprintf("%05d", i)))
+	}
+	eu := store.MemberOutcome{Member: "q/eu", LabelSets: []labels.Labels{labels.FromStrings("cluster", "eu")}}
+	c := overMemory(t, &teller{members: []store.MemberOutcome{many, eu}}, nil, nil, grpcstore.GRPCServerOptions(nil)...)
+	var out store.Outcome
+	testutil.Ok(t, calls["series"](t.Context(), c, &out))
+	got := out.Members()
+	testutil.Equals(t, 2, len(got))
+	testutil.Assert(t, len(got[0].LabelSets) > 100, "%d", len(got[0].LabelSets))
+	testutil.Equals(t, 20_001, len(got[0].LabelSets)+got[0].OmittedLabelSets)
+	err := out.Require([][]*labels.Matcher{{labels.MustNewMatcher(labels.MatchEqual, "cluster", "eu")}})
+	testutil.Assert(t, errors.Is(err, store.ErrIncomplete) && strings.Contains(err.Error(), "q/many"), "%v", err)
+}
+
+// TestWarningsWithoutEnd: what a caller keeps of a peer beside series is bounded.
+func TestWarningsWithoutEnd(t *testing.T) {
+	for name, m := range map[string][]byte{
+		"warnings": {2<<3 | 2, 0}, "hints": wire.AppendHints(nil, &store.Any{TypeURL: "x", Value: make([]byte, 1<<10)}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialRaw(t, rawPeer{series: func(_ context.Context, _ []byte, send func([]byte) error) error {
+				for {
+					if err := send(m); err != nil {
+						return err
+					}
+				}
+			}}, nil)
+			var out store.Outcome
+			err := calls["series"](t.Context(), c, &out)
+			testutil.Assert(t, errors.Is(err, store.ErrLimit), "%v", err)
+			testutil.Assert(t, strings.Contains(err.Error(), "peer"), "%v", err)
+		})
+	}
 }
 
 // TestRequestsCarryMetadata sends it through two servers, of which the second
