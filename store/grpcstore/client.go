@@ -38,7 +38,7 @@ type ClientOptions struct {
 	MaxRecvSize int
 	// Limits bound the answer to one Series call, and are enforced while it is
 	// decoded. A series that is sent in parts counts once for each part; Bytes
-	// is the size of the messages.
+	// is the size of the messages. Warnings and hints may take 16 MiB in any case.
 	Limits store.Limits
 	// DialOptions are further options for the connection that Dial makes:
 	// transport credentials, interceptors, stats handlers. They win over its

@@ -3,6 +3,7 @@ package discovery
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ func (s *Source) build(endpoints []Endpoint, profiles []profile) []Status {
 	for i := range endpoints {
 		b.endpoint(&endpoints[i], profiles[i])
 	}
+	b.unread()
 	for k, c := range s.conns {
 		if !b.used[k] {
 			c.retire()
@@ -91,6 +93,21 @@ func (b *builder) endpoint(e *Endpoint, p profile) {
 	st.Endpoints = len(targets)
 	if l != nil || st.Err != nil {
 		b.status = append(b.status, st)
+	}
+}
+
+// unread adds what stands for the endpoints of files that never could be read.
+func (b *builder) unread() {
+	add := func(path string, err error) {
+		b.members = append(b.members, fanout.Member{Name: path, Store: absent{path, &Error{Op: "read", Origin: path, Err: err}}})
+	}
+	if c := b.source.config; c != nil && !c.good {
+		add(c.path, c.err)
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.source.files)) {
+		if f := b.source.files[path]; !f.good {
+			add(path, f.err)
+		}
 	}
 }
 

@@ -21,7 +21,8 @@ type Options struct {
 	// ConfigFile is a file like Config, which is read again; none if empty. What
 	// it says is added to Config; its default_client_config comes first.
 	ConfigFile string
-	// Files are paths, or patterns of package path/filepath, of files of file SD.
+	// Files are paths, or patterns of package path/filepath, of files of file SD. A
+	// path has to exist, a pattern may stand for nothing.
 	Files []string
 	// Client is how members are dialed, but for Name and Compression. Its
 	// DialOptions come after those made of the configuration, and win.

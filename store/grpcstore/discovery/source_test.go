@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -367,7 +368,10 @@ func TestFiles(t *testing.T) {
 		}
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), wantErr), "%v", err)
 	}
-	refresh("read "+path("one.yaml")+": no such file or directory", "static:1", "a:1", "b:1")
+	// Nobody knows who is in files that never could be read.
+	refresh("read "+path("one.yaml")+": no such file or directory", "static:1", "a:1", "b:1", path("endpoints.yaml"), path("one.yaml"))
+	_, err := ask(t, s.Members()[4].Store)
+	testutil.Assert(t, errors.Is(err, store.ErrUnavailable) && errors.Is(err, fs.ErrNotExist), "%v", err)
 	testutil.Equals(t, 1.0, gauge(t, reg, "thanos_query_duplicated_endpoint_addresses_total"))
 	writeFile(t, path("one.yaml"), "[{targets: ['one:1']}]")
 	writeFile(t, path("endpoints.yaml"), "endpoints: [{address: 'cfg:1', group: true}]")
