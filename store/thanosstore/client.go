@@ -145,8 +145,9 @@ func received(ctx context.Context) context.Context {
 // context has ended. CloseSend, which Thanos' proxy calls when it is done, ends
 // it too, and waits for that. Call options mean nothing.
 func (c *Client) Series(ctx context.Context, r *storepb.SeriesRequest, _ ...grpc.CallOption) (storepb.Store_SeriesClient, error) {
+	caller := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	l := &localStream{ctx: ctx, cancel: cancel, messages: make(chan *storepb.SeriesResponse), done: make(chan struct{})}
+	l := &localStream{caller: caller, ctx: ctx, cancel: cancel, messages: make(chan *storepb.SeriesResponse), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		defer cancel()
@@ -158,7 +159,8 @@ func (c *Client) Series(ctx context.Context, r *storepb.SeriesRequest, _ ...grpc
 
 // localStream is the two ends of a call between goroutines.
 type localStream struct {
-	ctx      context.Context
+	caller   context.Context // of who receives
+	ctx      context.Context // of the call
 	cancel   context.CancelFunc
 	messages chan *storepb.SeriesResponse
 
@@ -175,17 +177,24 @@ func (l *localStream) send(m *storepb.SeriesResponse) error {
 	}
 }
 
-// Recv returns the next message; at the end io.EOF or the server's error.
+// Recv returns the next message; at the end io.EOF or the server's error. Once
+// the caller's context has ended it does not wait for a Store that heeds nothing,
+// nor take for whole what one sent that then just stopped.
 func (l *localStream) Recv() (*storepb.SeriesResponse, error) {
 	select {
 	case m := <-l.messages:
 		return m, nil
+	case <-l.caller.Done():
+		return nil, peer.Status(l.caller.Err())
 	case <-l.done:
-		if l.err != nil {
-			return nil, l.err
-		}
-		return nil, io.EOF
 	}
+	switch {
+	case l.err != nil:
+		return nil, l.err
+	case l.caller.Err() != nil:
+		return nil, peer.Status(l.caller.Err())
+	}
+	return nil, io.EOF
 }
 
 func (l *localStream) CloseSend() error {
