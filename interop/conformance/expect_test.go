@@ -21,7 +21,7 @@ const (
 
 var (
 	thanosSidecar = []string{"sidecar"}
-	overSidecar   = []string{"sidecar", "querier", "thanoskit-querier-over-all"}
+	overSidecar   = []string{"sidecar", "querier"}
 	gateway       = []string{"store-gateway"}
 	ofIndexes     = []string{"store-gateway", "receive"}
 	thanosQuerier = []string{"querier"}

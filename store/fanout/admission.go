@@ -18,6 +18,7 @@ type reach struct {
 	matchers             []*labels.Matcher
 	withoutReplicaLabels []string
 	shard                *store.Shard
+	skipChunks           bool
 	storeMatch           [][]*labels.Matcher
 	metrics              [][]string // of the matchers; see metricNames
 }
@@ -234,10 +235,16 @@ func (e noReplica) Error() string {
 func (e noReplica) Unwrap() []error { return e }
 
 // store returns the Store to ask, given what the member said of itself.
+//
+// Without chunks nobody's word is taken: Thanos' sidecar announces that it removes
+// replica labels and shards, and then does neither, and queriers over it announce
+// the same. Labels alone cost little to be sorted once more.
 func (m *member) store(info *store.Info, r *reach) store.Store {
+	removes := len(r.withoutReplicaLabels) > 0
+	shards := r.shard != nil && r.shard.Total > 0
 	switch {
-	case len(r.withoutReplicaLabels) > 0 && !info.SupportsWithoutReplicaLabels,
-		r.shard != nil && r.shard.Total > 0 && !info.SupportsSharding:
+	case removes && (r.skipChunks || !info.SupportsWithoutReplicaLabels),
+		shards && (r.skipChunks || !info.SupportsSharding):
 		return m.reduced
 	}
 	return m.whole

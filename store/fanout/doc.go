@@ -108,7 +108,8 @@
 // query.
 //
 // A member that does not remove replica labels itself, or does not shard, is
-// made to by middleware, at the price of sorting its answer again.
+// made to by middleware, at the price of sorting its answer again. Without chunks
+// all are: the sidecar of Thanos announces both, and then does neither.
 //
 // Between packages of thanoskit series are views of received frames. Neither
 // labels nor chunks are decoded, and those of one member's series are not even

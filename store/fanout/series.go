@@ -28,7 +28,7 @@ func (f *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 	c := &call{
 		round: round{fanout: f, op: opSeries, strategy: req.Strategy, require: req.Require, reach: reach{
 			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels,
-			shard: req.Shard, storeMatch: req.StoreMatch,
+			shard: req.Shard, skipChunks: req.SkipChunks, storeMatch: req.StoreMatch,
 		}},
 		notify: make(chan struct{}, 1), account: account{budget: &f.budget},
 	}

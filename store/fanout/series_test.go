@@ -587,6 +587,20 @@ func TestMembersThatCannotAreHelped(t *testing.T) {
 	testutil.Equals(t, req.Shard, got.Shard)
 	testutil.Equals(t, req.WithoutReplicaLabels, got.WithoutReplicaLabels)
 	testutil.Equals(t, 4, len(r.series))
+
+	// Unless chunks are not asked for: then the sidecar of Thanos says so too.
+	req, r = all(), &frameReader{}
+	req.WithoutReplicaLabels, req.SkipChunks = []string{"a_replica"}, true
+	testutil.Ok(t, f.Series(context.Background(), req, r))
+	testutil.Equals(t, 3, len(r.series))
+	union = nil
+	for i := range int64(3) {
+		req, r = all(), &frameReader{}
+		req.Shard, req.SkipChunks = &store.Shard{Index: i, Total: 3}, true
+		testutil.Ok(t, f.Series(context.Background(), req, r))
+		union = append(union, show(r.series)...)
+	}
+	testutil.Equals(t, len(ss), len(union))
 }
 
 func TestOutcomeCounts(t *testing.T) {
