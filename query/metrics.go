@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thanoskit/thanoskit/internal/metric"
 )
 
 // metrics are those of Thanos' gate of concurrent selects. Queriers that share a
@@ -67,13 +69,7 @@ func (r *registerer) Unregister(c prometheus.Collector) bool {
 
 // shared registers c and returns it, or what is registered in its place.
 func shared[C prometheus.Collector](r *registerer, c C) C {
-	err := r.Register(c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			return existing
-		}
-	}
-	if err != nil {
+	if err := metric.Register(r, &c); err != nil {
 		r.errs = append(r.errs, err)
 	}
 	return c

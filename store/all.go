@@ -24,7 +24,13 @@ func All(ctx context.Context, s Store, req *SeriesRequest, out *Outcome) iter.Se
 		if p := (*PanicError)(nil); w.inBody && errors.As(err, &p) {
 			panic(p.Value) //nolint:forbidigo // It is the loop's own, which WithRecovery took for the Store's.
 		}
-		if err != nil && !w.stopped {
+		if w.stopped {
+			return
+		}
+		if err == nil {
+			err = ctx.Err() // whatever the Store says, there may be series missing
+		}
+		if err != nil {
 			yield(nil, err)
 		}
 	}

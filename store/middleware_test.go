@@ -143,6 +143,19 @@ func TestAll(t *testing.T) {
 	testutil.Assert(t, returned, "the Store should have returned before the loop ended")
 }
 
+// TestAllOfAnEndedContext: a Store that then just stops has not sent all there is.
+func TestAllOfAnEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error { cancel(); return nil })
+	var errs []error
+	for _, err := range store.All(ctx, s, &store.SeriesRequest{}, nil) {
+		errs = append(errs, err)
+	}
+	testutil.Assert(t, len(errs) == 1 && errors.Is(errs[0], context.Canceled), "%v", errs)
+	_, err := store.LabelNames(ctx, s, &store.LabelNamesRequest{})
+	testutil.Assert(t, errors.Is(err, context.Canceled), "%v", err)
+}
+
 func TestAllPassesOnThePanicOfItsLoop(t *testing.T) {
 	defer func() { testutil.Equals(t, "mine", recover()) }()
 	for range store.All(t.Context(), store.Wrap(list{labels.FromStrings("a", "b")}, store.WithRecovery()), &store.SeriesRequest{}, nil) {

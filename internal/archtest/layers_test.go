@@ -15,7 +15,7 @@ type layer struct {
 }
 
 // base is what everything may build on.
-var base = []string{".", "tlsutil", "internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/via", "internal/promcompat/..."}
+var base = []string{".", "tlsutil", "internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/via", "internal/metric", "internal/promcompat/..."}
 
 // layers is the table of the design, bottom first. The first row that matches a
 // package holds for it. Rows for packages that do not exist yet are how they
@@ -30,6 +30,11 @@ var layers = []layer{
 		packages: []string{"internal/encoded", "internal/xor", "internal/aggr", "internal/cache", "internal/via"},
 		may:      []string{"internal/promcompat"},
 		reason:   "formats and memory: they know bytes, not what is done with them",
+	},
+
+	{
+		packages: []string{"internal/metric"},
+		reason:   "everybody registers metrics, and nobody may panic",
 	},
 
 	// L1: three subjects that do not know each other, and the wire.

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
@@ -43,19 +42,6 @@ func TestURL(t *testing.T) {
 		_, err := promapi.ParseURL(rawURL)
 		testutil.Equals(t, good, err == nil, rawURL)
 	}
-}
-
-func TestRegister(t *testing.T) {
-	t.Parallel()
-	gauge := func() prometheus.Gauge { return prometheus.NewGauge(prometheus.GaugeOpts{Name: "x"}) }
-	reg := prometheus.NewRegistry()
-	a, b := gauge(), gauge()
-	testutil.Ok(t, promapi.Register(reg, &a))
-	testutil.Ok(t, promapi.Register(reg, &b))
-	testutil.Assert(t, a == b, "not shared")
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "x", Help: "Says something else."})
-	testutil.NotOk(t, promapi.Register(reg, &c))
-	testutil.Ok(t, promapi.Register(nil, &c))
 }
 
 // serve answers every request with a body, as JSON, and tells what it was asked.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/thanoskit/thanoskit/internal/metric"
 )
 
 // metrics are those of Thanos' HTTP servers and of its gate of queries.
@@ -58,29 +60,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	err := errors.Join(
-		share(reg, &m.requests), share(reg, &m.duration), share(reg, &m.requestSize), share(reg, &m.responseSize), share(reg, &m.inFlight),
-		share(reg, &m.gateMax), share(reg, &m.gateInFlight), share(reg, &m.gateTotal), share(reg, &m.gateWait),
+		metric.Register(reg, &m.requests), metric.Register(reg, &m.duration), metric.Register(reg, &m.inFlight),
+		metric.Register(reg, &m.requestSize), metric.Register(reg, &m.responseSize),
+		metric.Register(reg, &m.gateMax), metric.Register(reg, &m.gateInFlight), metric.Register(reg, &m.gateTotal), metric.Register(reg, &m.gateWait),
 	)
-	return m, err
-}
-
-// share registers a collector, or replaces it with the one that is registered
-// in its place.
-func share[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
-	if reg == nil {
-		return nil
-	}
-	err := reg.Register(*c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("register metric: %w", err)
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	return nil
+	return m, nil
 }
 
 // instrument counts the requests to a handler and measures them.

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/internal/metric"
 	"github.com/thanoskit/thanoskit/internal/promapi"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
@@ -67,7 +68,7 @@ func New(rawURL string, opts *Options) (*Store, error) {
 		Name: "thanoskit_promqlstore_received_bytes_total",
 		Help: "Bytes received in answers to calls of the store, by endpoint.",
 	}, []string{"endpoint"})
-	if rerr := promapi.Register(o.Registerer, &received); rerr != nil {
+	if rerr := metric.Register(o.Registerer, &received); rerr != nil {
 		err = errors.Join(err, fmt.Errorf("register metrics: %w", rerr))
 	}
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/thanoskit/thanoskit/internal/promapi"
+	"github.com/thanoskit/thanoskit/internal/metric"
 )
 
 type metrics struct {
@@ -39,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	err = errors.Join(
-		err, promapi.Register(reg, &m.up), promapi.Register(reg, &m.heartbeat), promapi.Register(reg, &m.syncErrors),
+		err, metric.Register(reg, &m.up), metric.Register(reg, &m.heartbeat), metric.Register(reg, &m.syncErrors),
 	)
 	return m, err
 }
@@ -56,5 +56,5 @@ func newReadMetrics(reg prometheus.Registerer) (*readMetrics, error) {
 			Help: "Bytes received from Prometheus in answers to calls of the store, by endpoint.",
 		}, []string{"endpoint"}),
 	}
-	return m, errors.Join(promapi.Register(reg, &m.frames), promapi.Register(reg, &m.received))
+	return m, errors.Join(metric.Register(reg, &m.frames), metric.Register(reg, &m.received))
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thanoskit/thanoskit/internal/metric"
 )
 
 type metrics struct {
@@ -33,24 +35,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 	}
 	err := errors.Join(
-		register(reg, &m.queries), register(reg, &m.requests),
-		register(reg, &m.frames), register(reg, &m.warnings),
+		metric.Register(reg, &m.queries), metric.Register(reg, &m.requests),
+		metric.Register(reg, &m.frames), metric.Register(reg, &m.warnings),
 	)
 	return m, err
-}
-
-// register registers *c, or sets it to the collector that was registered for
-// the same before.
-func register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
-	if reg == nil {
-		return nil
-	}
-	err := reg.Register(*c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
-	return err
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thanoskit/thanoskit/internal/metric"
 )
 
 // metrics are shared by the sources of one registerer: counters, and gauges to
@@ -40,21 +42,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	return m, errors.Join(
-		register(r, &m.lookups), register(r, &m.lookupFailures), register(r, &m.results),
-		register(r, &m.duplicates), register(r, &m.fileErrors), register(r, &m.failing),
+		metric.Register(r, &m.lookups), metric.Register(r, &m.lookupFailures), metric.Register(r, &m.results),
+		metric.Register(r, &m.duplicates), metric.Register(r, &m.fileErrors), metric.Register(r, &m.failing),
 	)
-}
-
-// register registers a collector, or takes the one that is registered already.
-func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {
-	err := r.Register(*c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
-	return err
 }
 
 // update brings the gauges up to date with what addresses were resolved to, and

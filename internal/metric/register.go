@@ -1,4 +1,4 @@
-package promapi
+package metric
 
 import (
 	"errors"
@@ -6,8 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Register registers *c, or sets it to the collector that was registered for
-// the same before.
+// Register registers *c, or sets it to the collector that was registered for the
+// same before. It does nothing if reg is nil.
+//
+// Errors: the registerer's, among those that of another collector by that name.
 func Register[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 	if reg == nil {
 		return nil
