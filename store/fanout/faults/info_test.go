@@ -140,7 +140,7 @@ func TestSilentInfo(t *testing.T) {
 					return info, nil
 				}
 				r := newRig(t, fanout.Options{InfoTimeout: 2 * time.Second}, fanout.Member{Store: tr.to(t, bad)}, tr.to)
-				want := fate{status: store.Failed, is: store.ErrUnavailable, text: []string{"info: ", "deadline exceeded"}, took: 2 * time.Second}
+				want := fate{status: store.Failed, is: context.DeadlineExceeded, text: []string{"info: store unavailable: "}, took: 2 * time.Second}
 				r.checkWarn(t, want)
 				want.took = 0 // it is known now
 				r.check(t, want)

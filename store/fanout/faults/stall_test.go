@@ -39,9 +39,6 @@ func TestLiveHeapWithAStalledReader(t *testing.T) {
 		budget = 8 << 20
 		plain  = 128 << 10 // of frames that are made of plain series, and of messages
 		window = 256 << 10
-		// Unless it is told, gRPC makes its windows as large as it finds useful, up
-		// to this, for each stream.
-		maxWindow = 16 << 20
 	)
 	static := []grpc.DialOption{grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window)}
 	overGRPC := func(opts ...grpc.DialOption) func(testing.TB, *synthetic) remote {
