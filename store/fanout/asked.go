@@ -81,8 +81,10 @@ type asked struct {
 	began time.Time
 	// admitted, if not nil, is what the call found when it began.
 	admitted *admission
-	// settled, if not nil, is told when the result is there, with the lock held.
+	// settled, if not nil, is told when the result is there, and claimed of the
+	// attempt whose answer is the member's; both with the lock held.
 	settled func()
+	claimed func(*attempt)
 
 	mu        sync.Mutex
 	ended     bool
@@ -178,7 +180,9 @@ func (a *asked) refused(adm admission) bool {
 	case len(adm.candidates) > 0:
 		return false
 	case adm.removed:
-		a.removed = a.settleLocked(result{status: store.Pruned})
+		if a.settleLocked(result{status: store.Pruned}) { // once it has a result others read this
+			a.removed = true
+		}
 	case adm.err != nil:
 		a.settleLocked(result{status: store.Failed, err: adm.err})
 	default:

@@ -152,6 +152,9 @@ func (t *attempt) claim() bool {
 		return a.winner == t
 	}
 	a.winner = t
+	if a.claimed != nil {
+		a.claimed(t)
+	}
 	for _, other := range a.attempts {
 		if other != t && other.cancel != nil {
 			other.cancel(errSuperseded)

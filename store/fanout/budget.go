@@ -143,7 +143,7 @@ func (b *budget) lend() {
 }
 
 // wakeUp sends a token. There can be one already only if the member did not wait
-// for the last, because it was stopped.
+// for the last, because it was stopped. Nobody waits if there is no channel.
 func (h *held) wakeUp() {
 	select {
 	case h.wake <- struct{}{}:

@@ -43,8 +43,10 @@ func group(members []*member, source []Member, balances map[string]*balance, bud
 			out = append(out, l)
 		}
 		l.replicas = append(l.replicas, m)
-		if l.budget = max(l.budget, b); b == 0 {
+		if l.budget == 0 || b == 0 { // one has none
 			l.budget = 0
+		} else {
+			l.budget = max(l.budget, b)
 		}
 	}
 	return out

@@ -16,8 +16,7 @@ type stream struct {
 	call   *call
 	ctx    context.Context // the member's; nil if it is not asked
 	cancel context.CancelCauseFunc
-	cursor *cursor       // of the merge
-	wake   chan struct{} // says that a frame that the writer waits with was granted or settled
+	cursor *cursor // of the merge
 
 	// Of the merge: why it expelled the member, if it did, whether it told the
 	// reader of a failure, and the warnings that it passed on.
@@ -36,14 +35,13 @@ type stream struct {
 func newStream(c *call, l *logical) *stream {
 	s := &stream{call: c}
 	s.init(&c.round, l)
-	s.settled = s.announce
+	s.settled, s.claimed = s.announce, s.adopt
 	return s
 }
 
 // start asks the member.
 func (s *stream) start() {
 	s.ctx, s.cancel = context.WithCancelCause(s.call.ctx)
-	s.wake = make(chan struct{}, 1)
 	s.call.crew.run(func() { s.ask(s.ctx, s.try) })
 }
 
@@ -51,7 +49,14 @@ func (s *stream) start() {
 func (s *stream) try(t *attempt) error {
 	req := *s.call.req
 	req.Outcome = t.nested
-	return t.store.Series(t.ctx, &req, &streamWriter{s, t})
+	return t.store.Series(t.ctx, &req, &streamWriter{s, t, make(chan struct{}, 1)})
+}
+
+// adopt takes over what the replica warned of whose answer the stream is from now
+// on. It is called with the lock held.
+func (s *stream) adopt(t *attempt) {
+	s.warnings = append(s.warnings, t.pending...)
+	t.pending = nil
 }
 
 // verdict is what became of the member. Only the merge, or who joined the
@@ -89,6 +94,10 @@ func (s *stream) attribute(err error) error {
 type streamWriter struct {
 	s *stream
 	t *attempt
+	// wake says that a frame that the writer waits with was granted or settled. It
+	// is not that of other replicas, whose frames are settled too when they are
+	// refused.
+	wake chan struct{}
 }
 
 // refusal is why the writer takes nothing any more; nil if it does. It is called
@@ -114,17 +123,6 @@ func (w *streamWriter) cause() error {
 	return errSuperseded
 }
 
-// claim makes the attempt the one whose answer the stream is. It is called with
-// the lock held, by who has found no refusal.
-func (w *streamWriter) claim() {
-	if w.s.winner == w.t {
-		return
-	}
-	w.t.claim()
-	w.s.warnings = append(w.s.warnings, w.t.pending...)
-	w.t.pending = nil
-}
-
 // SendFrame waits until it is within bounds to make the next frame.
 func (w *streamWriter) SendFrame(f *encoded.Frame) error {
 	if len(f.Series) == 0 {
@@ -139,7 +137,7 @@ func (w *streamWriter) SendFrame(f *encoded.Frame) error {
 		return err
 	}
 	f.Retain()
-	return w.put(&held{frame: f, size: int64(size), wake: w.s.wake, account: &w.s.call.account}, c)
+	return w.put(&held{frame: f, size: int64(size), wake: w.wake, account: &w.s.call.account}, c)
 }
 
 // Send collects plain series into frames. The merge may take what there is at
@@ -165,7 +163,7 @@ func (w *streamWriter) collect(series *store.Series) (full bool, err error) {
 	}
 	o := s.open
 	o.addPlain(series)
-	w.claim()
+	w.t.claim()
 	w.count(countOf(o.Series[len(o.Series)-1:]))
 	s.announce()
 	return len(o.Series) >= maxInputSeries || o.payload >= maxInputBytes, nil
@@ -174,23 +172,38 @@ func (w *streamWriter) collect(series *store.Series) (full bool, err error) {
 // Warn leaves the warning for the merge, which alone may use the reader's
 // writer. If nothing may be missing, one that tells of a loss is a failure.
 func (w *streamWriter) Warn(err error) error {
-	if w.s.call.strategy == store.Abort && !store.IsAnnotation(err) {
-		res := w.t.failure(err)
-		res.status = store.Failed
-		w.t.end(res)
-		return res.err
+	if refused := w.leave(err); refused != nil || !w.isFailure(err) {
+		return refused
 	}
+	if w.t.ctx.Err() != nil { // the member may only tell of that
+		return w.cause()
+	}
+	res := w.t.failure(err)
+	res.status = store.Failed
+	w.t.end(res)
+	return res.err
+}
+
+// isFailure reports whether a warning means that the member has failed.
+func (w *streamWriter) isFailure(warning error) bool {
+	return w.s.call.strategy == store.Abort && !store.IsAnnotation(warning)
+}
+
+// leave leaves a warning that is no failure for the merge: at once, or when it is
+// certain that the answer is this replica's.
+func (w *streamWriter) leave(warning error) error {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := w.refusal(); err != nil {
-		return err
+	switch refused := w.refusal(); {
+	case refused != nil:
+		return refused
+	case w.isFailure(warning):
+	case s.winner == nil && s.of.declared:
+		w.t.pending = append(w.t.pending, warning)
+	default:
+		s.warnings = append(s.warnings, warning)
 	}
-	if s.winner == nil && s.of.declared {
-		w.t.pending = append(w.t.pending, err)
-		return nil
-	}
-	s.warnings = append(s.warnings, err)
 	return nil
 }
 
@@ -206,6 +219,7 @@ func (w *streamWriter) seal() error {
 	if h == nil {
 		return nil
 	}
+	h.wake = w.wake
 	return w.put(h, count{})
 }
 
@@ -221,7 +235,7 @@ func (w *streamWriter) put(h *held, c count) error {
 		h.settle()
 		return err
 	}
-	w.claim()
+	w.t.claim()
 	w.count(c)
 	s.queue = append(s.queue, h)
 	s.announce()
@@ -230,7 +244,7 @@ func (w *streamWriter) put(h *held, c count) error {
 		return nil
 	}
 	select {
-	case <-s.wake:
+	case <-w.wake:
 		return nil
 	case <-w.t.ctx.Done():
 		return w.cause()
@@ -260,15 +274,15 @@ func countOf(series []encoded.Series) count {
 	return c
 }
 
-// collected returns the plain series that were collected, if any. It is called
-// with the lock held.
+// collected returns the plain series that were collected, if any, as a frame that
+// nobody waits with. It is called with the lock held.
 func (s *stream) collected() *held {
 	o := s.open
 	if o == nil || len(o.Series) == 0 {
 		return nil
 	}
 	s.open = nil
-	return &held{frame: o.Frame, size: int64(o.Size), wake: s.wake, account: &s.call.account}
+	return &held{frame: o.Frame, size: int64(o.Size), account: &s.call.account}
 }
 
 // announce tells a merge that waits for the stream. It is called with the lock
