@@ -64,6 +64,9 @@ func (f *Store) newMember(m Member, invalid error, known *knowledge) *member {
 	}
 	out.mu.Lock()
 	defer out.mu.Unlock()
+	if m.Strict {
+		out.health.Removed = false
+	}
 	switch {
 	case !out.describes:
 		out.health = Health{}

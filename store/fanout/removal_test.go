@@ -171,3 +171,23 @@ func TestFlapping(t *testing.T) {
 		testutil.Assert(t, len(all) <= lines+1)
 	})
 }
+
+// Who was removed and is now configured to be Strict is asked at once.
+func TestRemovedBecomesStrict(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newPatient(infoOf("eu"), series("1"))
+		a.fail(errDown)
+		source := &shifting{}
+		set := func(strict bool) { source.set(fanout.Member{Name: "a", Store: a, Strict: strict}) }
+		set(false)
+		f, err := fanout.New(source, &fanout.Options{InfoInterval: time.Second, RemoveAfter: time.Second})
+		testutil.Ok(t, err)
+		defer running(t, f)()
+		<-time.After(2500 * time.Millisecond)
+		testutil.Assert(t, f.Health()[0].Removed)
+		set(true)
+		testutil.Equals(t, "a answered", ask(t, f))
+		testutil.Assert(t, !f.Health()[0].Removed)
+	})
+}
