@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -201,6 +202,23 @@ func requests(tb testing.TB, opts *query.Options, ask func(*query.Querier) error
 	}}, opts)
 	testutil.Ok(tb, ask(q))
 	return out
+}
+
+// TestRequireOfAnyStore: what tells of members need not be a fan-out.
+func TestRequireOfAnyStore(t *testing.T) {
+	t.Parallel()
+	for _, status := range []store.MemberStatus{store.Answered, store.Failed} {
+		s := store.Func(func(_ context.Context, req *store.SeriesRequest, _ store.SeriesWriter) error {
+			req.Outcome.AddMember(store.MemberOutcome{Member: "eu", Status: status, LabelSets: []labels.Labels{labels.FromStrings("cluster", "eu")}})
+			return nil
+		})
+		q := newQuerier(t, s, nil)
+		opts := &query.QueryOptions{Require: [][]*labels.Matcher{{equals("cluster", "eu")}}}
+		_, err := q.Instant(t.Context(), "up", time.UnixMilli(1000), opts)
+		testutil.Equals(t, status != store.Answered, errors.Is(err, store.ErrIncomplete))
+		_, _, err = q.LabelNames(t.Context(), 0, 1000, nil, opts)
+		testutil.Equals(t, status != store.Answered, errors.Is(err, store.ErrIncomplete))
+	}
 }
 
 func TestResolutionAndLookbackOfQueries(t *testing.T) {

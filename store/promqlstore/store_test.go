@@ -203,6 +203,40 @@ func TestChunks(t *testing.T) {
 	testutil.Equals(t, "1970-01-01T04:10:00Z", asked[24].Get("time"))
 }
 
+// TestClosedRanges: a server whose ranges include their beginning, as those before
+// Prometheus 3 do, has each sample once, and none that was not asked for.
+func TestClosedRanges(t *testing.T) {
+	t.Parallel()
+	p := newPeerOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, length, _ := strings.Cut(r.Form.Get("query"), "[")
+		d, err := time.ParseDuration(strings.TrimSuffix(length, "]"))
+		testutil.Ok(t, err)
+		to, err := time.Parse(time.RFC3339Nano, r.Form.Get("time"))
+		testutil.Ok(t, err)
+		var values []string
+		for ts := to.Add(-d).UnixMilli(); ts <= to.UnixMilli(); ts++ {
+			values = append(values, fmt.Sprintf(`[%d.%03d,"%d"]`, ts/1000, ts%1000, ts))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"up"},"values":[%s]}]}}`, strings.Join(values, ","))
+	}))
+	s := p.store(t, promqlstore.Options{Window: 10 * time.Millisecond})
+	want := int64(1000)
+	for series, err := range store.All(t.Context(), s, &store.SeriesRequest{MinTime: 1000, MaxTime: 1042}, nil) {
+		testutil.Ok(t, err)
+		for _, c := range series.Chunks {
+			chk, err := c.Raw.Chunk()
+			testutil.Ok(t, err)
+			for it := chk.Iterator(nil); it.Next() != chunkenc.ValNone; want++ {
+				ts, v := it.At()
+				testutil.Equals(t, want, ts)
+				testutil.Equals(t, float64(want), v)
+			}
+		}
+	}
+	testutil.Equals(t, int64(1043), want)
+}
+
 func TestLabels(t *testing.T) {
 	t.Parallel()
 	s := data(t)

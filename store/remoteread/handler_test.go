@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/thanoskit/thanoskit/store"
@@ -208,6 +209,36 @@ func TestOverlap(t *testing.T) {
 		testutil.Equals(t, len(want), n)
 		testutil.Assert(t, !set.Next() && set.Err() == nil)
 	}
+}
+
+// TestChunksOutOfRange: of a series, a Store may send more than was asked for.
+func TestChunksOutOfRange(t *testing.T) {
+	t.Parallel()
+	chunk := func(ts int64) store.Chunk {
+		c := chunkenc.NewXORChunk()
+		app, err := c.Appender()
+		testutil.Ok(t, err)
+		app.Append(ts, float64(ts))
+		return store.Chunk{MinTime: ts, MaxTime: ts, Raw: store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: c.Bytes()}}
+	}
+	rawURL := serve(t, store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		up := &store.Series{Labels: labels.FromStrings("__name__", "up"), Chunks: []store.Chunk{chunk(4), chunk(5), chunk(10), chunk(11)}}
+		if err := w.Send(up); err != nil {
+			return err
+		}
+		return w.Send(&store.Series{Labels: labels.FromStrings("__name__", "zero"), Chunks: []store.Chunk{chunk(4), chunk(11)}})
+	}), nil)
+	r, err := promstore.NewRemoteRead(rawURL, nil)
+	testutil.Ok(t, err)
+	defer r.Close()
+	var got []string
+	for s, err := range store.All(t.Context(), r, &store.SeriesRequest{MinTime: 5, MaxTime: 10}, nil) {
+		testutil.Ok(t, err)
+		for _, c := range s.Chunks {
+			got = append(got, fmt.Sprint(s.Labels, c.MinTime))
+		}
+	}
+	testutil.Equals(t, []string{`{__name__="up"} 5`, `{__name__="up"} 10`}, got)
 }
 
 // TestFrames: frames stay below their limit, and a series goes on in the next.
