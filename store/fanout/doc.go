@@ -127,8 +127,9 @@
 //
 // and, for each call, the one series that is being merged if it spans frames
 // when the budget is used up, and 128 KiB for each member that sends plain
-// series, which are made into frames here. What members hold themselves, and what
-// a reader keeps, is not counted.
+// series, which are made into frames here. What members hold themselves is not
+// counted, of which the window of each call of a grpcstore.Client is the most (4
+// MiB if it is not told otherwise), nor what a reader keeps.
 //
 // There is no choice between eager and streaming retrieval, because the budget
 // makes it: eager while there is room, one frame at a time from then on. Of 100

@@ -36,6 +36,11 @@ type ClientOptions struct {
 	// decompression; 0 is unlimited. It also bounds the largest frame that a
 	// fan-out has to hold.
 	MaxRecvSize int
+	// WindowSize is how many bytes the peer may send ahead of what was read, in
+	// one call; 4 MiB if 0. It bounds what a reader that stalls makes gRPC hold, and
+	// what a call can receive in a round trip: 40 MiB/s at 100 ms. gRPC by itself
+	// would go up to 16 MiB. Less than 64 KiB is 64 KiB. Of use to Dial only.
+	WindowSize int
 	// Limits bound the answer to one Series call, and are enforced while it is
 	// decoded. A series that is sent in parts counts once for each part; Bytes
 	// is the size of the messages. Warnings and hints may take 16 MiB in any case.
@@ -47,8 +52,11 @@ type ClientOptions struct {
 	DialOptions []grpc.DialOption
 }
 
-// defaultBatchSize is what Thanos' querier asks for.
-const defaultBatchSize = 64
+const (
+	defaultBatchSize  = 64 // what Thanos' querier asks for
+	defaultWindowSize = 4 << 20
+	maxWindowSize     = math.MaxInt32 // what HTTP/2 allows
+)
 
 func (o *ClientOptions) withDefaults(name string) (ClientOptions, error) {
 	var out ClientOptions
@@ -70,6 +78,12 @@ func (o *ClientOptions) withDefaults(name string) (ClientOptions, error) {
 		errs = append(errs, fmt.Errorf("MaxRecvSize is negative: %d", out.MaxRecvSize))
 	case out.MaxRecvSize == 0:
 		out.MaxRecvSize = math.MaxInt32
+	}
+	switch {
+	case out.WindowSize < 0 || out.WindowSize > maxWindowSize:
+		errs = append(errs, fmt.Errorf("WindowSize is out of range: %d", out.WindowSize))
+	case out.WindowSize == 0:
+		out.WindowSize = defaultWindowSize
 	}
 	if c := out.Compression; c != "" && encoding.GetCompressor(c) == nil {
 		errs = append(errs, fmt.Errorf("compressor %q is not registered", c))
@@ -113,6 +127,8 @@ func Dial(target string, opts *ClientOptions) (*Client, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingInterval, Timeout: pingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: connectTimeout}),
+		grpc.WithStaticStreamWindowSize(int32(o.WindowSize)),
+		grpc.WithStaticConnWindowSize(int32(min(4*o.WindowSize, math.MaxInt32))),
 	}, o.DialOptions...)
 	cc, err := grpc.NewClient(target, dial...)
 	if err != nil {

@@ -42,9 +42,8 @@
 // of gRPC's own buffers, to a writer that takes frames, as thanoskit's fan-out
 // does. Anybody else gets plain series, which own their memory. Backpressure is
 // gRPC's flow control: a writer that does not return stops the peer once its
-// window is full. gRPC makes windows as large as it finds useful, up to 16 MiB for
-// each call; grpc.WithStaticStreamWindowSize among the DialOptions keeps them at a
-// size, for fan-outs over many peers with little memory.
+// window is full. The window of each call is what Dial is told,
+// ClientOptions.WindowSize; that of a connection of the user's is gRPC's affair.
 //
 // # Order
 //

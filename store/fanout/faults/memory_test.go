@@ -95,9 +95,8 @@ func (s *sink) SendFrame(f *encoded.Frame) error {
 const (
 	buffers      = 256 << 10
 	constantHeap = 6 << 20
-	// Unless it is told, gRPC makes its windows as large as it finds useful, up to
-	// this, for each stream.
-	maxWindow = 16 << 20
+	// maxWindow is that of each call, which grpcstore.Dial sets by default.
+	maxWindow = 4 << 20
 )
 
 // TestHugeAnswer: a member sends gigabytes, over gRPC. What is alive does not grow
