@@ -68,7 +68,7 @@ type ending struct {
 func (p *probe) canceled(ctx context.Context) ending {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan struct{})
+	ended, late := make(chan struct{}), make(chan struct{})
 	done := make(chan ending, 1)
 	go func() {
 		a, err := ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(n int) error {
@@ -76,7 +76,12 @@ func (p *probe) canceled(ctx context.Context) ending {
 				cancel()
 				close(ended)
 			}
-			return nil
+			select {
+			case <-late: // if nothing else ends it
+				return errEnough
+			default:
+				return nil
+			}
 		}})
 		done <- ending{a: a, err: err}
 	}()
@@ -91,6 +96,7 @@ func (p *probe) canceled(ctx context.Context) ending {
 	case e := <-done:
 		return e
 	case <-t.C:
+		close(late)
 		return ending{late: true}
 	}
 }
@@ -219,7 +225,7 @@ func checkConcurrent(ctx context.Context, p *probe) error {
 	go func() { arrived.Wait(); close(together) }()
 	for i := range calls {
 		req := p.request()
-		if i%2 == 1 {
+		if i%2 == 1 && len(names) > 0 {
 			req = p.request(equal(labels.MetricName, names[i*len(names)/calls]))
 		}
 		want := &answer{series: slices.DeleteFunc(slices.Clone(whole.series), func(s *series) bool { return !req.Matches(s.labels) })}
@@ -275,7 +281,7 @@ func checkRequestUnchanged(ctx context.Context, p *probe) error {
 	}
 	before, req := build(), build()
 	matchers := slices.Clone(req.Matchers)
-	if err := p.store.Series(ctx, req, &receiver{a: &answer{}, byHash: map[uint64][]*series{}}); err != nil {
+	if err := p.store.Series(ctx, req, &receiver{a: &answer{}, byHash: map[uint64][]*series{}, max: p.opts.MaxSeries}); err != nil {
 		return fmt.Errorf("asked for %s: %w", describeRequest(before), err)
 	}
 	if want, got := describeRequest(before), describeRequest(req); want != got {

@@ -35,7 +35,9 @@ func checkGoroutines(ctx context.Context, p *probe) error {
 		name string
 		call func(ctx context.Context)
 	}{
-		{"that was answered", func(ctx context.Context) { _, _ = ask(ctx, p.store, p.request(), &receiver{}) }},
+		{"that was answered", func(ctx context.Context) {
+			_, _ = ask(ctx, p.store, p.request(), &receiver{known: p.known, max: p.opts.MaxSeries})
+		}},
 		{"whose reader wanted no more", func(ctx context.Context) {
 			_, _ = ask(ctx, p.store, p.request(), &receiver{known: p.known, onSend: func(int) error { return errEnough }})
 		}},

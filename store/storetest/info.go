@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -67,12 +68,43 @@ func checkInfoTimes(ctx context.Context, p *probe) error {
 			return err
 		}
 		for _, s := range got.series {
-			if out := between(s.samples(), r[0], r[1]); len(out) > 0 {
+			out := between(s.samples(), r[0], r[1])
+			if len(out) == 0 {
+				continue
+			}
+			later, err := p.announces(ctx, out[0].t)
+			if err != nil {
+				return err
+			}
+			if !later {
 				return fmt.Errorf("series %s has a sample at %d, but Info announces data from %d to %d: a querier does not ask for it", s.labels, out[0].t, mint, maxt)
 			}
 		}
 	}
 	return nil
+}
+
+// announces reports whether the time range that a Store with data of its own
+// announces comes to have a moment: it grows with the data, but Info that goes
+// through others takes its time.
+func (p *probe) announces(ctx context.Context, t int64) (bool, error) {
+	if p.fixture != nil {
+		return false, nil
+	}
+	deadline := time.Now().Add(p.opts.Patience)
+	for wait := time.Millisecond; ; wait *= 2 {
+		info, err := store.Describe(ctx, p.store)
+		if err != nil {
+			return false, fmt.Errorf("ask for Info: %w", err)
+		}
+		mint, maxt := info.TimeRange()
+		if holds := mint <= t && t <= maxt; holds || time.Now().After(deadline) {
+			return holds, nil
+		}
+		if err := pause(ctx, min(wait, time.Until(deadline)+time.Millisecond)); err != nil {
+			return false, err
+		}
+	}
 }
 
 // checkInfoCapabilities finds a store that takes no notice at all; whether it

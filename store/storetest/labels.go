@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -24,14 +25,17 @@ func labelChecks() []check {
 	}
 }
 
-// pickOne returns a matcher that selects the series of one metric.
+// pickOne returns a matcher that selects the series of one metric, if they have
+// metric names.
 func (p *probe) pickOne() []*labels.Matcher {
 	names := distinct(p.whole, labels.MetricName)
-	name := names[len(names)/2]
-	if p.fixture != nil {
-		name = metricReplica
+	switch {
+	case p.fixture != nil:
+		return []*labels.Matcher{equal(labels.MetricName, metricReplica)}
+	case len(names) == 0:
+		return nil
 	}
-	return []*labels.Matcher{equal(labels.MetricName, name)}
+	return []*labels.Matcher{equal(labels.MetricName, names[len(names)/2])}
 }
 
 func (p *probe) namesRequest(ms []*labels.Matcher) *store.LabelNamesRequest {
@@ -102,18 +106,63 @@ func valuesOf(lsets []labels.Labels, name string) []string {
 	return inSet(out)
 }
 
-func diffStrings(want, got []string) string {
+// diffQuery says how label names or values that were sent differ from those that
+// series in the range have. holds returns the matcher of the series that have
+// one.
+func (p *probe) diffQuery(ctx context.Context, want, got []string, ms []*labels.Matcher, holds func(string) *labels.Matcher) (string, error) {
 	for _, s := range want {
 		if !slices.Contains(got, s) {
-			return fmt.Sprintf("%q is missing, which series have", s)
+			return fmt.Sprintf("%q is missing, which series have", s), nil
 		}
 	}
+	return p.strange(ctx, want, got, ms, holds)
+}
+
+// strange says which of what was sent no series has. Of a Store with data of its
+// own, series of another time may have it too: stores know label names and values
+// of blocks of time, and may have been given more of late. Some are asked for.
+func (p *probe) strange(ctx context.Context, known, got []string, ms []*labels.Matcher, holds func(string) *labels.Matcher) (string, error) {
+	tried := 0
 	for _, s := range got {
-		if !slices.Contains(want, s) {
-			return fmt.Sprintf("%q was sent, which no series has", s)
+		if slices.Contains(known, s) {
+			continue
+		}
+		if p.fixture == nil && tried == p.values {
+			break
+		}
+		tried++
+		there := false
+		if p.fixture == nil {
+			var err error
+			if there, err = p.anywhere(ctx, append(slices.Clone(ms), holds(s))); err != nil {
+				return "", err
+			}
+		}
+		if !there {
+			return fmt.Sprintf("%q was sent, which no series has", s), nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// anywhere reports whether the Store has series that match, at any time.
+func (p *probe) anywhere(ctx context.Context, ms []*labels.Matcher) (bool, error) {
+	req := &store.SeriesRequest{MinTime: math.MinInt64, MaxTime: math.MaxInt64, Matchers: ms, SkipChunks: true, Limit: 1}
+	got, err := p.ask(ctx, req)
+	if errors.Is(err, errTooMany) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(got.series, func(s *series) bool { return req.Matches(s.labels) }), nil
+}
+
+// named and valued match the series that have a label, and a value of it.
+func named(name string) *labels.Matcher { return labels.MustNewMatcher(labels.MatchNotEqual, name, "") }
+
+func valued(name string) func(string) *labels.Matcher {
+	return func(v string) *labels.Matcher { return equal(name, v) }
 }
 
 func checkNames(pick func(*probe) []*labels.Matcher) func(context.Context, *probe) error {
@@ -128,7 +177,11 @@ func checkNames(pick func(*probe) []*labels.Matcher) func(context.Context, *prob
 			return err
 		}
 		want := namesOf(matching(a, &store.SeriesRequest{Matchers: req.Matchers}))
-		if diff := diffStrings(want, got); diff != "" {
+		diff, err := p.diffQuery(ctx, want, got, req.Matchers, named)
+		if err != nil {
+			return err
+		}
+		if diff != "" {
 			return fmt.Errorf("asked for label names of %s: %s", matchersText(req.Matchers), diff)
 		}
 		return nil
@@ -149,7 +202,11 @@ func checkValues(pick func(*probe) []*labels.Matcher) func(context.Context, *pro
 			if err != nil {
 				return err
 			}
-			if diff := diffStrings(valuesOf(lsets, name), got); diff != "" {
+			diff, err := p.diffQuery(ctx, valuesOf(lsets, name), got, req.Matchers, valued(name))
+			if err != nil {
+				return err
+			}
+			if diff != "" {
 				return fmt.Errorf("asked for values of label %q of %s: %s", name, matchersText(req.Matchers), diff)
 			}
 		}
@@ -228,7 +285,11 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 		if err != nil {
 			return err
 		}
-		if diff := diffSome(namesOf(within), got, namesOf(a.labelSets())); diff != "" {
+		diff, err := p.diffMoment(ctx, namesOf(within), got, namesOf(a.labelSets()), req.Matchers, named)
+		if err != nil {
+			return err
+		}
+		if diff != "" {
 			return fmt.Errorf("asked for label names at %d: %s", t, diff)
 		}
 		for _, name := range namesOf([]labels.Labels{s.labels}) {
@@ -238,7 +299,11 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 			if err != nil {
 				return err
 			}
-			if diff := diffSome(valuesOf(within, name), got, valuesOf(a.labelSets(), name)); diff != "" {
+			diff, err := p.diffMoment(ctx, valuesOf(within, name), got, valuesOf(a.labelSets(), name), req.Matchers, valued(name))
+			if err != nil {
+				return err
+			}
+			if diff != "" {
 				return fmt.Errorf("asked for values of label %q at %d: %s", name, t, diff)
 			}
 		}
@@ -246,19 +311,14 @@ func checkLabelRange(ctx context.Context, p *probe) error {
 	return nil
 }
 
-// diffSome compares with what has to be there and what may.
-func diffSome(must, got, may []string) string {
+// diffMoment compares with what has to be there and what may.
+func (p *probe) diffMoment(ctx context.Context, must, got, may []string, ms []*labels.Matcher, holds func(string) *labels.Matcher) (string, error) {
 	for _, s := range must {
 		if !slices.Contains(got, s) {
-			return fmt.Sprintf("%q is missing, which a series has that has a sample then", s)
+			return fmt.Sprintf("%q is missing, which a series has that has a sample then", s), nil
 		}
 	}
-	for _, s := range got {
-		if !slices.Contains(may, s) {
-			return fmt.Sprintf("%q was sent, which no series has", s)
-		}
-	}
-	return ""
+	return p.strange(ctx, may, got, ms, holds)
 }
 
 func checkLabelLimit(ctx context.Context, p *probe) error {
@@ -274,7 +334,7 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 		if err != nil {
 			return err
 		}
-		if diff := diffLimited(names, got, limit); diff != "" {
+		if diff := p.diffLimited(names, got, limit); diff != "" {
 			return fmt.Errorf("asked for label names, Limit=%d: %s", limit, diff)
 		}
 	}
@@ -289,7 +349,7 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 		if err != nil {
 			return err
 		}
-		if diff := diffLimited(values, got, limit); diff != "" {
+		if diff := p.diffLimited(values, got, limit); diff != "" {
 			return fmt.Errorf("asked for values of label %q, Limit=%d: %s", name, limit, diff)
 		}
 	}
@@ -297,10 +357,16 @@ func checkLabelLimit(ctx context.Context, p *probe) error {
 }
 
 // diffLimited compares with any so many of what there is: which ones is the
-// store's to choose.
-func diffLimited(all, got []string, limit int) string {
-	if want := min(limit, len(all)); len(got) != want {
+// store's to choose. A Store with data of its own may have more; see strange.
+func (p *probe) diffLimited(all, got []string, limit int) string {
+	want := min(limit, len(all))
+	if len(got) < want || len(got) > limit || p.fixture != nil && len(got) > want {
 		return fmt.Sprintf("got %d, want %d of %d", len(got), want, len(all))
 	}
-	return diffSome(nil, got, all)
+	for _, s := range got {
+		if p.fixture != nil && !slices.Contains(all, s) {
+			return fmt.Sprintf("%q was sent, which no series has", s)
+		}
+	}
+	return ""
 }

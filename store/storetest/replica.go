@@ -118,8 +118,11 @@ func checkReplicaOrder(ctx context.Context, p *probe) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range got.sent[1:] {
-		if prev := got.sent[i]; labels.Compare(prev.labels, s.labels) > 0 {
+	for i, s := range got.sent {
+		if i == 0 {
+			continue
+		}
+		if prev := got.sent[i-1]; labels.Compare(prev.labels, s.labels) > 0 {
 			return fmt.Errorf("series %s came after %s: not sorted once replica labels %q are removed", s.labels, prev.labels, req.WithoutReplicaLabels)
 		}
 	}
@@ -165,7 +168,16 @@ func checkReplicaQueries(ctx context.Context, p *probe) error {
 	if err != nil {
 		return err
 	}
-	if diff := diffStrings(namesOf(want.labelSets()), got); diff != "" {
+	diff, err := p.diffQuery(ctx, namesOf(want.labelSets()), got, req.Matchers, named)
+	if err != nil {
+		return err
+	}
+	for _, name := range req.WithoutReplicaLabels {
+		if slices.Contains(got, name) {
+			diff = fmt.Sprintf("%q was sent, which no series has any more", name)
+		}
+	}
+	if diff != "" {
 		return fmt.Errorf("asked for label names WithoutReplicaLabels=%q: %s", req.WithoutReplicaLabels, diff)
 	}
 	for _, name := range req.WithoutReplicaLabels {
