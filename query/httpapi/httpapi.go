@@ -40,8 +40,8 @@ type Options struct {
 	// engine may ask for; empty is "prometheus".
 	Engine string
 	// TenantHeader is the header that says who a request is made for, which
-	// stores are told; empty is Thanos' THANOS-TENANT. It is not checked: what
-	// stands before the handler has to do so.
+	// stores are told; empty is Thanos' THANOS-TENANT. It has to be printable
+	// ASCII; whether it is true, what stands before the handler has to check.
 	TenantHeader string
 	// DefaultTenant is told to stores when the header is missing; empty tells
 	// them nothing. Thanos says "default-tenant".

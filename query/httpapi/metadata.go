@@ -33,7 +33,9 @@ func (h *Handler) lookup(r *http.Request, p params) (l lookup, err error) {
 		return l, err
 	}
 	l.options = &query.QueryOptions{Limit: l.limit, Outcome: &store.Outcome{}}
-	h.metadata(r, l.options)
+	if err := h.metadata(r, l.options); err != nil {
+		return l, err
+	}
 	if 0 < l.limit && l.limit < math.MaxInt {
 		l.options.Limit++ // to tell whether anything was cut off
 	}

@@ -119,6 +119,7 @@ func TestHeadersTravel(t *testing.T) {
 		{httpapi.Options{DefaultTenant: "all"}, nil, "all", nil},
 		{httpapi.Options{DefaultTenant: "all"}, http.Header{"Thanos-Tenant": {"a"}, "X-Request-Id": {"1"}}, "a", []string{"1"}},
 		{httpapi.Options{TenantHeader: "X-Scope-OrgID"}, http.Header{"Thanos-Tenant": {"a"}, "X-Scope-Orgid": {"b"}}, "b", nil},
+		{httpapi.Options{DefaultTenant: "all"}, http.Header{"X-Request-Id": {"caf\u00e9"}}, "all", nil}, // which gRPC does not carry
 	} {
 		s := &recorder{Store: replicas(t)}
 		h := handler(t, s, nil, &tc.opts)

@@ -72,7 +72,9 @@ func (h *Handler) step(p params, start, end time.Time) (time.Duration, error) {
 // queryOptions returns what the parameters change for an instant or range query.
 func (h *Handler) queryOptions(r *http.Request, p params) (*query.QueryOptions, error) {
 	o := &query.QueryOptions{PerStepStats: p.values.Get("stats") == "all"}
-	h.metadata(r, o)
+	if err := h.metadata(r, o); err != nil {
+		return nil, err
+	}
 	if e := p.values.Get("engine"); e != "" && e != h.opts.Engine {
 		return nil, invalid("engine", fmt.Errorf("there is no engine %q", e))
 	}
@@ -87,14 +89,24 @@ func (h *Handler) queryOptions(r *http.Request, p params) (*query.QueryOptions, 
 }
 
 // metadata has the tenant and the id of the request travel with what stores are
-// asked, under the names that Thanos gives them.
-func (h *Handler) metadata(r *http.Request, o *query.QueryOptions) {
+// asked, under the names that Thanos gives them. gRPC carries printable ASCII: with
+// any other tenant no store could be asked, and any other id stays here.
+func (h *Handler) metadata(r *http.Request, o *query.QueryOptions) error {
 	if o.Tenant = r.Header.Get(h.opts.TenantHeader); o.Tenant == "" {
 		o.Tenant = h.opts.DefaultTenant
 	}
-	if id := r.Header.Get("X-Request-ID"); id != "" {
+	if !printable(o.Tenant) {
+		return badData("invalid header %q: tenant %q is not printable ASCII", h.opts.TenantHeader, o.Tenant)
+	}
+	if id := r.Header.Get("X-Request-ID"); id != "" && printable(id) {
 		o.Metadata = map[string][]string{"request-id": {id}}
 	}
+	return nil
+}
+
+// printable reports whether s is printable ASCII.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // query asks for an instant or range query, when it is its turn.

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -44,5 +45,19 @@ func TestRequiredStores(t *testing.T) {
 			testutil.Equals(t, http.StatusUnprocessableEntity, res.StatusCode, "%s%s", target, require)
 			testutil.Assert(t, strings.Contains(e.Error, message), "%s: %s", require, e.Error)
 		}
+	}
+}
+
+// TestTenantsThatGRPCDoesNotCarry: one is not left out, nor does it make every store
+// fail.
+func TestTenantsThatGRPCDoesNotCarry(t *testing.T) {
+	t.Parallel()
+	h := handler(t, replicas(t), nil, nil)
+	for _, target := range []string{"/api/v1/query?time=600&query=requests_total", "/api/v1/series?match[]=requests_total", "/api/v1/labels", "/api/v1/label/job/values"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("THANOS-TENANT", "caf\u00e9")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		testutil.Equals(t, http.StatusBadRequest, w.Code, "%s: %s", target, w.Body)
 	}
 }
