@@ -3,6 +3,8 @@ package fanout
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -133,14 +135,27 @@ func (r *round) close(out *store.Outcome, err error, record func(*store.Outcome)
 		return err
 	}
 	var final store.Outcome
-	for _, m := range own.Members() {
-		if m.Status == store.Canceled && errors.Is(m.Err, errEnough) { // what is left out is not wanted
+	members := own.Members()
+	for _, m := range members {
+		if unwanted(members, &m) {
 			m.Status, m.Err = store.Answered, nil
 		}
 		final.AddMember(m)
 	}
 	final.AddOmitted(own.Omitted())
 	return final.Require(r.require)
+}
+
+// unwanted reports whether what is missing of a member's answer lies beyond a
+// limit: the one that this call reached, or the one that a member reached that is
+// a fan-out too, and has answered although it stopped this one.
+func unwanted(all []store.MemberOutcome, m *store.MemberOutcome) bool {
+	if m.Status != store.Canceled {
+		return false
+	}
+	return errors.Is(m.Err, errEnough) || slices.ContainsFunc(all, func(above store.MemberOutcome) bool {
+		return above.Status == store.Answered && strings.HasPrefix(m.Member, above.Member+"/")
+	})
 }
 
 // forward records in one Outcome what was recorded in another.

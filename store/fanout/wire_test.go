@@ -202,3 +202,18 @@ func TestReceiptOfGroup(t *testing.T) {
 	testutil.Assert(t, out.Complete())
 	testutil.Equals(t, "store g/a: series: connection refused", out.Members()[2].Err.Error())
 }
+
+// Who was stopped below because a limit was reached is not missed above, in this
+// process or not.
+func TestRequireOverGRPCWithLimit(t *testing.T) {
+	t.Parallel()
+	inner := newFanout(t, nil, named(in("eu", sends(series("1"), series("2"), series("3"))), in("us", hangs(&tracker{}, series("9"))))...)
+	p := startProcess(t, inner)
+	f := newFanout(t, nil, named(client(t, p.addr))...)
+	for _, cluster := range []string{"eu", "us"} {
+		req, r := all(), &frameReader{}
+		req.Limit, req.Require = 2, requires(cluster)
+		testutil.Ok(t, f.Series(t.Context(), req, r))
+		testutil.Equals(t, 2, len(r.series))
+	}
+}
