@@ -133,6 +133,7 @@ func shortened(s string) string {
 func DecodeReceipt(b []byte, fault func(code uint32, text string) error, warning func(text string) error) (*Receipt, error) {
 	r := &Receipt{}
 	room, beyond := MaxReceiptBytes, 0
+	sb := labels.NewScratchBuilder(0)
 	m := message{rest: b}
 	for m.next() {
 		switch m.num {
@@ -143,7 +144,7 @@ func DecodeReceipt(b []byte, fault func(code uint32, text string) error, warning
 					beyond++
 					return nil
 				}
-				member, err := decodeMember(b, fault, warning)
+				member, err := decodeMember(b, &sb, fault, warning)
 				r.Members = append(r.Members, member)
 				return err
 			})
@@ -165,11 +166,10 @@ func DecodeReceipt(b []byte, fault func(code uint32, text string) error, warning
 	return r, nil
 }
 
-func decodeMember(b []byte, fault func(uint32, string) error, warning func(string) error) (out store.MemberOutcome, err error) {
+func decodeMember(b []byte, sb *labels.ScratchBuilder, fault func(uint32, string) error, warning func(string) error) (out store.MemberOutcome, err error) {
 	var code uint32
 	var text string
 	failed := false
-	sb := labels.NewScratchBuilder(0)
 	m := message{rest: b}
 	for m.next() {
 		switch m.num {
@@ -202,7 +202,7 @@ func decodeMember(b []byte, fault func(uint32, string) error, warning func(strin
 				if err != nil {
 					return err
 				}
-				lset, err := set.labels(&sb)
+				lset, err := set.labels(sb)
 				out.LabelSets = append(out.LabelSets, lset)
 				return err
 			})
