@@ -28,6 +28,9 @@ func (f *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 	return q.run(ctx, ok, func(t *attempt) error {
 		r := *req
 		r.Matchers, r.StoreMatch, r.Require, r.Outcome = q.reach.matchers, nil, nil, t.nested
+		if r.Limit > 0 { // which such names would use up
+			r.Limit += len(req.WithoutReplicaLabels)
+		}
 		names, err := store.LabelNames(t.ctx, t.store, &r)
 		if slices.ContainsFunc(names, isReplicaLabel) {
 			names = slices.DeleteFunc(slices.Clone(names), isReplicaLabel)

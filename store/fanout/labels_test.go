@@ -251,6 +251,8 @@ func TestLabelRequestsArePassedOn(t *testing.T) {
 	f := newFanout(t, nil, named(listening{sends(), func(got any) {
 		switch got := got.(type) {
 		case store.LabelNamesRequest:
+			testutil.Equals(t, names.Limit+1, got.Limit, "room for the replica label")
+			got.Limit = names.Limit
 			testutil.Equals(t, names, got)
 		case store.LabelValuesRequest:
 			testutil.Equals(t, values, got)
@@ -295,5 +297,39 @@ func TestLabelsAbortAlways(t *testing.T) {
 	for range 5000 {
 		_, err := f.LabelNames(t.Context(), &store.LabelNamesRequest{Strategy: store.Abort})
 		testutil.Assert(t, errors.Is(err, errDown), "%v", err)
+	}
+}
+
+// namesOnly has label names, replica labels too although it says that it removes
+// them, and obeys limits.
+type namesOnly []string
+
+func (n namesOnly) Series(context.Context, *store.SeriesRequest, store.SeriesWriter) error {
+	return nil
+}
+
+func (n namesOnly) Describe(context.Context) (store.Info, error) {
+	return store.Info{SupportsWithoutReplicaLabels: true}, nil
+}
+
+func (n namesOnly) LabelNames(_ context.Context, req *store.LabelNamesRequest) ([]string, error) {
+	if req.Limit > 0 {
+		return n[:min(len(n), req.Limit)], nil
+	}
+	return n, nil
+}
+
+func (n namesOnly) LabelValues(context.Context, *store.LabelValuesRequest) ([]string, error) {
+	return nil, nil
+}
+
+// A replica label that is removed does not take the place of another name.
+func TestLimitOfLabelNamesWithoutReplicaLabels(t *testing.T) {
+	t.Parallel()
+	f := newFanout(t, nil, named(namesOnly{"a", "r", "s", "x"}, namesOnly{"a", "r", "y"})...)
+	for limit, want := range map[int][]string{0: {"a", "x", "y"}, 1: {"a"}, 2: {"a", "x"}, 3: {"a", "x", "y"}, 4: {"a", "x", "y"}} {
+		got, err := f.LabelNames(t.Context(), &store.LabelNamesRequest{Limit: limit, WithoutReplicaLabels: []string{"r", "s"}})
+		testutil.Ok(t, err)
+		testutil.Equals(t, want, got, "limit %d", limit)
 	}
 }
