@@ -7,7 +7,7 @@ import (
 // Sizes of the structures that decoding makes, on a 64-bit machine. A test
 // compares them.
 const (
-	sizeofSeries     = 48
+	sizeofSeries     = 64
 	sizeofChunk      = 80
 	sizeofAggregates = 160
 )
