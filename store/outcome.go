@@ -214,16 +214,16 @@ func (o *Outcome) Complete() bool {
 // one that has.
 //
 // Of a member that is a fan-out and answered, its own members that are selected
-// count in its place, if it told of them and of what is missing. Where members
-// were omitted, it has told of that if it told of one that is Complete.
+// count in its place, if it told of them and of what is missing. If some of those
+// are Complete, none that are not were omitted: see AddOmitted.
 func (o *Outcome) Require(selectors [][]*labels.Matcher) error {
-	members, cut := o.Members(), o.Omitted() > 0
+	members := o.Members()
 	for _, ms := range selectors {
 		var missing []MemberOutcome
 		selected := false
 		for i := range members {
 			m := &members[i]
-			if !m.selectedBy(ms) || told(members, m, ms, cut) {
+			if !m.selectedBy(ms) || told(members, m, ms) {
 				continue
 			}
 			selected = true
@@ -244,22 +244,20 @@ func (m *MemberOutcome) selectedBy(ms []*labels.Matcher) bool {
 }
 
 // told reports whether m answered and told of its own members: of one that is
-// selected, and of those to blame if its answer is not complete. cut says that
-// some members were not told of, which are the last that are if they are complete.
-func told(all []MemberOutcome, m *MemberOutcome, ms []*labels.Matcher, cut bool) bool {
+// selected, and of those to blame if its answer is not complete.
+func told(all []MemberOutcome, m *MemberOutcome, ms []*labels.Matcher) bool {
 	if m.Status != Answered {
 		return false
 	}
-	selected, blamed, whole := false, m.Complete(), !cut
+	selected, blamed := false, m.Complete()
 	prefix := m.Member + "/"
 	for i := range all {
 		if own := &all[i]; strings.HasPrefix(own.Member, prefix) {
 			selected = selected || own.selectedBy(ms)
 			blamed = blamed || !own.Complete()
-			whole = whole || own.Complete()
 		}
 	}
-	return selected && blamed && whole
+	return selected && blamed
 }
 
 // satisfies reports whether one of the label sets matches.

@@ -70,7 +70,7 @@ func TestRequire(t *testing.T) {
 			{Member: "q", LabelSets: both, Warnings: []error{lost}},
 			{Member: "q/us", LabelSets: cluster("us"), Status: store.Failed, Err: lost},
 		}},
-		{name: "a fan-out of which parts failed, one of this part perhaps", omitted: 1, missing: []string{"q", "q/eu"}, members: []store.MemberOutcome{
+		{name: "a fan-out of which parts failed, more of this part perhaps", omitted: 1, missing: []string{"q/eu"}, members: []store.MemberOutcome{
 			{Member: "q", LabelSets: both, Warnings: []error{lost}},
 			{Member: "q/eu", LabelSets: cluster("eu"), Status: store.Failed, Err: lost},
 		}},
