@@ -139,3 +139,43 @@ func TestWaitBudgetOfGroups(t *testing.T) {
 		})
 	}
 }
+
+// A member that heeds neither its context nor errors is not collected from, also
+// while the merge is stuck in its reader.
+func TestDeafMembersAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, group := range map[string]string{"alone": "", "in a group": "g"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := &tracker{}
+				taken := 0
+				deaf := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+					testutil.Ok(t, tr.sendFrame(w, series("1"), series("2")))
+					<-time.After(2 * time.Second)
+					for range 100 {
+						for _, err := range []error{tr.sendFrame(w, series("3")), w.Send(series("3")), w.Warn(errDown)} {
+							if err == nil {
+								taken++
+							}
+						}
+					}
+					return nil
+				})
+				members := named(deaf, store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+					if err := tr.sendFrame(w, series("3")); err != nil {
+						return err
+					}
+					<-time.After(time.Second)
+					return errDown
+				}))
+				members[0].Group = group
+				f := newFanout(t, nil, members...)
+				req := all()
+				req.Strategy = store.Abort
+				testutil.NotOk(t, f.Series(t.Context(), req, &stalledReader{until: time.After(10 * time.Second)}))
+				testutil.Equals(t, 0, taken)
+				tr.noneAlive(t)
+			})
+		})
+	}
+}

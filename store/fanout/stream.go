@@ -109,6 +109,7 @@ func (w *streamWriter) refusal() error {
 		if err := w.t.result.err; err != nil {
 			return err
 		}
+	case w.t.ctx.Err() != nil: // the merge may be long in coming to see it
 	case w.s.winner == nil || w.s.winner == w.t:
 		return nil
 	}
@@ -174,9 +175,6 @@ func (w *streamWriter) collect(series *store.Series) (full bool, err error) {
 func (w *streamWriter) Warn(err error) error {
 	if refused := w.leave(err); refused != nil || !w.isFailure(err) {
 		return refused
-	}
-	if w.t.ctx.Err() != nil { // the member may only tell of that
-		return w.cause()
 	}
 	res := w.t.failure(err)
 	res.status = store.Failed
