@@ -47,10 +47,11 @@
 // within the last InfoInterval comes last, and unhealthy ones only when all others
 // have failed. If it fails, the next is asked, unless the error says that the next
 // would do no better: ErrInvalidRequest, ErrLimit, ErrLoop. If it sends nothing for
-// Options.HedgeDelay, another one is asked as well. That goes on until one replica
-// sends its first series, or ends well without any; its answer is then the
-// group's, and the others are stopped. Should it fail from there on, so has the
-// group, since what it sent is on its way.
+// Options.HedgeDelay, another one is asked as well, but never a third at the same
+// time. That goes on until one replica sends its first series, or ends well without
+// any; its answer is then the group's, with what it warned of, and the others are
+// stopped. Should it fail from there on, so has the group, since what it sent is on
+// its way.
 //
 // Where replicas are slow because they have too much to do, hedges add to that. So
 // there are, but for ten saved up, no more than one for each ten calls to the

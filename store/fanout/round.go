@@ -142,7 +142,6 @@ func (r *round) close(out *store.Outcome, err error, record func(*store.Outcome)
 		}
 		final.AddMember(m)
 	}
-	final.AddOmitted(own.Omitted())
 	return final.Require(r.require)
 }
 
