@@ -77,6 +77,7 @@ type receiver struct {
 	max int // series; 0 is unlimited
 
 	mu     sync.Mutex
+	bytes  int // of what came, about
 	a      *answer
 	byHash map[uint64][]*series
 	// onSend, if not nil, is called with the number of Sends so far.
@@ -88,8 +89,34 @@ type receiver struct {
 	known chunkCache
 }
 
-// errTooMany ends a call that sends more than the options allow.
-var errTooMany = errors.New("more series than Options.MaxSeries")
+// What is sent beyond these ends the call. A store may go on for ever, with a
+// single series too.
+var (
+	errTooMany  = errors.New("more series than Options.MaxSeries")
+	errTooLarge = fmt.Errorf("more than %d MiB", maxAnswer>>20)
+)
+
+const (
+	maxAnswer = 256 << 20 // bytes, of which samples take many times as much
+	sendCost  = 64        // bytes of a Send, whatever is in it
+)
+
+// tooMuch reports whether a call was ended by us because of how much was sent.
+func tooMuch(err error) bool { return errors.Is(err, errTooMany) || errors.Is(err, errTooLarge) }
+
+// dataBytes is the size of chunks.
+func dataBytes(chunks []store.Chunk) int {
+	n := 0
+	for _, c := range chunks {
+		n += len(c.Raw.Bytes)
+		if c.Aggregated != nil {
+			for _, d := range aggregateData(c.Aggregated) {
+				n += len(d.Bytes)
+			}
+		}
+	}
+	return n
+}
 
 func (r *receiver) Send(in *store.Series) error {
 	if !r.mu.TryLock() {
@@ -104,6 +131,9 @@ func (r *receiver) Send(in *store.Series) error {
 	lset, ok := inOrder(in.Labels)
 	if !ok {
 		r.a.unsorted = append(r.a.unsorted, in.Labels.String())
+	}
+	if r.bytes += sendCost + dataBytes(in.Chunks); r.bytes > maxAnswer {
+		return errTooLarge
 	}
 	s := r.get(lset)
 	s.chunks = append(s.chunks, copyChunks(in.Chunks)...)

@@ -203,7 +203,7 @@ func unablef(format string, args ...any) error { return unable(fmt.Sprintf(forma
 // of Checks.
 //
 // Errors: if an option is out of range; if the Store has more series than
-// opts.MaxSeries; and the context's.
+// opts.MaxSeries, or sends more than 256 MiB of them; and the context's.
 //
 // Concurrency: safe. Cost: some 350 calls of Series, eight of them at the same
 // time, many of which read all series that the options choose; and one of
@@ -218,7 +218,7 @@ func Check(ctx context.Context, s store.Store, opts *Options) ([]Result, error) 
 
 // check makes the checks that need no fixture.
 func (p *probe) check(ctx context.Context) ([]Result, error) {
-	if _, err := p.all(ctx); errors.Is(err, errTooMany) {
+	if _, err := p.all(ctx); tooMuch(err) {
 		return nil, fmt.Errorf("read series: %w: choose fewer by Matchers, MinTime and MaxTime", err)
 	}
 	var out []Result

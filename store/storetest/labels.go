@@ -149,7 +149,7 @@ func (p *probe) strange(ctx context.Context, known, got []string, ms []*labels.M
 func (p *probe) anywhere(ctx context.Context, ms []*labels.Matcher) (bool, error) {
 	req := &store.SeriesRequest{MinTime: math.MinInt64, MaxTime: math.MaxInt64, Matchers: ms, SkipChunks: true, Limit: 1}
 	got, err := p.ask(ctx, req)
-	if errors.Is(err, errTooMany) {
+	if tooMuch(err) {
 		return true, nil
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -129,4 +130,21 @@ func (s silent) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 		return nil
 	}
 	return s.Store.Series(ctx, req, w)
+}
+
+// endless goes on with one series for ever.
+func endless(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+	lset := labels.FromStrings(labels.MetricName, "up")
+	for {
+		if err := w.Send(&store.Series{Labels: lset}); err != nil {
+			return err
+		}
+	}
+}
+
+func TestCheckOfEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	_, err := storetest.Check(t.Context(), store.Func(endless), nil)
+	testutil.NotOk(t, err)
+	testutil.Assert(t, strings.HasSuffix(err.Error(), "more than 256 MiB: choose fewer by Matchers, MinTime and MaxTime"), err.Error())
 }
