@@ -98,7 +98,7 @@ var (
 
 const (
 	maxAnswer = 256 << 20 // bytes, of which samples take many times as much
-	sendCost  = 64        // bytes of a Send, whatever is in it
+	sendCost  = 256       // bytes of a Send, whatever is in it
 )
 
 // tooMuch reports whether a call was ended by us because of how much was sent.

@@ -93,15 +93,13 @@ func TestCheckOfHostileStores(t *testing.T) {
 	t.Parallel()
 	f, err := storetest.NewFixture(nil)
 	testutil.Ok(t, err)
+	var calls atomic.Int64
 	for name, spoil := range map[string]func(req *store.SeriesRequest) bool{
 		"silent without replica labels": func(r *store.SeriesRequest) bool { return len(r.WithoutReplicaLabels) > 0 },
 		"silent in shards":              func(r *store.SeriesRequest) bool { return r.Shard != nil },
 		"silent with limits":            func(r *store.SeriesRequest) bool { return r.Limit > 0 },
 		"silent without chunks":         func(r *store.SeriesRequest) bool { return r.SkipChunks },
-		"silent but once": func() func(*store.SeriesRequest) bool {
-			n := 0
-			return func(*store.SeriesRequest) bool { n++; return n > 1 }
-		}(),
+		"silent but once":               func(*store.SeriesRequest) bool { return calls.Add(1) > 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
