@@ -127,7 +127,7 @@ func FuzzDecodeStrings(f *testing.F) {
 
 func FuzzDecodeReceipt(f *testing.F) {
 	fault := func(code uint32, text string) error { return fmt.Errorf("%d %s", code, text) }
-	warning := func(text string) error { return errors.New(text) }
+	warning := errors.New
 	f.Add(wire.AppendReceipt(nil, &wire.Receipt{
 		Members: []store.MemberOutcome{
 			{Member: "a", LabelSets: []labels.Labels{labels.FromStrings("a", "1")}, Series: 1, Chunks: 2, Bytes: 3, Duration: 5, FirstSeries: 4},

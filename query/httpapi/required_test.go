@@ -55,7 +55,7 @@ func TestTenantsThatGRPCDoesNotCarry(t *testing.T) {
 	h := handler(t, replicas(t), nil, nil)
 	for _, target := range []string{"/api/v1/query?time=600&query=requests_total", "/api/v1/series?match[]=requests_total", "/api/v1/labels", "/api/v1/label/job/values"} {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
-		r.Header.Set("THANOS-TENANT", "caf\u00e9")
+		r.Header.Set("Thanos-Tenant", "caf\u00e9")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		testutil.Equals(t, http.StatusBadRequest, w.Code, "%s: %s", target, w.Body)

@@ -218,13 +218,13 @@ func (l *logical) defeat(op string, errs []error) error {
 	if len(errs) == 1 {
 		return errs[0]
 	}
-	return &store.Error{Store: l.name, Op: op, Err: noReplica(errs)}
+	return &store.Error{Store: l.name, Op: op, Err: replicaErrors(errs)}
 }
 
-// noReplica is why each replica of a group failed.
-type noReplica []error
+// replicaErrors is why each replica of a group failed.
+type replicaErrors []error
 
-func (e noReplica) Error() string {
+func (e replicaErrors) Error() string {
 	texts := make([]string, len(e))
 	for i, err := range e {
 		texts[i] = err.Error()
@@ -232,7 +232,7 @@ func (e noReplica) Error() string {
 	return "no replica answers: " + strings.Join(texts, "; ")
 }
 
-func (e noReplica) Unwrap() []error { return e }
+func (e replicaErrors) Unwrap() []error { return e }
 
 // store returns the Store to ask, given what the member said of itself.
 //

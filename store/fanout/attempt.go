@@ -146,10 +146,10 @@ func (t *attempt) end(r result) {
 
 // claim makes the attempt's answer that of the member and stops all other
 // attempts, unless another was first. It is called with the asked's lock held.
-func (t *attempt) claim() bool {
+func (t *attempt) claim() {
 	a := t.asked
 	if a.winner != nil || a.ended {
-		return a.winner == t
+		return
 	}
 	a.winner = t
 	if a.claimed != nil {
@@ -160,7 +160,6 @@ func (t *attempt) claim() bool {
 			other.cancel(errSuperseded)
 		}
 	}
-	return true
 }
 
 // endSpan is called with the asked's lock held.

@@ -122,17 +122,17 @@ type waitClock struct{ timer *time.Timer }
 // for.
 func (w *waitClock) set(need []*cursor, now time.Time) {
 	var least time.Duration
-	any := false
+	found := false
 	for _, c := range need {
 		if !c.now.waits {
 			continue
 		}
-		if d, limited := c.remaining(now); limited && (!any || d < least) {
-			least, any = d, true
+		if d, limited := c.remaining(now); limited && (!found || d < least) {
+			least, found = d, true
 		}
 	}
 	switch {
-	case !any:
+	case !found:
 		w.stop()
 	case w.timer == nil:
 		w.timer = time.NewTimer(least)

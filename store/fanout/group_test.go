@@ -381,7 +381,7 @@ func TestGroupNames(t *testing.T) {
 		fanout.Member{Name: "x", Store: sends(), Deadline: -1}, fanout.Member{Name: "y", Store: sends(), WaitBudget: -1},
 	), nil)
 	testutil.Equals(t, strings.Join([]string{
-		`make fan-out: member 0 ("g"): a group has this name`, `member 3 ("x"): Deadline is negative`, `member 4 ("y"): WaitBudget is negative`,
+		`make fan-out: member 0 ("g"): a group has this name`, `member 3 ("x"): option Deadline is negative`, `member 4 ("y"): option WaitBudget is negative`,
 	}, "\n"), err.Error())
 }
 

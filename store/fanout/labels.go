@@ -78,7 +78,7 @@ func (q *labelQuery) run(ctx context.Context, selected bool, try func(*attempt) 
 		return nil, err
 	}
 	q.begin(ctx)
-	values, err := q.gather(selected, try)
+	values, err := q.gather(selected, try) //nolint:contextcheck // It is in the round, see begin.
 	err = q.close(q.out, err, q.record)
 	if err != nil {
 		return nil, err

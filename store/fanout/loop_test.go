@@ -3,6 +3,7 @@ package fanout_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,7 +70,7 @@ func TestLoop(t *testing.T) {
 							testutil.Assert(t, errors.Is(m.Err, store.ErrLoop) && errors.As(m.Err, &loop))
 						}
 					}
-					testutil.Equals(t, append(tc.names[:len(tc.names):len(tc.names)], "A"), loop.Path)
+					testutil.Equals(t, append(slices.Clip(tc.names), "A"), loop.Path)
 
 					out, _, err = outcomeOf(t, fs[0], store.Abort)
 					testutil.Assert(t, errors.Is(err, store.ErrLoop), "%v", err)

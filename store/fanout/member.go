@@ -187,7 +187,7 @@ func (m *member) describe(ctx context.Context) (Health, error) {
 	lines := m.told.lines(&before, &after)
 	m.mu.Unlock()
 	for _, l := range lines {
-		m.fanout.opts.Logger.Log(ctx, l.level, l.message, l.args...)
+		m.fanout.opts.Logger.Log(ctx, l.level, l.message, l.args...) //nolint:sloglint // Constants all, where lines are made.
 	}
 	m.fanout.changed(&before, &after)
 	return after, nil

@@ -303,7 +303,7 @@ func TestMembersWarnings(t *testing.T) {
 		testutil.Equals(t, "a answered, b answered", statuses(req.Outcome))
 		testutil.Equals(t, []error{info, tc.last}, m[0].Warnings)
 		testutil.Equals(t, 0, len(m[1].Warnings))
-		testutil.Equals(t, tc.last == info, req.Outcome.Complete())
+		testutil.Equals(t, errors.Is(tc.last, info), req.Outcome.Complete())
 		testutil.Equals(t, []store.Any{{TypeURL: "hint"}}, req.Outcome.Hints())
 	}
 	f := newFanout(t, nil, named(warns(errDown), hangs(&tracker{}))...)

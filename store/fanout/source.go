@@ -57,8 +57,8 @@ var (
 	errNoName        = errors.New("member without a name")
 	errNoStore       = errors.New("member without a Store")
 	errDuplicateName = errors.New("more than one member has this name")
-	errDeadlineSign  = errors.New("Deadline is negative")
-	errBudgetSign    = errors.New("WaitBudget is negative")
+	errDeadlineSign  = errors.New("option Deadline is negative")
+	errBudgetSign    = errors.New("option WaitBudget is negative")
 	errGroupName     = errors.New("a group has this name")
 )
 

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func overMemory(t testing.TB, s remote, opts ...grpc.DialOption) remote {
 	t.Helper()
 	l := bufconn.Listen(64 << 10)
 	serve(t, s, l)
-	return dial(t, "passthrough:///memory", append(opts[:len(opts):len(opts)], memoryDialer(l))...)
+	return dial(t, "passthrough:///memory", append(slices.Clip(opts), memoryDialer(l))...)
 }
 
 func listen(t testing.TB) net.Listener {

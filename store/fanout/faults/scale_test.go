@@ -188,11 +188,11 @@ type as struct {
 }
 
 func (c as) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	return c.ClientConn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.CallAuthority(c.authority))...)
+	return c.ClientConn.Invoke(ctx, method, args, reply, append(slices.Clip(opts), grpc.CallAuthority(c.authority))...)
 }
 
 func (c as) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return c.ClientConn.NewStream(ctx, desc, method, append(opts[:len(opts):len(opts)], grpc.CallAuthority(c.authority))...)
+	return c.ClientConn.NewStream(ctx, desc, method, append(slices.Clip(opts), grpc.CallAuthority(c.authority))...)
 }
 
 // serve serves all Stores in memory, and returns a way to each, with so many on
