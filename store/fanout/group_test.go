@@ -379,9 +379,13 @@ func TestGroupNames(t *testing.T) {
 		fanout.Member{Name: "g", Store: sends()}, fanout.Member{Name: "a", Group: "g", Store: sends()},
 		fanout.Member{Name: "h", Group: "h", Store: sends()},
 		fanout.Member{Name: "x", Store: sends(), Deadline: -1}, fanout.Member{Name: "y", Store: sends(), WaitBudget: -1},
+		fanout.Member{Name: "g/b", Store: sends()}, fanout.Member{Name: "x/y/z", Store: sends()},
+		fanout.Member{Name: "g/c", Group: "g", Store: sends()}, fanout.Member{Name: "unix:///x", Store: sends()},
 	), nil)
+	const nested = "name begins with that of another member and a slash, as those of its own members would"
 	testutil.Equals(t, strings.Join([]string{
 		`make fan-out: member 0 ("g"): a group has this name`, `member 3 ("x"): option Deadline is negative`, `member 4 ("y"): option WaitBudget is negative`,
+		`member 5 ("g/b"): ` + nested, `member 6 ("x/y/z"): ` + nested,
 	}, "\n"), err.Error())
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/thanoskit/thanoskit/internal/metric"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -63,26 +64,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Number of healthy Store APIs available to the fan-out.",
 		}, []string{"external_labels", "store_type"}),
 	}
-	if r == nil {
-		return m, nil
-	}
 	return m, errors.Join(
-		register(r, &m.empty), register(r, &m.requests), register(r, &m.buffered),
-		register(r, &m.retries), register(r, &m.hedges), register(r, &m.abandoned),
-		register(r, &m.members), register(r, &m.connections),
+		metric.Register(r, &m.empty), metric.Register(r, &m.requests), metric.Register(r, &m.buffered),
+		metric.Register(r, &m.retries), metric.Register(r, &m.hedges), metric.Register(r, &m.abandoned),
+		metric.Register(r, &m.members), metric.Register(r, &m.connections),
 	)
-}
-
-// register registers a collector, or takes the one that is registered already.
-func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {
-	err := r.Register(*c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if existing, ok := already.ExistingCollector.(C); ok {
-			*c = existing
-			return nil
-		}
-	}
-	return err
 }
 
 // observe counts what became of a member in one request.

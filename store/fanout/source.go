@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +13,8 @@ import (
 // Member is one of the Stores that a fan-out asks.
 type Member struct {
 	// Name names the member in outcomes, warnings, errors and logs. It is
-	// required, and no two members of a fan-out have the same.
+	// required, no two members of a fan-out have the same, and none has another's
+	// with a slash in front of its own, as members of that other one would.
 	Name string
 	// Store is asked. It is required. Whoever made it closes it, when the
 	// fan-out is done with it.
@@ -60,6 +62,7 @@ var (
 	errDeadlineSign  = errors.New("option Deadline is negative")
 	errBudgetSign    = errors.New("option WaitBudget is negative")
 	errGroupName     = errors.New("a group has this name")
+	errNestedName    = errors.New("name begins with that of another member and a slash, as those of its own members would")
 )
 
 // checkMembers returns, for each member, why it can never be asked.
@@ -67,8 +70,10 @@ func checkMembers(members []Member) []error {
 	errs := make([]error, len(members))
 	names := make(map[string]struct{}, len(members))
 	groups := make(map[string]struct{})
+	tops := make(map[string]struct{}) // what outcomes begin with
 	for _, m := range members {
 		groups[m.Group] = struct{}{}
+		tops[cmp.Or(m.Group, m.Name)] = struct{}{}
 	}
 	for i, m := range members {
 		_, taken := names[m.Name]
@@ -82,6 +87,8 @@ func checkMembers(members []Member) []error {
 			errs[i] = errDuplicateName
 		case isGroup && m.Group != m.Name:
 			errs[i] = errGroupName
+		case m.Group == "" && nested(m.Name, tops):
+			errs[i] = errNestedName
 		case m.Deadline < 0:
 			errs[i] = errDeadlineSign
 		case m.WaitBudget < 0:
@@ -90,6 +97,19 @@ func checkMembers(members []Member) []error {
 		names[m.Name] = struct{}{}
 	}
 	return errs
+}
+
+// nested reports whether one of the names, with a slash, begins the name.
+func nested(name string, names map[string]struct{}) bool {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		if _, ok := names[name[:i]]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // joinMemberErrors describes what checkMembers found.
