@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -33,6 +34,8 @@ type cursor struct {
 type standing struct {
 	// from is how the cursor's key departs from the key before it in the merge.
 	from encoded.Departure
+	// same, if not 0, is of all cursors that have it the same key.
+	same uint64
 	// waits says that the next series is not known. It cannot be less than the
 	// last one, and that is where the cursor stands.
 	waits bool
@@ -57,18 +60,32 @@ func (m *merge) advance(c *cursor) error {
 		return m.next(c)
 	}
 	next := &c.cur.frame.Series[c.pos]
-	if c.cur.frame.Departs {
-		c.key = next.Labels
-		c.now = standing{from: next.From}
-		return nil
+	if !c.cur.frame.Departs {
+		return m.moveTo(c, next.Labels)
 	}
-	return m.moveTo(c, next.Labels)
+	c.key = next.Labels
+	c.now = standing{from: next.From}
+	if m.twins(c, next.Labels) {
+		c.now.same = m.twin.now.same
+	}
+	return nil
+}
+
+// twins reports whether next, to which c moves from a key of the group, is where
+// the first of the group moved already. With replicas it mostly is.
+func (m *merge) twins(c *cursor, next []byte) bool {
+	t := m.twin
+	return t != nil && t != c && t.now.same != 0 && bytes.Equal(t.key, next)
 }
 
 // moveTo makes next the cursor's key. The order of a member's series is checked
 // here, by the comparison that the merge needs anyway, unless the member has made
 // it already.
 func (m *merge) moveTo(c *cursor, next []byte) error {
+	if m.twins(c, next) {
+		c.key, c.now = next, m.twin.now
+		return nil
+	}
 	order, from := encoded.Depart(c.key, next, 0)
 	if order > 0 {
 		return m.expel(c, store.Failed, unsorted(c.key, next))

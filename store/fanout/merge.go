@@ -25,6 +25,8 @@ type merge struct {
 	group     []part            // equal series, which become one
 	groupFrom encoded.Departure // of them from the series before
 	groupID   uint64
+	twin      *cursor // the first of the group that moved on
+	moves     uint64  // of twins
 
 	out   *ownFrame // nil if empty
 	outID uint64
@@ -87,9 +89,22 @@ func (m *merge) run() error {
 		if err := m.advance(c); err != nil {
 			return err
 		}
+		m.lead(c)
 		m.moved(c)
 	}
 	return m.flush()
+}
+
+// lead makes a cursor of the group that has moved on the one that others are
+// compared with, if it is the first.
+func (m *merge) lead(c *cursor) {
+	if m.twin != nil && m.twin != c {
+		return
+	}
+	m.twin = c
+	if m.moves++; !c.now.waits && !c.now.ended {
+		c.now.same = m.moves
+	}
 }
 
 // finishSeries makes the group one series of the output.
@@ -161,6 +176,7 @@ func (m *merge) dropGroup() {
 	clear(m.group)
 	m.group = m.group[:0]
 	m.groupID++
+	m.twin = nil
 }
 
 // flush sends the output and lets go of the frames that were passed, but for

@@ -63,7 +63,11 @@ func before(a, b *cursor) bool {
 	case x.from.Code == encoded.Equal:
 		return a.index < b.index
 	}
-	order, d := encoded.Depart(a.key, b.key, x.from.Entry)
+	var order int
+	d := encoded.Departure{Entry: len(a.key), Code: encoded.Equal}
+	if x.same == 0 || x.same != y.same {
+		order, d = encoded.Depart(a.key, b.key, x.from.Entry)
+	}
 	if order < 0 || (order == 0 && a.index < b.index) {
 		y.from = d
 		return true
