@@ -7,7 +7,8 @@
 // The packages:
 //
 //	store               a source of series, and the middleware around one
-//	store/grpcstore     StoreAPI over gRPC: serve a Store, dial one; discovery of peers
+//	store/grpcstore     StoreAPI over gRPC: serve a Store, dial one; below it, discovery
+//	                    of members and the compressor snappy
 //	store/fanout        many Stores as one
 //	store/promstore     a running Prometheus as a Store: a sidecar's reading half
 //	store/promqlstore   whatever answers PromQL over HTTP as a Store
@@ -16,7 +17,7 @@
 //	store/remoteread    a Store served as Prometheus remote read
 //	store/thanosstore   Thanos' own Go types as a Store, and a Store as them
 //	store/storetest     is a Store right? In process, or at an address
-//	dedup               one series from many replicas
+//	dedup               one series from many replicas; below it, deduptest: replicas to try it on
 //	query               PromQL over a Store
 //	query/httpapi       the Prometheus HTTP API over a query.Querier
 //	tlsutil             TLS configurations that follow their files
@@ -27,9 +28,9 @@
 // here logs to, with go-kit's log package, which Thanos and objstore log to.
 //
 // Nothing in this module is global, but for the compressor that importing
-// store/grpcstore/snappy registers with gRPC. A component gets its logger, its metrics
-// registry and its tracer from the caller; nil means silent, unregistered and
-// untraced. It links under every build tag that chooses the layout of
+// store/grpcstore/snappy registers with gRPC. A component gets its logger, its
+// metrics registry and its tracer from the caller; nil means silent, unregistered
+// and untraced. It links under every build tag that chooses the layout of
 // Prometheus' labels.Labels, and the program that imports it needs no replace
 // directive.
 package thanoskit

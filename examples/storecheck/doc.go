@@ -18,9 +18,9 @@
 // # What is read
 //
 // The checks ask some 350 times for the series that -matcher chooses (by default
-// all), from -from to -to: by default the last hour of what the store announces,
-// without its last minute, which still grows. Nothing may be appended to that
-// range or deleted from it meanwhile.
+// those with a metric name), from -from to -to: by default the last hour of what
+// the store announces, without its last minute, which still grows. Nothing may be
+// appended to that range or deleted from it meanwhile.
 //
 // Before the first check, storecheck counts the series, without their samples,
 // and ends if there are more than -max-series. No check asks for anything that

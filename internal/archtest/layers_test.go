@@ -84,7 +84,7 @@ var layers = []layer{
 	// the packages they stand beside, whose rows would match them too.
 	{
 		packages: []string{"store/storetest"},
-		may:      concat(base, "store", "store/memstore", "store/grpcstore", "internal/wire"),
+		may:      concat(base, "store", "store/grpcstore", "internal/wire"),
 		reason:   "it checks a Store in process and behind an address, and what is on the wire",
 	},
 	{

@@ -29,8 +29,8 @@
 //
 //   - Times are Unix seconds with fractions, or RFC 3339; durations are seconds
 //     or as in PromQL. The range of series and label queries is all time if not
-//     given. A step that is not given is a 250th of the range, at least
-//     Options.DefaultStep.
+//     given. A step that is not given is a 250th of the range in whole seconds, at
+//     least Options.DefaultStep.
 //   - dedup=false keeps replicas apart. replicaLabels[] replaces the Querier's
 //     replica labels; an empty one alone stands for none. Label names and values
 //     are never deduplicated, so that replica labels can be seen.

@@ -141,7 +141,7 @@
 // nothing by streaming, and a slow reader decides the time alone as soon as there
 // is room for a tenth.
 //
-// A call uses at most four times of the budget what it leaves free. Beside two
+// Of what other calls leave free, a call takes four fifths at most. Beside two
 // calls whose readers had stalled, a third one took 50 ms; when those could use up
 // all of it, 980 ms.
 //

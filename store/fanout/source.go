@@ -13,8 +13,8 @@ import (
 // Member is one of the Stores that a fan-out asks.
 type Member struct {
 	// Name names the member in outcomes, warnings, errors and logs. It is
-	// required, no two members of a fan-out have the same, and none has another's
-	// with a slash in front of its own, as members of that other one would.
+	// required, no two members of a fan-out have the same, and none begins with
+	// another's and a slash, as the names of that one's own members do.
 	Name string
 	// Store is asked. It is required. Whoever made it closes it, when the
 	// fan-out is done with it.

@@ -47,8 +47,9 @@
 // as with Thanos, unless it is Strict. Where it is unknown who the members are (a
 // lookup that never succeeded; a strict name without addresses; a certificate
 // that cannot be read; a file that never could be) a member that cannot be asked
-// stands for them, so that answers say that they are partial. All is tried again from time to time, and is
-// reported by Status, metrics and, if Run does it, the logger.
+// stands for them, so that answers say that they are partial. All is tried again
+// from time to time, and is reported by Status, metrics and, if Run does it, the
+// logger.
 //
 // # Files
 //
