@@ -77,7 +77,7 @@ var expectations = []expectation{
 	},
 	{
 		"label-queries-limit", thanosSidecar, fails, "want 13 of 13",
-		"Over a Prometheus that states no version, as one built here does, or one before 2.24, the sidecar answers from as many series as the limit says.",
+		"Over a Prometheus that states no version, as one built with plain go build does, or one before 2.24, the sidecar answers from as many series as the limit says.",
 	},
 	{
 		"label-queries-limit", proxies, fails, "want 13 of 13",
