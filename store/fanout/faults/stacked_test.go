@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func TestStackedReceipts(t *testing.T) {
 					m := got.outcome.Members()[i]
 					testutil.Assert(t, errors.Is(m.Err, store.ErrUnavailable), "%v", m.Err)
 					testutil.Assert(t, strings.HasPrefix(m.Err.Error(), "store c: series: "), "%v", m.Err)
-					testutil.Equals(t, []labels.Labels{labels.FromStrings("cluster", "c")}, m.LabelSets)
+					testutil.Equals(t, `[{cluster="c"}]`, fmt.Sprint(m.LabelSets))
 					testutil.Equals(t, int64(arrived), m.Series)
 
 					got = r.ask(t, store.Abort)
