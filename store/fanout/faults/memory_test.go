@@ -94,7 +94,7 @@ func (s *sink) SendFrame(f *encoded.Frame) error {
 // and write with, and what is no member's.
 const (
 	buffers      = 256 << 10
-	constantHeap = 8 << 20
+	constantHeap = 6 << 20
 	// maxWindow is that of each call, which grpcstore.Dial sets by default.
 	maxWindow = 4 << 20
 )
