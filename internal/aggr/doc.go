@@ -1,6 +1,6 @@
-// Package aggr reads the aggregates of downsampled data: a counter that goes on
-// rising through resets and from chunk to chunk, and averages from sums and
-// counts.
+// Package aggr reads the aggregates of downsampled data: the chunk that holds
+// them, a counter that goes on rising through resets and from chunk to chunk, and
+// averages from sums and counts.
 //
 //	var c aggr.Counter
 //	for _, chunk := range counterChunks { // in order of time
@@ -10,5 +10,5 @@
 //
 // Floats come as slices of times and values, decoded a chunk at a time;
 // histograms sample by sample. The package knows nothing of how aggregates are
-// chosen, stored or made.
+// chosen or made.
 package aggr
