@@ -18,6 +18,7 @@ const (
 	labelValuesEndpoint = "api/v1/label/%s/values"
 	configEndpoint      = "api/v1/status/config"
 	buildInfoEndpoint   = "api/v1/status/buildinfo"
+	flagsEndpoint       = "api/v1/status/flags"
 	metricsEndpoint     = "metrics"
 )
 

@@ -17,6 +17,7 @@
 //	GET  api/v1/status/config      external labels
 //	GET  api/v1/status/buildinfo   version
 //	GET  metrics                   prometheus_tsdb_lowest_timestamp_seconds
+//	GET  api/v1/status/flags       what Prometheus was started with, for Flags
 //
 // Remote read is asked for streamed chunks (STREAMED_XOR_CHUNKS, Prometheus
 // 2.13 and newer), which pass through in the bytes in which they arrive, one

@@ -31,6 +31,7 @@ func examplePrometheus() *httptest.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/status/config", data(`{"yaml":"global:\n  external_labels:\n    cluster: eu1\n    replica: a\n"}`))
 	mux.Handle("/api/v1/status/buildinfo", data(`{"version":"3.9.1"}`))
+	mux.Handle("/api/v1/status/flags", data(`{"storage.tsdb.path":"data/","storage.tsdb.min-block-duration":"2h"}`))
 	mux.Handle("/metrics", respond("text/plain", []byte("prometheus_tsdb_lowest_timestamp_seconds 1\n")))
 	mux.Handle("/api/v1/read", respond(streamedType, streamedSeries(xorChunk(), "__name__", "up", "job", "node")))
 	mux.Handle("/api/v1/labels", data(`["__name__","job"]`))
@@ -227,4 +228,20 @@ func ExampleNewRemoteRead() {
 	info, err := s.Describe(context.Background())
 	fmt.Println(info.LabelSets, err)
 	// Output: [{cluster="eu"}] <nil>
+}
+
+func ExampleStore_Flags() {
+	prometheus := examplePrometheus()
+	defer prometheus.Close()
+	s, err := promstore.New(prometheus.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	flags, err := s.Flags(ctx)
+	fmt.Println(flags["storage.tsdb.path"], flags["storage.tsdb.min-block-duration"], err)
+	// Output: data/ 2h <nil>
 }
