@@ -1,0 +1,66 @@
+package objstore_test
+
+import (
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/thanoskit/thanoskit/examples/internal/objstore"
+)
+
+func TestConfig(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("BUCKET_DIR", dir)
+	file := filepath.Join(dir, "bucket.yml")
+	testutil.Ok(t, os.WriteFile(file, []byte("type: FILESYSTEM\nconfig:\n  directory: $(BUCKET_DIR)\nprefix: below\n"), 0o600))
+
+	for _, tc := range []struct {
+		name string
+		args []string
+		err  string
+	}{
+		{"file", []string{"--objstore.config-file=" + file}, ""},
+		{"content", []string{"--objstore.config={type: filesystem, config: {directory: $(BUCKET_DIR)}, prefix: below}"}, ""},
+		{"neither", nil, "--objstore.config or --objstore.config-file is needed"},
+		{"both", []string{"--objstore.config-file=" + file, "--objstore.config=x"}, "exclude each other"},
+		{"no file", []string{"--objstore.config-file=" + file + ".none"}, "no such file"},
+		{"no variable", []string{"--objstore.config={type: $(BUCKET_NONE)}"}, "expand $(BUCKET_NONE): not in the environment"},
+		{"no type", []string{"--objstore.config={type: FLOPPY}"}, "FLOPPY is not supported"},
+		{"no field", []string{"--objstore.config={typ: S3, config: {secret_key: hush}}"}, "field typ not found"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			flags := flag.NewFlagSet("", flag.ContinueOnError)
+			cfg := objstore.NewConfig(flags, "objstore")
+			testutil.Ok(t, flags.Parse(tc.args))
+			testutil.Equals(t, len(tc.args) > 0, cfg.Given())
+			reg := prometheus.NewRegistry()
+			bkt, err := cfg.Open("test", slog.New(slog.DiscardHandler), reg)
+			if tc.err != "" {
+				testutil.NotOk(t, err)
+				testutil.Assert(t, strings.Contains(err.Error(), tc.err), "error: %v", err)
+				testutil.Assert(t, !strings.Contains(err.Error(), "hush"), "secret told: %v", err)
+				return
+			}
+			testutil.Ok(t, err)
+			testutil.Ok(t, bkt.Upload(t.Context(), "a", strings.NewReader("x")))
+			rc, err := bkt.Get(t.Context(), "a")
+			testutil.Ok(t, err)
+			_, err = io.ReadAll(rc)
+			testutil.Ok(t, err)
+			testutil.Ok(t, rc.Close())
+			_, err = os.Stat(filepath.Join(dir, "below", "a"))
+			testutil.Ok(t, err)
+			n, err := reg.Gather()
+			testutil.Ok(t, err)
+			testutil.Assert(t, len(n) > 0, "nothing is counted")
+			testutil.Ok(t, bkt.Close())
+		})
+	}
+}
