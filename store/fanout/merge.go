@@ -33,7 +33,7 @@ type merge struct {
 	sent  int
 
 	passed []*held // that no cursor stands in any more, since the last flush
-	merger chunkMerger
+	merger encoded.ChunkMerger
 	ready  []*stream // scratch space
 }
 
@@ -118,9 +118,9 @@ func (m *merge) finishSeries() error {
 	if !m.sameChunks() {
 		parts = m.group
 		for i := range parts {
-			m.merger.add(parts[i].series.Chunks)
+			m.merger.Add(parts[i].series.Chunks)
 		}
-		s.Chunks, m.out.chunks = m.merger.merge(m.out.chunks)
+		s.Chunks, m.out.chunks = m.merger.Merge(m.out.chunks)
 	}
 	for i := range parts {
 		m.keep(&parts[i])
@@ -145,7 +145,7 @@ func (m *merge) finishSeries() error {
 // sameChunks reports whether all parts have the chunks of the first, in order.
 func (m *merge) sameChunks() bool {
 	first := m.group[0].series.Chunks
-	if ascending(first) < len(first) {
+	if encoded.Ascending(first) < len(first) {
 		return false
 	}
 	for _, p := range m.group[1:] {
