@@ -9,9 +9,9 @@
 //
 // The binaries are found in the folder named by THANOSKIT_INTEROP_BIN, else in
 // the cache that .ci/run fills: thanos, prometheus and promtool, built from
-// this module's tool lines, and Debian's Prometheus 2.42 as debian/prometheus.
-// The Prometheus node exporter comes from Debian too. A test whose binary is
-// missing fails and says how to get it.
+// this module's tool lines, versitygw from those of s3gateway, and Debian's
+// Prometheus 2.42 as debian/prometheus. The Prometheus node exporter and memcached
+// come from Debian too. A test whose binary is missing fails and says how to get it.
 //
 // Ratios beside Thanos are taken in one process, in pairs (A B A B), after a
 // check that both sides answer the same. They are printed by

@@ -3,6 +3,8 @@ package proc
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +13,8 @@ import (
 )
 
 // Binary returns the path of a real component's program: thanos, prometheus,
-// promtool, or debian/prometheus. The test's directory is one below the module's.
+// promtool, debian/prometheus, or versitygw. The directory of the test is one or
+// two below that of the module.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := binaryDir()
@@ -31,9 +34,17 @@ func binaryDir() (string, error) {
 	if dir := os.Getenv("THANOSKIT_INTEROP_BIN"); dir != "" {
 		return dir, nil
 	}
-	sum, err := os.ReadFile("../go.sum")
-	if err != nil {
-		return "", err
+	module := ".."
+	if _, err := os.Stat(filepath.Join(module, "s3gateway")); errors.Is(err, fs.ErrNotExist) {
+		module = "../.."
+	}
+	hash := sha256.New()
+	for _, name := range []string{"go.sum", "s3gateway/go.sum"} {
+		sum, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return "", err
+		}
+		hash.Write(sum)
 	}
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {
@@ -43,8 +54,7 @@ func binaryDir() (string, error) {
 		}
 		cache = filepath.Join(home, ".cache")
 	}
-	hash := sha256.Sum256(sum)
-	return filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash[:])), nil
+	return filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash.Sum(nil))), nil
 }
 
 // Examples builds thanoskit's example programs, each once. It is safe for
