@@ -21,6 +21,8 @@ var (
 	ErrUnsupported = errors.New("not supported")
 	// ErrIncomplete says that a view lacks blocks that could not be judged.
 	ErrIncomplete = errors.New("incomplete view")
+	// ErrExists says that something else has the place already.
+	ErrExists = errors.New("exists already")
 	// ErrNoLabels says that a block has no external labels.
 	ErrNoLabels = errors.New("block has no external labels")
 )

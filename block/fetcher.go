@@ -35,3 +35,6 @@ func NewFetcher(bkt objstore.BucketReader, cacheDir string, opts *FetcherOptions
 
 // Fetch returns the blocks that there are now.
 func (f *Fetcher) Fetch(ctx context.Context) (*View, error) { return nil, errors.ErrUnsupported }
+
+// defaultFetchConcurrency is that of requests for small objects.
+const defaultFetchConcurrency = 32

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,23 +74,67 @@ type Mark struct {
 }
 
 // PutMark marks a block. A mark of that kind which is there already stays as it
-// is, with its time: put is then false. One that cannot be read is replaced.
+// is, with its time: put is then false. One that is corrupt, as an upload that
+// ended early leaves it, is replaced.
 //
 // Errors: *UnsupportedError if there is one of a version that is not known,
 // which stays; the bucket's.
+// Cost: two requests, one if it is there.
 func PutMark(ctx context.Context, bkt objstore.Bucket, m Mark) (put bool, err error) {
-	return false, errors.ErrUnsupported
+	if m.Time.IsZero() {
+		m.Time = time.Now()
+	}
+	b, err := m.Encode()
+	if err != nil {
+		return false, err
+	}
+	_, err = ReadMark(ctx, bkt, m.Block, m.Kind)
+	if err == nil {
+		return false, nil
+	}
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+		return false, fmt.Errorf("put %s mark: %w", m.Kind, err)
+	}
+	name := ObjectName(m.Block, m.Kind.File())
+	if err := bkt.Upload(ctx, name, bytes.NewReader(b)); err != nil {
+		return false, objectError(bkt, "upload", name, err)
+	}
+	return true, nil
 }
 
 // ReadMark returns a block's mark.
 //
 // Errors: ErrNotFound, *MetaError, *UnsupportedError, the bucket's.
+// Cost: one request.
 func ReadMark(ctx context.Context, bkt objstore.BucketReader, id ulid.ULID, kind MarkKind) (*Mark, error) {
-	return nil, errors.ErrUnsupported
+	if kind >= markKinds {
+		return nil, fmt.Errorf("read mark of block %s: %s: %w", id, kind, ErrUnsupported)
+	}
+	b, err := getObject(ctx, bkt, ObjectName(id, kind.File()), maxMarkBytes)
+	if errors.Is(err, errTooLarge) {
+		return nil, &MetaError{Block: id, File: kind.File(), Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseMark(id, kind, b)
 }
 
 // RemoveMark takes a mark away. It is no error if there is none: removed is then
 // false.
+//
+// Cost: two requests, one if there is none.
 func RemoveMark(ctx context.Context, bkt objstore.Bucket, id ulid.ULID, kind MarkKind) (removed bool, err error) {
-	return false, errors.ErrUnsupported
+	name := ObjectName(id, kind.File())
+	there, err := bkt.Exists(ctx, name)
+	if err != nil {
+		return false, objectError(bkt, "look for", name, err)
+	}
+	if !there {
+		return false, nil
+	}
+	if err := remove(ctx, bkt, name); err != nil {
+		return false, err
+	}
+	return true, nil
 }
