@@ -1,0 +1,54 @@
+package blocktest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/block/blocktest"
+)
+
+func ExampleBuild() {
+	t := &testing.T{} // the test's own
+	dir, _ := os.MkdirTemp("", "blocktest")
+	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+
+	built := blocktest.Build(t, dir, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "eu")},
+		blocktest.Floats(labels.FromStrings("__name__", "up", "job", "b"), 0, 15_000, 1, 1, 0),
+		blocktest.Floats(labels.FromStrings("__name__", "up", "job", "a"), 0, 15_000, 1, 1, 1, 1),
+	)
+
+	r, _ := block.Open(built)
+	defer r.Close() //nolint:errcheck // an example.
+	for s, err := range r.All(context.Background()) {
+		samples, _ := blocktest.Samples(s.Chunks...)
+		fmt.Println(s.Labels, samples, err)
+	}
+	fmt.Println(r.Meta().Labels(), r.Meta().MinTime, r.Meta().MaxTime)
+	// Output:
+	// {__name__="up", job="a"} [0 1 15000 1 30000 1 45000 1] <nil>
+	// {__name__="up", job="b"} [0 1 15000 1 30000 0] <nil>
+	// {cluster="eu"} 0 45001
+}
+
+func TestRandomIsTheSame(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts := &blocktest.RandomOptions{Jitter: 100, Gaps: 0.1}
+	built := blocktest.Build(t, dir, nil, blocktest.Random(1, opts)...)
+	again := blocktest.Build(t, dir, nil, blocktest.Random(1, opts)...)
+	other := blocktest.Build(t, dir, nil, blocktest.Random(2, opts)...)
+	read := func(dir string) string {
+		b, err := os.ReadFile(filepath.Join(dir, "chunks", "000001"))
+		testutil.Ok(t, err)
+		return string(b)
+	}
+	testutil.Assert(t, read(built) == read(again), "the same seed makes other chunks")
+	testutil.Assert(t, read(built) != read(other), "another seed makes the same chunks")
+}
