@@ -1,0 +1,112 @@
+package block
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/tsdb/index"
+)
+
+// Symbols is the table of the label names and values of a block, ascending and
+// each once. A symbol is known by its place in the table, counted from 0,
+// whatever the version of the index: comparing places compares strings.
+//
+// Concurrency: safe. Cost: 4 bytes per symbol, and once a string was asked for
+// the bytes of all symbols.
+type Symbols struct {
+	b       []byte   // each with its length before it
+	offsets []uint32 // of the lengths, in b
+	base    uint64   // of b in the file; references of version 1 count from there
+	version int
+
+	once sync.Once
+	text string // b
+}
+
+var errUnsorted = errors.New("symbols do not ascend")
+
+// readSymbols finds the symbols in a section of an index.
+func readSymbols(content []byte, base uint64, version int) (*Symbols, error) {
+	d := decoder{b: content}
+	count := d.be32()
+	if d.bad || uint64(count) > uint64(len(d.b)) { // each has a length
+		return nil, errShort
+	}
+	s := &Symbols{b: d.b, base: base + 4, version: version, offsets: make([]uint32, count)}
+	var last []byte
+	for i := range s.offsets {
+		s.offsets[i] = uint32(len(s.b) - len(d.b))
+		b := d.bytes()
+		if d.bad {
+			return nil, errShort
+		}
+		if i > 0 && bytes.Compare(last, b) >= 0 {
+			return nil, fmt.Errorf("%w: %q follows %q", errUnsorted, b, last)
+		}
+		last = b
+	}
+	return s, nil
+}
+
+// Len returns how many symbols there are.
+func (s *Symbols) Len() int { return len(s.offsets) }
+
+// Bytes returns the symbol at a place, valid until the Reader is closed. It
+// panics if there is none, as a slice does.
+func (s *Symbols) Bytes(i uint32) []byte {
+	from, to := s.bounds(i)
+	return s.b[from:to:to]
+}
+
+// String returns the symbol at a place, valid for ever. It panics if there is
+// none, as a slice does. A string of one symbol keeps those of all in memory.
+func (s *Symbols) String(i uint32) string {
+	s.once.Do(func() { s.text = string(s.b) })
+	from, to := s.bounds(i)
+	return s.text[from:to]
+}
+
+// bounds are those of the symbol without its length, which was checked.
+func (s *Symbols) bounds(i uint32) (from, to int) {
+	off := int(s.offsets[i])
+	if n := s.b[off]; n < 0x80 { // nearly all
+		return off + 1, off + 1 + int(n)
+	}
+	d := decoder{b: s.b[off:]}
+	n := int(d.uvarint())
+	from = len(s.b) - len(d.b)
+	return from, from + n
+}
+
+// Find returns the place of a symbol.
+func (s *Symbols) Find(symbol string) (uint32, bool) {
+	lo, hi := 0, len(s.offsets)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		switch b := s.Bytes(uint32(mid)); {
+		case string(b) == symbol:
+			return uint32(mid), true
+		case string(b) < symbol:
+			lo = mid + 1
+		default:
+			hi = mid
+		}
+	}
+	return 0, false
+}
+
+// place turns a reference in the index into a place: it is one already, but in
+// version 1, where it is an offset into the file.
+func (s *Symbols) place(ref uint64) (uint32, bool) {
+	if s.version != index.FormatV1 {
+		return uint32(ref), ref < uint64(len(s.offsets))
+	}
+	if ref < s.base || ref-s.base > uint64(len(s.b)) {
+		return 0, false
+	}
+	i, ok := slices.BinarySearch(s.offsets, uint32(ref-s.base))
+	return uint32(i), ok
+}
