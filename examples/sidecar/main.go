@@ -16,6 +16,7 @@ func main() { program.Main("sidecar", run) }
 func run(ctx context.Context, p *program.Program) (err error) {
 	url := p.Flags.String("prometheus.url", "http://localhost:9090", "URL of the Prometheus to serve")
 	minTime := p.TimeOrAge("min-time", "hide data before")
+	shipping := newShipping(p)
 	if err := p.Parse(); err != nil {
 		return err
 	}
@@ -29,7 +30,15 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	}
 	defer errcapture.Do(&err, s.Close, "close store")
 	p.Go(s.Run)
+	stop, err := shipping.start(p, s)
+	if err != nil {
+		return err
+	}
+	defer errcapture.Do(&err, stop, "close bucket")
 	ready := func(ctx context.Context) error {
+		if err := shipping.ready(); err != nil { // Prometheus has flags that keep blocks safe
+			return err
+		}
 		_, err := s.Describe(ctx) // Prometheus has been reached, and has external labels
 		return err
 	}

@@ -1,0 +1,49 @@
+// Package shipper brings the finished blocks of a Prometheus TSDB to object
+// storage: the writing half of a Thanos sidecar.
+//
+//	s, err := shipper.New(bkt, "/prometheus/data", &shipper.Options{
+//		ExternalLabels: prometheus.ExternalLabels, // of a promstore.Store
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	return s.Run(ctx) // or s.Sync(ctx), once
+//
+// # Which blocks, in which order
+//
+// A finished block is a directory that is named by its ULID alone: Prometheus
+// renames it to that once it is whole. Blocks go in the order of their MinTime,
+// and a newer one waits for an older one that could not be sent, unless
+// Options.AllowOutOfOrder says otherwise: a compactor that saw the newer one
+// first might compact around the gap. Blocks without samples stay, and so do those
+// that Prometheus compacted itself, unless Options.UploadCompacted.
+//
+// # What is in the bucket is never in doubt
+//
+// The files of a block are hard links while it is sent, or copies where the
+// filesystem has no links, so that Prometheus may delete it meanwhile; its own
+// meta.json is not touched. meta.json goes last, with Thanos' section in it, so
+// that a shipper that dies at any point leaves no block that readers take for
+// one; the next Sync sends it again, whole.
+//
+// Which blocks have been sent is kept in thanos.shipper.json in the data
+// directory, as Thanos does, and Prometheus can delay compaction by it
+// (--storage.tsdb.delay-compact-file.path). The file may be lost, corrupt, or
+// written by a Thanos sidecar in between: blocks that it does not name are looked
+// for in the bucket before they are sent. What it does name is not looked for,
+// and so it does not come back after a compactor has deleted it. A block that
+// nothing is known of, because the file was lost and a compactor had deleted the
+// block by then, is sent again; the compactor sees by its sources that it
+// is a duplicate, and deletes it again. One that is marked for deletion is not
+// sent, even if the rest of it is gone.
+//
+// # One at a time
+//
+// A Sync holds a lock on <dir>/thanos/upload/<name of the file>/lock, which its
+// death releases, and keeps its links beside it. Of two shippers on one
+// directory one works and the other gets ErrBusy; shippers with other file names,
+// such as those for another bucket, do not see each other.
+//
+// The package does not compact, delete or read back blocks; see block for that,
+// and promstore for the reading half of a sidecar.
+package shipper

@@ -1,0 +1,8 @@
+package shipper
+
+// SetStep has a function called before each step that changes the data
+// directory; the step is not taken if it returns an error.
+func (s *Shipper) SetStep(step func(op string) error) { s.step = step }
+
+// SetLink replaces os.Link.
+func (s *Shipper) SetLink(link func(from, to string) error) { s.link = link }

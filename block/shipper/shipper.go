@@ -1,0 +1,324 @@
+package shipper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/thanos-io/objstore"
+
+	"github.com/thanoskit/thanoskit/block"
+)
+
+// Shipper sends the finished blocks of one data directory to one bucket. It is
+// safe for concurrent use; one Sync runs at a time.
+type Shipper struct {
+	bkt     objstore.Bucket
+	dir     string
+	opts    Options
+	metrics *metrics
+
+	// Hooks of tests: what is called before each local step, and os.Link.
+	step func(op string) error
+	link func(from, to string) error
+
+	syncing  sync.Mutex
+	verdicts map[ulid.ULID]verdict
+	bucket   *block.Fetcher // for overlaps, made when it is needed
+}
+
+// New returns a Shipper of the blocks in dir, the data directory of a Prometheus
+// (--storage.tsdb.path). It does no I/O. The bucket remains the caller's to close.
+//
+// Errors: what is wrong with the options, joined.
+func New(bkt objstore.Bucket, dir string, opts *Options) (*Shipper, error) {
+	o, err := opts.complete()
+	if dir == "" {
+		err = errors.Join(errors.New("data directory: missing"), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return &Shipper{
+		bkt: bkt, dir: dir, opts: o, metrics: m,
+		step:     func(string) error { return nil },
+		link:     os.Link,
+		verdicts: map[ulid.ULID]verdict{},
+	}, nil
+}
+
+func (s *Shipper) recordPath() string { return filepath.Join(s.dir, s.opts.MetaFileName) }
+
+// do takes a step that changes the data directory.
+func (s *Shipper) do(op string, f func() error) error {
+	if err := s.step(op); err != nil {
+		return err
+	}
+	return f()
+}
+
+// Reason says why a block was not sent.
+type Reason string
+
+// The reasons for which a block is not sent. Those that have been sent before
+// are not listed.
+const (
+	// Empty: it has no samples.
+	Empty Reason = "empty"
+	// Compacted: Prometheus compacted it, and Options.UploadCompacted is not set.
+	Compacted Reason = "compacted"
+	// Corrupted: readers could not read it, and Options.SkipCorrupted is set.
+	Corrupted Reason = "corrupted"
+	// Deleted: it is marked for deletion in the bucket.
+	Deleted Reason = "deleted"
+	// Vanished: it was deleted from the data directory meanwhile.
+	Vanished Reason = "vanished"
+	// Overlapping: it is compacted and overlaps with blocks of the bucket. There is
+	// an error that says with which.
+	Overlapping Reason = "overlapping"
+	// Failed: there is an error that says why. The next Sync tries again.
+	Failed Reason = "failed"
+	// HeldBack: an older block failed. See Options.AllowOutOfOrder.
+	HeldBack Reason = "held back"
+)
+
+// Skip is a block that was not sent.
+type Skip struct {
+	Block  ulid.ULID
+	Reason Reason
+}
+
+// Result is what became of the blocks in the data directory.
+type Result struct {
+	// Uploaded are the blocks that were sent, the oldest first.
+	Uploaded []ulid.ULID
+	// Found are those that turned out to be in the bucket already, though it was
+	// not known that they had been sent.
+	Found []ulid.ULID
+	// Skipped are those that are still only here, the oldest first.
+	Skipped []Skip
+	// Warnings are what should be looked at though it kept nothing from being
+	// sent: *UnreadableError, and others that are ErrVanished or ErrRecord.
+	Warnings []error
+}
+
+func (r *Result) skip(id ulid.ULID, why Reason) {
+	r.Skipped = append(r.Skipped, Skip{Block: id, Reason: why})
+}
+
+func (r *Result) skipped(why Reason) bool {
+	for _, s := range r.Skipped {
+		if s.Reason == why {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Result) warn(err error) { r.Warnings = append(r.Warnings, err) }
+
+// Sync sends the finished blocks that have not been sent yet, once.
+//
+// Errors: ErrNoExternalLabels and ErrBusy, when nothing was done; those of
+// listing the data directory; an *Error for each block that should have been sent
+// and was not, joined. The Result is what was done all the same. When the context
+// ends, its error is among them.
+//
+// Concurrency: safe; one Sync runs at a time, and ErrBusy is about others than
+// this Shipper. Cost: a block that is sent is read twice, once to see that readers
+// can read it; one that was sent before costs nothing.
+func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	defer func() { s.metrics.synced(&res, s.opts.UploadCompacted, err) }()
+
+	external := s.opts.ExternalLabels().WithoutEmpty()
+	if external.IsEmpty() {
+		return res, ErrNoExternalLabels
+	}
+	w, err := s.openWork()
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	sync := &syncRun{s: s, work: w, external: external, res: &res}
+	return res, sync.run(ctx)
+}
+
+// syncRun is one Sync.
+type syncRun struct {
+	s        *Shipper
+	work     *work
+	external labels.Labels
+	res      *Result
+
+	local []ulid.ULID        // in the data directory
+	sent  map[ulid.ULID]bool // have been sent, now or before
+	view  *block.View        // of the bucket, read when a compacted block needs it
+}
+
+func (r *syncRun) run(ctx context.Context) error {
+	var err error
+	if r.local, err = r.s.localBlocks(); err != nil {
+		return err
+	}
+	r.s.forget(r.local)
+	if r.sent, err = readRecord(r.s.recordPath()); err != nil {
+		r.res.warn(err)
+	}
+	var unsent []ulid.ULID
+	for _, id := range r.local {
+		if !r.sent[id] {
+			unsent = append(unsent, id)
+		}
+	}
+	metas, bad := r.s.readMetas(unsent)
+	errs, held := r.unreadable(bad)
+	for _, meta := range metas {
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+		if held {
+			r.res.skip(meta.ULID, HeldBack)
+			continue
+		}
+		if err := r.one(ctx, meta); err != nil {
+			errs = append(errs, err)
+			held = !r.s.opts.AllowOutOfOrder && !errors.Is(err, ErrOverlap)
+		}
+	}
+	r.save() // also without blocks: those that are gone are taken out
+	return errors.Join(errs...)
+}
+
+// unreadable says what becomes of blocks without a readable meta.json, and
+// whether all others have to wait: nobody knows which of them are newer.
+func (r *syncRun) unreadable(bad []*Error) (errs []error, held bool) {
+	for _, e := range bad {
+		r.s.metrics.corrupted.Inc()
+		if r.s.opts.SkipCorrupted {
+			r.res.skip(e.Block, Corrupted)
+			r.res.warn(&UnreadableError{Block: e.Block, Skipped: true, Err: e.Err})
+			continue
+		}
+		r.res.skip(e.Block, Failed)
+		errs = append(errs, e)
+	}
+	return errs, len(errs) > 0 && !r.s.opts.AllowOutOfOrder
+}
+
+// one sends a block, or finds out why not.
+func (r *syncRun) one(ctx context.Context, meta *block.Meta) error {
+	id := meta.ULID
+	switch {
+	case meta.Stats.NumSamples == 0:
+		r.res.skip(id, Empty)
+		return nil
+	case meta.Compaction.Level > 1 && !r.s.opts.UploadCompacted:
+		r.res.skip(id, Compacted)
+		return nil
+	}
+	where, err := r.lookUp(ctx, id)
+	if err != nil {
+		return r.failed(ctx, id, "look up", err)
+	}
+	switch where {
+	case there:
+		r.res.Found = append(r.res.Found, id)
+		r.sent[id] = true
+		return nil
+	case marked:
+		r.res.skip(id, Deleted)
+		r.sent[id] = true // and never comes back
+		return nil
+	}
+	if meta.Compaction.Level > 1 && !r.s.opts.AllowOutOfOrder {
+		if err := r.compare(ctx, meta); errors.Is(err, ErrOverlap) {
+			r.res.skip(id, Overlapping)
+			return &Error{Block: id, Op: "compare", Err: err}
+		} else if err != nil {
+			return r.failed(ctx, id, "compare", err)
+		}
+	}
+	return r.send(ctx, meta)
+}
+
+// failed notes a block that could not be sent.
+func (r *syncRun) failed(ctx context.Context, id ulid.ULID, op string, err error) error {
+	r.res.skip(id, Failed)
+	if ctx.Err() == nil { // else it is nobody's failure
+		r.s.metrics.uploadFailures.Inc()
+	}
+	return &Error{Block: id, Op: op, Err: err}
+}
+
+// send uploads a block from a directory of its own.
+func (r *syncRun) send(ctx context.Context, local *block.Meta) (err error) {
+	id := local.ULID
+	dir, err := r.work.stage(id, r.dress(local))
+	defer func() {
+		if removeErr := r.work.remove(id.String()); removeErr != nil && err == nil {
+			r.res.warn(fmt.Errorf("clear upload directory: %w", removeErr)) // the next Sync does
+		}
+	}()
+	if errors.Is(err, ErrVanished) {
+		r.res.skip(id, Vanished)
+		r.res.warn(&Error{Block: id, Op: "link", Err: err})
+		return nil
+	}
+	if err != nil {
+		return r.failed(ctx, id, "link", err)
+	}
+	if problem := r.s.check(ctx, id, dir); problem != nil {
+		if ctx.Err() != nil {
+			return r.failed(ctx, id, "check", ctx.Err())
+		}
+		r.s.metrics.corrupted.Inc()
+		r.res.warn(&UnreadableError{Block: id, Skipped: r.s.opts.SkipCorrupted, Err: problem})
+		if r.s.opts.SkipCorrupted {
+			r.res.skip(id, Corrupted)
+			return nil
+		}
+	}
+	began := time.Now()
+	if err := r.upload(ctx, dir); err != nil {
+		return r.failed(ctx, id, "upload", err)
+	}
+	r.s.metrics.uploads.Inc()
+	r.s.opts.Logger.Info("block uploaded", "block", id.String(), "min_time", local.MinTime, "max_time", local.MaxTime,
+		"level", local.Compaction.Level, "duration", time.Since(began))
+	r.res.Uploaded = append(r.res.Uploaded, id)
+	r.sent[id] = true
+	r.save() // Prometheus may wait for it
+	return nil
+}
+
+// dress returns a block's meta.json as it shall be in the bucket. Labels that it
+// has already stay, unless there are external labels of the same name.
+func (r *syncRun) dress(local *block.Meta) *block.Meta {
+	meta := *local
+	meta.Thanos.Labels = make(map[string]string, len(local.Thanos.Labels)+r.external.Len())
+	for name, value := range local.Thanos.Labels {
+		meta.Thanos.Labels[name] = value
+	}
+	r.external.Range(func(l labels.Label) { meta.Thanos.Labels[l.Name] = l.Value })
+	meta.Thanos.Source = r.s.opts.Source
+	return &meta
+}
+
+// save writes down what has been sent. Without it, the bucket is asked next time.
+func (r *syncRun) save() {
+	if err := r.work.save(r.sent, r.local); err != nil {
+		r.res.warn(err)
+	}
+}
