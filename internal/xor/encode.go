@@ -14,16 +14,13 @@ const MaxSamples = math.MaxUint16
 // it.
 //
 // Input: times in ms, in ascending order as in every chunk, though any order is
-// encoded; as many values, whose bits are kept. More than MaxSamples panics. dst
-// may be nil.
+// encoded; as many values, whose bits are kept; at most MaxSamples: the caller
+// cuts chunks, beyond that the count overflows. dst may be nil.
 // Output: the bytes that chunkenc's appender makes of the same samples.
 // Cost: no allocation but that of dst when it grows.
 // Source: Prometheus, tsdb/docs/format/chunks.md, "XOR chunk data", and
 // tsdb/chunkenc/xor.go.
 func Encode(dst []byte, ts []int64, vs []float64) []byte {
-	if len(ts) > MaxSamples {
-		panic("xor: too many samples for one chunk")
-	}
 	vs = vs[:len(ts)]
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ts)))
 	if len(ts) == 0 {
