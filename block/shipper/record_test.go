@@ -1,0 +1,133 @@
+package shipper_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/oklog/ulid/v2"
+	"github.com/thanos-io/objstore"
+
+	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/block/shipper"
+)
+
+// Whatever the record holds, blocks reach the bucket, and afterwards it is right.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	known := newID(1).String()
+	for name, tc := range map[string]struct {
+		text    string
+		names   bool // the first block
+		warning bool
+	}{
+		"Thanos'":         {text: "{\n\t\"version\": 1,\n\t\"uploaded\": [\n\t\t\"" + known + "\"\n\t]\n}\n", names: true},
+		"on one line":     {text: `{"version":1,"uploaded":["` + known + `"]}`, names: true},
+		"with others":     {text: `{"version":1,"uploaded":["` + newID(77).String() + `","` + known + `"],"more":[{}]}`, names: true},
+		"null":            {text: `{"version":1,"uploaded":null}`},
+		"no list":         {text: `{"version":1}`},
+		"empty file":      {text: "", warning: true},
+		"torn":            {text: `{"version":1,"uploaded":["` + known, warning: true},
+		"no ULID":         {text: `{"version":1,"uploaded":["x"]}`, warning: true},
+		"another version": {text: `{"version":2,"uploaded":["` + known + `"]}`, warning: true},
+		"no version":      {text: `{"uploaded":["` + known + `"]}`, warning: true},
+		"an array":        {text: `[]`, warning: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+			first, second := put(t, dir, spec{n: 1, at: 0}), put(t, dir, spec{n: 2, at: 2})
+			testutil.Ok(t, os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), []byte(tc.text), 0o600))
+			res, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+			testutil.Ok(t, err)
+			want := []ulid.ULID{first, second}
+			if tc.names {
+				want = want[1:]
+			}
+			testutil.Equals(t, want, res.Uploaded)
+			testutil.Equals(t, tc.warning, len(res.Warnings) == 1, "%v", res.Warnings)
+			if tc.warning {
+				testutil.Assert(t, errors.Is(res.Warnings[0], shipper.ErrRecord), "%v", res.Warnings)
+			}
+			testutil.Equals(t, record(first, second), readRecord(t, dir))
+		})
+	}
+}
+
+// A record that cannot be written is a warning: the bucket knows as well.
+func TestRecordCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	id := put(t, dir, spec{n: 1, at: 0})
+	// What is there is a directory, and one that is not empty.
+	testutil.Ok(t, os.MkdirAll(filepath.Join(dir, shipper.DefaultMetaFileName, "x"), 0o750))
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+	for _, w := range res.Warnings {
+		testutil.Assert(t, errors.Is(w, shipper.ErrRecord), "%v", w)
+	}
+	testutil.Assert(t, len(res.Warnings) > 0)
+	res, err = s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, res.Found)
+}
+
+// What another shipper adds to the record meanwhile, such as a Thanos sidecar,
+// is kept.
+func TestRecordOfAnother(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	first, second := put(t, dir, spec{n: 1, at: 0}), put(t, dir, spec{n: 2, at: 2, level: 2})
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op != objstore.OpUpload {
+			return nil
+		}
+		return os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), []byte(record(second)), 0o600)
+	})
+	_, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, record(first, second), readRecord(t, dir))
+}
+
+// Other names of the record are other shippers, such as for another bucket.
+func TestRecordNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	id := put(t, dir, spec{n: 1, at: 0})
+	for _, name := range []string{"thanos.shipper.json", "second.json"} {
+		bkt := objstore.NewInMemBucket()
+		res, err := newShipper(t, bkt, dir, shipper.Options{MetaFileName: name}).Sync(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		testutil.Ok(t, err)
+		testutil.Equals(t, record(id), string(b))
+	}
+}
+
+// The record may hold anything: a Sync does not fail or panic of it, and writes
+// one that holds what is local.
+func FuzzRecord(f *testing.F) {
+	f.Add(`{"version":1,"uploaded":["` + newID(1).String() + `"]}`)
+	f.Add(`{"version":1,"uploaded":null}`)
+	f.Add(`{"version":1e400}`)
+	dir := f.TempDir()
+	put(f, dir, spec{n: 1, at: 0, empty: true}) // never sent
+	f.Fuzz(func(t *testing.T, text string) {
+		testutil.Ok(t, os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), []byte(text), 0o600))
+		_, err := newShipper(t, objstore.NewInMemBucket(), dir, shipper.Options{}).Sync(t.Context())
+		testutil.Ok(t, err)
+		var got struct {
+			Version  int
+			Uploaded []ulid.ULID
+		}
+		testutil.Ok(t, json.Unmarshal([]byte(readRecord(t, dir)), &got))
+		testutil.Equals(t, 1, got.Version)
+		testutil.Assert(t, len(got.Uploaded) <= 1)
+	})
+}
