@@ -101,7 +101,6 @@ type SeriesIter struct {
 	x        *indexFile
 	next     uint64 // where to look for the next one
 	off      uint64 // of the current one
-	size     int    // of the current entry, with length and checksum
 	labels   []LabelRef
 	chunks   []ChunkMeta
 	unsorted bool // labels
@@ -124,16 +123,25 @@ func (it *SeriesIter) Next() bool {
 	if err == nil {
 		err = it.decode(entry)
 	}
+	it.off, it.next = off, off+uint64(size)
 	if err != nil {
 		it.err = it.x.corrupt(off, fmt.Errorf("series: %w", err))
 		return false
 	}
-	it.off, it.size, it.next = off, size, off+uint64(size)
+	return true
+}
+
+// resume goes on after an error if the entry had a length to go by.
+func (it *SeriesIter) resume() bool {
+	if it.err == nil || it.next == it.off {
+		return false
+	}
+	it.err = nil
 	return true
 }
 
 // entry returns the series at an offset, and the size of the entry with length
-// and checksum.
+// and checksum, which is there even if the checksum is not that of the entry.
 func (x *indexFile) entry(off uint64) ([]byte, int, error) {
 	b := x.b[off:x.end]
 	size, n := binary.Uvarint(b)
@@ -142,7 +150,7 @@ func (x *indexFile) entry(off uint64) ([]byte, int, error) {
 	}
 	end := n + int(size)
 	if crc32.Checksum(b[n:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
-		return nil, 0, errChecksum
+		return nil, end + crc32.Size, errChecksum
 	}
 	return b[n:end], end + crc32.Size, nil
 }

@@ -48,6 +48,40 @@ const (
 	BoundaryChunks ProblemKind = "chunk that begins where the block ends"
 )
 
+// What can be wrong with the files of a block.
+const (
+	// MissingFile is a file that must be there: meta.json, index, a segment that
+	// meta.json names or that chunks refer to.
+	MissingFile ProblemKind = "missing file"
+	// CorruptMeta is a meta.json that cannot hold.
+	CorruptMeta ProblemKind = "corrupt meta.json"
+	// CorruptIndex is an index that is damaged: header, table of contents, symbols
+	// or a series.
+	CorruptIndex ProblemKind = "corrupt index"
+	// CorruptPostings are lists of series by label that are damaged, or that are
+	// not those of the series: selecting by labels finds the wrong ones.
+	CorruptPostings ProblemKind = "corrupt postings"
+	// CorruptChunk is a chunk that is damaged or not there, a segment that is
+	// damaged, or a chunk that does not decode.
+	CorruptChunk ProblemKind = "corrupt chunk"
+	// Unsupported is a version or a chunk encoding that is not known here.
+	Unsupported ProblemKind = "not supported"
+	// WrongFiles are sizes in meta.json that are not those of the files.
+	WrongFiles ProblemKind = "wrong files in meta.json"
+	// WrongStats are numbers in meta.json that are not those of the block.
+	WrongStats ProblemKind = "wrong stats in meta.json"
+)
+
+// Unreadable reports whether readers fail at such a problem, or miss data. What
+// is left is data that is read, but is not as it should be.
+func (k ProblemKind) Unreadable() bool {
+	switch k {
+	case MissingFile, CorruptMeta, CorruptIndex, CorruptPostings, CorruptChunk, Unsupported, UnsortedSeries:
+		return true
+	}
+	return false
+}
+
 // SeriesError is a series that a Writer does not take, or that two series cannot
 // be merged to.
 type SeriesError struct {

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
-	"github.com/thanoskit/thanoskit/internal/promcompat"
 )
 
 // Sample is a sample of a series: a histogram if H is there, one with
@@ -46,89 +45,26 @@ func (s Sample) String() string {
 	return fmt.Sprintf("%d %v", s.T, s.F)
 }
 
-// samplesPerChunk is how many samples Prometheus puts into a chunk.
-const samplesPerChunk = 120
-
 // Chunks encodes samples that ascend in time as Prometheus does: up to 120 a
-// chunk, or as many as perChunk says if that is not 0, and a new chunk where the
-// type changes and where a histogram does not fit into the one before. It panics
-// if the library cannot encode a sample.
+// chunk, or as many as perChunk says if that is not 0. It panics if the library
+// cannot encode a sample.
 func Chunks(perChunk int, samples ...Sample) []block.Chunk {
-	if perChunk == 0 {
-		perChunk = samplesPerChunk
-	}
-	e := &chunker{perChunk: perChunk}
+	e := block.ChunkEncoder{PerChunk: perChunk}
 	for _, s := range samples {
-		e.add(s)
-	}
-	e.cut()
-	return e.out
-}
-
-type chunker struct {
-	perChunk int
-	out      []block.Chunk
-
-	chunk    chunkenc.Chunk
-	app      *promcompat.Appender
-	vt       chunkenc.ValueType
-	min, max int64
-}
-
-func (e *chunker) cut() {
-	if e.chunk != nil {
-		e.out = append(e.out, block.Chunk{MinTime: e.min, MaxTime: e.max, Encoding: e.chunk.Encoding(), Data: e.chunk.Bytes()})
-	}
-	e.chunk = nil
-}
-
-func (e *chunker) open(vt chunkenc.ValueType, t int64) {
-	c, err := promcompat.NewChunk(vt)
-	if err != nil {
-		panic(err)
-	}
-	app, err := promcompat.NewAppender(c)
-	if err != nil {
-		panic(err)
-	}
-	e.chunk, e.app, e.vt, e.min = c, app, vt, t
-}
-
-func (e *chunker) add(s Sample) {
-	vt := s.Type()
-	prev := e.app
-	if e.chunk != nil && (e.vt != vt || e.chunk.NumSamples() >= e.perChunk) {
-		e.cut()
-	}
-	if e.chunk == nil {
-		e.open(vt, s.T)
-	} else {
-		prev = nil
-	}
-	var (
-		next    chunkenc.Chunk
-		recoded bool
-		err     error
-	)
-	switch vt {
-	case chunkenc.ValHistogram:
-		next, recoded, err = e.app.AppendHistogram(prev, s.T, s.H.Copy(), false)
-	case chunkenc.ValFloatHistogram:
-		next, recoded, err = e.app.AppendFloatHistogram(prev, s.T, s.FH.Copy(), false)
-	default:
-		e.app.Append(s.T, s.F)
-	}
-	if err != nil {
-		panic(err)
-	}
-	if next != nil {
-		if !recoded {
-			e.cut()
-			e.min = s.T
+		var err error
+		switch s.Type() {
+		case chunkenc.ValHistogram:
+			err = e.Histogram(s.T, s.H.Copy())
+		case chunkenc.ValFloatHistogram:
+			err = e.FloatHistogram(s.T, s.FH.Copy())
+		default:
+			err = e.Float(s.T, s.F)
 		}
-		e.chunk = next
+		if err != nil {
+			panic(err)
+		}
 	}
-	e.max = s.T
+	return e.Chunks()
 }
 
 // Series returns a series of samples that ascend in time.
