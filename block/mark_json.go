@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -88,7 +89,7 @@ func ParseMark(id ulid.ULID, kind MarkKind, data []byte) (*Mark, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, bad(jsonField(err), err)
+		return nil, bad(strings.TrimPrefix(jsonField(err), "markJSON."), err)
 	case common.Version != markVersion:
 		return nil, &UnsupportedError{Block: id, File: kind.File(), What: fmt.Sprintf("version %d", common.Version)}
 	case common.ID != id:

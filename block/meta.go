@@ -107,7 +107,7 @@ type Thanos struct {
 	Rewrites []Rewrite `json:"rewrites,omitempty"`
 	// IndexStats is 0 in blocks from before there was such a thing.
 	IndexStats IndexStats `json:"index_stats"`
-	// Extensions is any JSON, kept as it is, and nil for none.
+	// Extensions is any JSON, kept as it is but for blanks, and nil for none.
 	Extensions json.RawMessage `json:"extensions,omitempty"`
 	// UploadTime is when meta.json was uploaded, and zero before that.
 	UploadTime time.Time `json:"upload_time"`

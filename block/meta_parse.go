@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,13 +25,21 @@ func ParseMeta(data []byte) (*Meta, error) {
 	if m.Thanos.Labels == nil {
 		m.Thanos.Labels = map[string]string{}
 	}
-	if string(m.Thanos.Extensions) == "null" {
-		m.Thanos.Extensions = nil
-	}
+	m.Thanos.Extensions = compactJSON(m.Thanos.Extensions)
 	if err := m.Validate(); err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+// compactJSON returns JSON without the blanks that are there for people, and nil
+// for null.
+func compactJSON(in json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if len(in) == 0 || string(in) == "null" || json.Compact(&b, in) != nil {
+		return nil
+	}
+	return b.Bytes()
 }
 
 // parseMetaOf is ParseMeta of a file that was found in the block's directory.
