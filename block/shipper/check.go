@@ -13,11 +13,12 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 )
 
-// verdict is what is wrong with a block, nil for nothing, as long as its files
-// are the same.
+// verdict is what was found out about a block, as long as its files are the
+// same.
 type verdict struct {
-	files   string
-	problem error
+	files    string
+	problems []block.Problem // that keep readers from reading it
+	stats    block.IndexStats
 }
 
 // forget drops verdicts on blocks that are gone.
@@ -29,20 +30,27 @@ func (s *Shipper) forget(local []ulid.ULID) {
 	}
 }
 
-// check returns what keeps readers from reading the block in dir. While the
-// files stay the same, it reads them once.
-func (s *Shipper) check(ctx context.Context, id ulid.ULID, dir string) error {
-	files, err := fingerprint(filepath.Join(s.dir, id.String()))
-	if err == nil {
-		if v, ok := s.verdicts[id]; ok && v.files == files {
-			return v.problem
+// check looks at the block in dir, which is linked to that in the data
+// directory. While the files stay the same, it reads them once.
+func (s *Shipper) check(ctx context.Context, id ulid.ULID, dir string) (verdict, error) {
+	files, printErr := fingerprint(filepath.Join(s.dir, id.String()))
+	if v, ok := s.verdicts[id]; ok && printErr == nil && v.files == files {
+		return v, nil
+	}
+	report, err := block.Verify(ctx, dir, &block.VerifyOptions{Depth: block.VerifyChecksums})
+	if err != nil {
+		return verdict{}, err
+	}
+	v := verdict{files: files, stats: report.IndexStats}
+	for _, p := range report.Problems {
+		if p.Kind.Unreadable() {
+			v.problems, v.stats = append(v.problems, p), block.IndexStats{}
 		}
 	}
-	problem := s.verify(ctx, dir)
-	if err == nil && ctx.Err() == nil {
-		s.verdicts[id] = verdict{files: files, problem: problem}
+	if printErr == nil { // else it is gone, and will not be asked for again
+		s.verdicts[id] = v
 	}
-	return problem
+	return v, nil
 }
 
 // fingerprint tells a block's files from others by their names, sizes and times.

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/thanoskit/thanoskit/block"
 )
 
 // Conditions that a caller can act on; compare with errors.Is.
@@ -32,7 +34,8 @@ var (
 // of package block or of the bucket, or one of those above.
 type Error struct {
 	Block ulid.ULID
-	// Op is what was to be done: "read", "look up", "compare", "link", "upload".
+	// Op is what was to be done: "read", "look up", "compare", "link",
+	// "verify", "upload".
 	Op  string
 	Err error
 }
@@ -63,23 +66,39 @@ func (e *OverlapError) Error() string {
 // Is reports that an OverlapError is an ErrOverlap.
 func (e *OverlapError) Is(target error) bool { return target == ErrOverlap }
 
-// UnreadableError is a warning that readers could not read a block, with what is
-// wrong: errors that are block.ErrCorrupt or block.ErrUnsupported, joined.
+// UnreadableError is a warning that readers could not read a block, or would
+// miss data. It has what is wrong inside: errors that are block.ErrCorrupt,
+// block.ErrUnsupported or block.ErrNotFound.
 type UnreadableError struct {
 	Block ulid.ULID
 	// Skipped says that the block was not sent, because of Options.SkipCorrupted.
 	Skipped bool
-	Err     error
+	// Problems are all of that kind, with a few examples of each.
+	Problems []block.Problem
 }
 
-// Error names the block, what becomes of it, and what is wrong.
+// Error names the block, what becomes of it, and the first example of all that
+// is wrong.
 func (e *UnreadableError) Error() string {
 	what := "sent"
 	if e.Skipped {
 		what = "skipped"
 	}
-	return fmt.Sprintf("block %s, which is %s, could not be read: %v", e.Block, what, e.Err)
+	parts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		parts[i] = fmt.Sprintf("%s (%d)", p.Kind, p.Count)
+		if len(p.Examples) > 0 {
+			parts[i] += ": " + p.Examples[0].Error()
+		}
+	}
+	return fmt.Sprintf("block %s, which is %s, cannot be read: %s", e.Block, what, strings.Join(parts, "; "))
 }
 
-// Unwrap returns what is wrong.
-func (e *UnreadableError) Unwrap() error { return e.Err }
+// Unwrap returns all examples.
+func (e *UnreadableError) Unwrap() []error {
+	var errs []error
+	for _, p := range e.Problems {
+		errs = append(errs, p.Examples...)
+	}
+	return errs
+}

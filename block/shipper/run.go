@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Run Syncs at once and then every Options.Interval, and logs what Syncs return:
-// each error and warning when it comes up, not again while it lasts. It returns
-// nil when the context ends.
+// Run Syncs at once and then every Options.Interval, and logs the errors of
+// Syncs: each when it comes up, not again while it lasts. It returns nil when the
+// context ends.
 func (s *Shipper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -19,38 +19,30 @@ func (s *Shipper) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		res, err := s.Sync(ctx)
+		_, err := s.Sync(ctx)
 		if ctx.Err() == nil {
-			known = s.report(&res, err, known)
+			known = s.report(err, known)
 		}
 		timer.Reset(s.opts.Interval)
 	}
 }
 
-// report logs what was not there the last time, and returns what is now.
-func (s *Shipper) report(res *Result, err error, known map[string]bool) map[string]bool {
-	log, now := s.opts.Logger, map[string]bool{}
-	for _, w := range res.Warnings {
-		if text := w.Error(); !now[text] {
-			now[text] = true
-			if !known[text] {
-				log.Warn("warning about blocks", "dir", s.dir, "err", w)
-			}
-		}
-	}
+// report logs the errors that were not there the last time, and returns all.
+func (s *Shipper) report(err error, known map[string]bool) map[string]bool {
+	now := map[string]bool{}
 	for _, e := range split(err) {
 		text := e.Error()
 		now[text] = true
 		switch {
 		case known[text]:
 		case errors.Is(e, ErrBusy):
-			log.Info("blocks not uploaded", "dir", s.dir, "err", e)
+			s.opts.Logger.Info("blocks not uploaded", "dir", s.dir, "err", e)
 		default:
-			log.Error("blocks not uploaded", "dir", s.dir, "err", e)
+			s.opts.Logger.Error("blocks not uploaded", "dir", s.dir, "err", e)
 		}
 	}
-	if err == nil && len(now) == 0 && len(known) > 0 {
-		log.Info("all blocks uploaded again", "dir", s.dir)
+	if err == nil && len(known) > 0 {
+		s.opts.Logger.Info("all blocks uploaded again", "dir", s.dir)
 	}
 	return now
 }

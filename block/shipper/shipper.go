@@ -30,7 +30,8 @@ type Shipper struct {
 
 	syncing  sync.Mutex
 	verdicts map[ulid.ULID]verdict
-	bucket   *block.Fetcher // for overlaps, made when it is needed
+	warned   map[string]bool // what the last Sync warned of
+	bucket   *block.Fetcher  // for overlaps, made when it is needed
 }
 
 // New returns a Shipper of the blocks in dir, the data directory of a Prometheus
@@ -108,7 +109,8 @@ type Result struct {
 	// Skipped are those that are still only here, the oldest first.
 	Skipped []Skip
 	// Warnings are what should be looked at though it kept nothing from being
-	// sent: *UnreadableError, and others that are ErrVanished or ErrRecord.
+	// sent: *UnreadableError, and others that are ErrVanished or ErrRecord. They
+	// have been logged when they came up, before the block in question was sent.
 	Warnings []error
 }
 
@@ -124,8 +126,6 @@ func (r *Result) skipped(why Reason) bool {
 	}
 	return false
 }
-
-func (r *Result) warn(err error) { r.Warnings = append(r.Warnings, err) }
 
 // Sync sends the finished blocks that have not been sent yet, once.
 //
@@ -151,8 +151,9 @@ func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
 		return res, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	sync := &syncRun{s: s, work: w, external: external, res: &res}
-	return res, sync.run(ctx)
+	r := &syncRun{s: s, work: w, external: external, res: &res, warned: map[string]bool{}}
+	defer func() { s.warned = r.warned }()
+	return res, r.run(ctx)
 }
 
 // syncRun is one Sync.
@@ -165,6 +166,19 @@ type syncRun struct {
 	local []ulid.ULID        // in the data directory
 	sent  map[ulid.ULID]bool // have been sent, now or before
 	view  *block.View        // of the bucket, read when a compacted block needs it
+
+	warned map[string]bool
+}
+
+// warn adds a warning to the result. It is logged at once, while an upload may
+// take long, and not again while it lasts.
+func (r *syncRun) warn(err error) {
+	r.res.Warnings = append(r.res.Warnings, err)
+	text := err.Error()
+	if !r.warned[text] && !r.s.warned[text] {
+		r.s.opts.Logger.Warn("warning about blocks", "dir", r.s.dir, "err", err)
+	}
+	r.warned[text] = true
 }
 
 func (r *syncRun) run(ctx context.Context) error {
@@ -174,7 +188,7 @@ func (r *syncRun) run(ctx context.Context) error {
 	}
 	r.s.forget(r.local)
 	if r.sent, err = readRecord(r.s.recordPath()); err != nil {
-		r.res.warn(err)
+		r.warn(err)
 	}
 	var unsent []ulid.ULID
 	for _, id := range r.local {
@@ -208,7 +222,9 @@ func (r *syncRun) unreadable(bad []*Error) (errs []error, held bool) {
 		r.s.metrics.corrupted.Inc()
 		if r.s.opts.SkipCorrupted {
 			r.res.skip(e.Block, Corrupted)
-			r.res.warn(&UnreadableError{Block: e.Block, Skipped: true, Err: e.Err})
+			r.warn(&UnreadableError{Block: e.Block, Skipped: true, Problems: []block.Problem{
+				{Kind: block.CorruptMeta, Count: 1, Examples: []error{e.Err}},
+			}})
 			continue
 		}
 		r.res.skip(e.Block, Failed)
@@ -263,32 +279,35 @@ func (r *syncRun) failed(ctx context.Context, id ulid.ULID, op string, err error
 }
 
 // send uploads a block from a directory of its own.
-func (r *syncRun) send(ctx context.Context, local *block.Meta) (err error) {
-	id := local.ULID
-	dir, err := r.work.stage(id, r.dress(local))
-	defer func() {
-		if removeErr := r.work.remove(id.String()); removeErr != nil && err == nil {
-			r.res.warn(fmt.Errorf("clear upload directory: %w", removeErr)) // the next Sync does
-		}
-	}()
+func (r *syncRun) send(ctx context.Context, local *block.Meta) error {
+	id, meta := local.ULID, r.dress(local)
+	defer r.unstage(id)
+	dir, err := r.work.stage(id, meta)
 	if errors.Is(err, ErrVanished) {
 		r.res.skip(id, Vanished)
-		r.res.warn(&Error{Block: id, Op: "link", Err: err})
+		r.warn(&Error{Block: id, Op: "link", Err: err})
 		return nil
 	}
 	if err != nil {
 		return r.failed(ctx, id, "link", err)
 	}
-	if problem := r.s.check(ctx, id, dir); problem != nil {
-		if ctx.Err() != nil {
-			return r.failed(ctx, id, "check", ctx.Err())
-		}
+	v, err := r.s.check(ctx, id, dir)
+	if err != nil {
+		return r.failed(ctx, id, "verify", err)
+	}
+	if len(v.problems) > 0 {
 		r.s.metrics.corrupted.Inc()
-		r.res.warn(&UnreadableError{Block: id, Skipped: r.s.opts.SkipCorrupted, Err: problem})
+		r.warn(&UnreadableError{Block: id, Skipped: r.s.opts.SkipCorrupted, Problems: v.problems})
 		if r.s.opts.SkipCorrupted {
 			r.res.skip(id, Corrupted)
 			return nil
 		}
+	}
+	if meta.Thanos.IndexStats == (block.IndexStats{}) {
+		meta.Thanos.IndexStats = v.stats // so that gateways read no more than they need
+	}
+	if err := r.work.writeMeta(dir, meta); err != nil {
+		return r.failed(ctx, id, "link", err)
 	}
 	began := time.Now()
 	if err := r.upload(ctx, dir); err != nil {
@@ -301,6 +320,13 @@ func (r *syncRun) send(ctx context.Context, local *block.Meta) (err error) {
 	r.sent[id] = true
 	r.save() // Prometheus may wait for it
 	return nil
+}
+
+// unstage removes the links to a block. What it leaves, the next Sync removes.
+func (r *syncRun) unstage(id ulid.ULID) {
+	if err := r.work.remove(id.String()); err != nil {
+		r.warn(fmt.Errorf("clear upload directory: %w", err))
+	}
 }
 
 // dress returns a block's meta.json as it shall be in the bucket. Labels that it
@@ -319,6 +345,6 @@ func (r *syncRun) dress(local *block.Meta) *block.Meta {
 // save writes down what has been sent. Without it, the bucket is asked next time.
 func (r *syncRun) save() {
 	if err := r.work.save(r.sent, r.local); err != nil {
-		r.res.warn(err)
+		r.warn(err)
 	}
 }

@@ -112,11 +112,16 @@ func (w *work) fill(from, to string, meta *block.Meta) error {
 		}
 	}
 	meta.Thanos.SegmentFiles = segments
+	return w.writeMeta(to, meta)
+}
+
+// writeMeta writes a block's meta.json beside the links. It is a file of its own:
+// Prometheus' stays as it is.
+func (w *work) writeMeta(to string, meta *block.Meta) error {
 	b, err := meta.Encode()
 	if err != nil {
 		return err
 	}
-	// A file of its own: Prometheus' stays as it is.
 	return w.s.do("write "+block.MetaFile, func() error { return os.WriteFile(filepath.Join(to, block.MetaFile), b, 0o600) })
 }
 
