@@ -1,44 +1,43 @@
 package objstore
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
-	"os"
-	"regexp"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/client"
 
 	"github.com/thanoskit/thanoskit"
+	"github.com/thanoskit/thanoskit/examples/internal/program"
 )
 
 // Config is what flags say about a bucket.
 type Config struct {
-	name          string // Of the flags, without "-file".
-	content, file string
+	name    string // Of the flags, without "-file".
+	content *program.Content
 }
 
 // NewConfig declares the flags --<prefix>.config and --<prefix>.config-file; the
 // prefix is objstore wherever there is one bucket.
 func NewConfig(flags *flag.FlagSet, prefix string) *Config {
-	c := &Config{name: prefix + ".config"}
-	flags.StringVar(&c.content, c.name, "", "configuration of the bucket in Thanos' YAML; $(NAME) is the environment's")
-	flags.StringVar(&c.file, c.name+"-file", "", "file with the configuration of the bucket")
-	return c
+	name := prefix + ".config"
+	return &Config{name, program.NewContent(flags, name, "configuration of the bucket in Thanos' YAML")}
 }
 
 // Given reports whether a bucket was named.
-func (c *Config) Given() bool { return c.content != "" || c.file != "" }
+func (c *Config) Given() bool { return c.content.Given() }
 
 // Open makes the client of the bucket, counted in reg under Thanos' names (nil =
 // not at all). It asks nothing of the bucket: credentials that are wrong show at
 // the first request. Errors do not have the configuration in them, in which there
 // may be secrets.
 func (c *Config) Open(component string, log *slog.Logger, reg prometheus.Registerer) (objstore.Bucket, error) {
-	yaml, err := c.read()
+	if !c.Given() {
+		return nil, fmt.Errorf("--%s or --%s-file is needed", c.name, c.name)
+	}
+	yaml, err := c.content.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -46,37 +45,8 @@ func (c *Config) Open(component string, log *slog.Logger, reg prometheus.Registe
 	if err != nil {
 		return nil, fmt.Errorf("open bucket of --%s: %w", c.name, err)
 	}
-	return objstore.WrapWithMetrics(bkt, reg, bkt.Name()), nil
-}
-
-func (c *Config) read() ([]byte, error) {
-	yaml := []byte(c.content)
-	switch {
-	case c.content != "" && c.file != "":
-		return nil, fmt.Errorf("--%s and --%s-file exclude each other", c.name, c.name)
-	case c.file != "":
-		var err error
-		if yaml, err = os.ReadFile(c.file); err != nil {
-			return nil, fmt.Errorf("read --%s-file: %w", c.name, err)
-		}
-	case c.content == "":
-		return nil, fmt.Errorf("--%s or --%s-file is needed", c.name, c.name)
+	if reg != nil {
+		reg = prometheus.WrapRegistererWithPrefix("thanos_", reg)
 	}
-	return expand(yaml, os.LookupEnv)
-}
-
-var reference = regexp.MustCompile(`\$\([a-zA-Z_0-9]+\)`)
-
-// expand puts in what the environment has for each $(NAME).
-func expand(yaml []byte, lookup func(string) (string, bool)) ([]byte, error) {
-	var errs []error
-	out := reference.ReplaceAllFunc(yaml, func(ref []byte) []byte {
-		name := string(ref[2 : len(ref)-1])
-		value, ok := lookup(name)
-		if !ok {
-			errs = append(errs, fmt.Errorf("expand %s: not in the environment", ref))
-		}
-		return []byte(value)
-	})
-	return out, errors.Join(errs...)
+	return objstore.WrapWithMetrics(bkt, reg, bkt.Name()), nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 )
 
 // Strings declares a flag that may be given many times, or with many values
@@ -17,6 +19,26 @@ func stringList(flags *flag.FlagSet, name, usage string) *[]string {
 	var out []string
 	flags.Func(name, usage+" (repeatable)", func(s string) error {
 		out = append(out, strings.Split(s, ",")...)
+		return nil
+	})
+	return &out
+}
+
+// Duration declares a flag that takes a duration as Go writes it, or as
+// Prometheus does (2d).
+func (p *Program) Duration(name string, value time.Duration, usage string) *time.Duration {
+	out := value
+	p.Flags.Func(name, fmt.Sprintf("%s (default %s)", usage, value), func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			var days model.Duration
+			days, err = model.ParseDuration(s)
+			d = time.Duration(days)
+		}
+		if err != nil || d < 0 {
+			return errors.New("not a duration")
+		}
+		out = d
 		return nil
 	})
 	return &out
