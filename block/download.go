@@ -136,13 +136,18 @@ func (d *download) removeOthers(files []File) error {
 }
 
 // publish gives the directory its name.
-func (d *download) publish(dir string) (err error) {
-	if d.opts.step != nil {
-		if err := d.opts.step("rename", dir); err != nil {
-			return err
-		}
+func (d *download) publish(dir string) error {
+	if err := d.before("rename", dir); err != nil {
+		return err
+	}
+	// Only an empty directory can be removed, and none that is not is here.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if err := os.Rename(dir+DownloadSuffix, dir); err != nil {
+		return err
+	}
+	if err := d.before("fsync", filepath.Dir(dir)); err != nil {
 		return err
 	}
 	parent, err := os.Open(filepath.Dir(dir))
@@ -150,6 +155,13 @@ func (d *download) publish(dir string) (err error) {
 		return err
 	}
 	return syncAndClose(parent)
+}
+
+func (d *download) before(op, file string) error {
+	if d.opts.step == nil {
+		return nil
+	}
+	return d.opts.step(op, file)
 }
 
 // blockIn reports whether a directory has the block in it. One that is empty or
