@@ -1,0 +1,306 @@
+package bucketstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/internal/encoded"
+)
+
+// chunkMeta is a chunk as a series entry of an index tells of it.
+type chunkMeta struct {
+	ref        uint64 // segment and offset, see segmentOf
+	mint, maxt int64  // ms, inclusive
+	// size is how much of the segment is to be read for the chunk: at least all of
+	// it, if it is not a guess.
+	size  uint32
+	guess bool
+}
+
+// segmentOf takes a chunk reference apart.
+func segmentOf(ref uint64) (segment int, off int64) { return int(ref >> 32), int64(uint32(ref)) }
+
+// entry is a series that is to be sent.
+type entry struct {
+	labels run // of entries.labels: as they are sent
+	chunks run // of entries.chunks: those that overlap the range
+}
+
+type run struct{ from, to int }
+
+// entries collects the series entries of one block that answer a call, in the
+// order in which they are to be sent. It is not safe for concurrent use.
+type entries struct {
+	mint, maxt int64
+	algebra    *algebra
+	rest       []*labels.Matcher // that no posting has answered for
+	symbol     func(ref uint32) ([]byte, error)
+	sizes      *chunkSizes
+	skipChunks bool
+
+	all    []entry
+	labels []byte
+	chunks []chunkMeta
+	group  int // in all, where the group begins that may not be complete
+
+	own, before []byte   // labels of this series and of the one before, its own
+	values      [][]byte // of the labels that rest asks for
+	last        int      // in chunks, of the series before; -1 if it was not taken
+	unlabelled  bool     // a series was left out because no label was left
+}
+
+// errors of entries; the caller says which block.
+var (
+	errEntryShort  = errors.New("series entry ends early")
+	errEntryOrder  = errors.New("series are not in order")
+	errLabelOrder  = errors.New("labels of a series are not in order")
+	errChunkRange  = errors.New("chunk ends before it begins")
+	errNoLabels    = errors.New("series left out: it has no labels but replica labels")
+	errRefOverflow = errors.New("chunk reference overflows")
+)
+
+// reset prepares for a call.
+func (e *entries) reset() {
+	e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
+	e.own, e.before, e.values = e.own[:0], e.before[:0], make([][]byte, len(e.rest))
+	e.unlabelled = false
+}
+
+// add reads a series entry: what is behind its length and in front of its
+// checksum. They come in the order of the index.
+//
+// Source: tsdb/docs/format/index.md, Series.
+func (e *entries) add(b []byte) error {
+	d := entryReader{b: b}
+	if err := e.readLabels(&d); err != nil {
+		return err
+	}
+	e.before, e.own = e.own, e.before
+	n := d.uvarint()
+	if d.failed {
+		return errEntryShort
+	}
+	from, err := e.readChunks(&d, n)
+	if err != nil {
+		return err
+	}
+	if from == len(e.chunks) || !e.matches() {
+		e.chunks, e.last = e.chunks[:from], -1
+		return nil
+	}
+	return e.take(from)
+}
+
+// readLabels reads the labels of a series into e.own. Those before it are in
+// e.before, which they must follow.
+func (e *entries) readLabels(d *entryReader) error {
+	e.own = e.own[:0]
+	clear(e.values)
+	var name []byte
+	for i, n := uint64(0), d.uvarint(); i < n && !d.failed; i++ {
+		nameRef, valueRef := d.uvarint(), d.uvarint()
+		if d.failed || nameRef > math.MaxUint32 || valueRef > math.MaxUint32 {
+			return errEntryShort
+		}
+		nextName, err := e.symbol(uint32(nameRef))
+		if err != nil {
+			return err
+		}
+		value, err := e.symbol(uint32(valueRef))
+		if err != nil {
+			return err
+		}
+		if i > 0 && string(nextName) <= string(name) {
+			return fmt.Errorf("%w: %q follows %q", errLabelOrder, nextName, name)
+		}
+		if name = nextName; len(value) == 0 {
+			continue
+		}
+		e.own = encoded.AppendLabel(e.own, name, value)
+		for j, m := range e.rest {
+			if m.Name == string(name) {
+				e.values[j] = value
+			}
+		}
+	}
+	if d.failed {
+		return errEntryShort
+	}
+	if encoded.CompareLabels(e.own, e.before) < 0 {
+		return errEntryOrder
+	}
+	return nil
+}
+
+// matches looks at the matchers that postings have not answered for.
+func (e *entries) matches() bool {
+	for i, m := range e.rest {
+		if !m.Matches(string(e.values[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// readChunks appends the chunks that overlap the range to e.chunks and returns
+// where they begin.
+func (e *entries) readChunks(d *entryReader, n uint64) (from int, err error) {
+	from = len(e.chunks)
+	var ref uint64
+	var t int64
+	previous, largest := -1, uint32(0) // the chunk before if it was taken, and the largest that is known
+	for i := range n {
+		var mint int64
+		if i == 0 {
+			mint = d.varint()
+		} else {
+			mint = t + int64(d.uvarint())
+		}
+		maxt := mint + int64(d.uvarint())
+		next := d.uvarint()
+		if i > 0 {
+			next = ref + uint64(unzigzag(next))
+		}
+		switch {
+		case d.failed:
+			return from, errEntryShort
+		case maxt < mint:
+			return from, errChunkRange
+		case next>>32 > math.MaxInt32:
+			return from, errRefOverflow
+		}
+		if i == 0 {
+			e.bound(e.last, next)
+		} else if size, ok := e.sizes.between(ref, next); ok {
+			largest = max(largest, size)
+			if previous >= 0 {
+				e.chunks[previous].size, e.chunks[previous].guess = size, false
+			}
+		}
+		ref, t, previous = next, maxt, -1
+		// Without chunks, one is enough to know that there are some.
+		if mint <= e.maxt && maxt >= e.mint && !(e.skipChunks && len(e.chunks) > from) {
+			previous = len(e.chunks)
+			e.chunks = append(e.chunks, chunkMeta{ref: ref, mint: mint, maxt: maxt, size: e.sizes.guess(), guess: true})
+		}
+	}
+	if e.last = previous; previous >= 0 {
+		e.chunks[previous].size = e.sizes.like(largest)
+	}
+	return from, nil
+}
+
+// bound bounds what is to be read for a chunk by where another one begins.
+func (e *entries) bound(chunk int, next uint64) {
+	if chunk < 0 || chunk >= len(e.chunks) {
+		return
+	}
+	c := &e.chunks[chunk]
+	if size, ok := e.sizes.between(c.ref, next); ok && size <= c.size {
+		c.size, c.guess = size, false
+	}
+}
+
+// take appends the series with e.before, in which its labels are now.
+func (e *entries) take(chunks int) error {
+	own, from := e.before, len(e.labels)
+	if e.algebra.rewrite.IsZero() {
+		e.labels = append(e.labels, own...)
+	} else {
+		e.labels = e.algebra.rewrite.Append(e.labels, own)
+	}
+	sent := e.labels[from:]
+	out := len(sent) == 0 && len(own) > 0
+	e.unlabelled = e.unlabelled || out
+	if out || e.algebra.shard != nil && !e.algebra.shard.has(sent) {
+		e.labels, e.chunks, e.last = e.labels[:from], e.chunks[:chunks], -1
+		return nil
+	}
+	if e.algebra.order.starts(own) {
+		e.complete()
+	}
+	e.all = append(e.all, entry{run{from, len(e.labels)}, run{chunks, len(e.chunks)}})
+	return nil
+}
+
+// ready returns how many of the entries are complete: nothing that comes before
+// them follows.
+func (e *entries) ready() int {
+	if !e.algebra.order.open {
+		e.complete()
+	}
+	return e.group
+}
+
+// complete sorts the group, in which nothing follows.
+func (e *entries) complete() {
+	group := e.all[e.group:]
+	if len(group) > 1 {
+		byLabels := func(a, b entry) int {
+			return encoded.CompareLabels(e.labels[a.labels.from:a.labels.to], e.labels[b.labels.from:b.labels.to])
+		}
+		if !slices.IsSortedFunc(group, byLabels) {
+			slices.SortStableFunc(group, byLabels)
+		}
+	}
+	e.group = len(e.all)
+}
+
+// drop lets go of the first n entries, which are complete.
+func (e *entries) drop(n int) {
+	left := e.all[n:]
+	if len(left) == 0 {
+		e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
+		return
+	}
+	// A group is on its way through the memory. What is in front of it is given up
+	// when it is the larger part.
+	lo := run{len(e.labels), len(e.chunks)}
+	for _, x := range left {
+		lo = run{min(lo.from, x.labels.from), min(lo.to, x.chunks.from)}
+	}
+	if lo.from > len(e.labels)/2 || lo.to > len(e.chunks)/2 {
+		e.labels = append(e.labels[:0], e.labels[lo.from:]...)
+		e.chunks = append(e.chunks[:0], e.chunks[lo.to:]...)
+		for i := range left {
+			x := &left[i]
+			x.labels = run{x.labels.from - lo.from, x.labels.to - lo.from}
+			x.chunks = run{x.chunks.from - lo.to, x.chunks.to - lo.to}
+		}
+		if e.last -= lo.to; e.last < 0 {
+			e.last = -1
+		}
+	}
+	e.all = append(e.all[:0], left...)
+	e.group = max(e.group-n, 0)
+}
+
+// entryReader reads numbers until one is missing.
+type entryReader struct {
+	b      []byte
+	failed bool
+}
+
+func (d *entryReader) uvarint() uint64 {
+	if len(d.b) > 0 && d.b[0] < 0x80 {
+		x := d.b[0]
+		d.b = d.b[1:]
+		return uint64(x)
+	}
+	x, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.failed, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return x
+}
+
+func (d *entryReader) varint() int64 { return unzigzag(d.uvarint()) }
+
+func unzigzag(x uint64) int64 { return int64(x>>1) ^ -int64(x&1) }

@@ -1,0 +1,67 @@
+package bucketstore
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// Describe announces the external labels of the blocks, the range of their data
+// and, for each set of external labels, which ranges are covered without a gap.
+// A Store without blocks announces a range that no request overlaps. Blocks that
+// could not be loaded are announced: answers that lack them say so.
+//
+// Errors: ErrClosed; the context's.
+func (s *Store) Describe(ctx context.Context) (store.Info, error) {
+	if err := context.Cause(ctx); err != nil {
+		return store.Info{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return store.Info{}, ErrClosed
+	}
+	info := store.Info{
+		Component: "store", MinTime: math.MaxInt64, MaxTime: math.MinInt64,
+		SupportsSharding: true, SupportsWithoutReplicaLabels: true,
+	}
+	for _, set := range s.sets {
+		covered := set.covered()
+		for i, r := range covered {
+			covered[i].MinTime, covered[i].MaxTime = s.opts.clamp(r.MinTime, r.MaxTime, time.Now())
+			info.MinTime, info.MaxTime = min(info.MinTime, covered[i].MinTime), max(info.MaxTime, covered[i].MaxTime)
+		}
+		info.TSDBs = append(info.TSDBs, covered...)
+		info.LabelSets = append(info.LabelSets, set.labels)
+	}
+	slices.SortFunc(info.LabelSets, labels.Compare)
+	slices.SortFunc(info.TSDBs, func(a, b store.TSDBInfo) int {
+		return cmp.Or(labels.Compare(a.Labels, b.Labels), cmp.Compare(a.MinTime, b.MinTime))
+	})
+	return info, nil
+}
+
+// covered returns the ranges of the set's blocks, those that touch joined, each
+// with both ends inclusive.
+func (s *blockSet) covered() []store.TSDBInfo {
+	var all []*loadedBlock
+	for _, bs := range s.blocks {
+		all = append(all, bs...)
+	}
+	slices.SortFunc(all, compareTimes)
+	var out []store.TSDBInfo
+	for _, b := range all {
+		if n := len(out); n > 0 && b.meta.MinTime <= out[n-1].MaxTime+1 {
+			out[n-1].MaxTime = max(out[n-1].MaxTime, b.meta.MaxTime-1)
+			continue
+		}
+		out = append(out, store.TSDBInfo{Labels: s.labels, MinTime: b.meta.MinTime, MaxTime: b.meta.MaxTime - 1})
+	}
+	return out
+}

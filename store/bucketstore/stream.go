@@ -1,0 +1,210 @@
+package bucketstore
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// Bounds of what one block has in memory for a call: these, and less if many
+// blocks answer it. See Options.CallBytes.
+const (
+	firstBatchBytes = 1 << 20
+	maxBatchBytes   = 4 << 20
+	minBatchBytes   = 128 << 10
+	// entryBytes is about what a series entry takes while it waits for its chunks.
+	entryBytes    = 1 << 10
+	minBatchCount = 256
+)
+
+// stream is the series of one block for one call. Its goroutine reads ahead by
+// one batch while another one is being loaded and a third one is being merged.
+type stream struct {
+	call     *call
+	block    *loadedBlock
+	matchers []*labels.Matcher
+
+	batches chan *batch // closed at the end
+	err     error       // why it ended, valid then; nil if it is all there is
+	// damage is the first reason for which a chunk or a series was left out.
+	damage  atomic.Pointer[error]
+	cancel  context.CancelFunc
+	told    bool // of damage
+	stopped bool // nobody wants more of it
+	algebra algebra
+	entries entries
+	loader  chunkLoader
+}
+
+// leaveOut notes why a chunk or a series is left out.
+func (s *stream) leaveOut(err error) { s.damage.CompareAndSwap(nil, &err) }
+
+// stop ends a stream of which nobody wants more, and lets go of what it has read
+// ahead.
+func (s *stream) stop() {
+	s.stopped = true
+	s.cancel()
+	for b := range s.batches {
+		<-b.loaded
+		b.release()
+	}
+}
+
+// run reads the block until its end, an error, or the end of the context.
+func (s *stream) run(ctx context.Context) {
+	defer close(s.batches)
+	s.err = s.read(ctx)
+}
+
+func (s *stream) read(ctx context.Context) error {
+	bytes, taken := min(firstBatchBytes, s.call.batchBytes), 0
+	err := s.walk(ctx, func() error {
+		for s.entries.ready() > 0 {
+			n, err := s.send(ctx, bytes)
+			if err != nil {
+				return err
+			}
+			if taken += n; s.enough(taken) {
+				return errEnough
+			}
+			bytes = min(2*bytes, s.call.batchBytes)
+		}
+		return nil
+	})
+	if s.entries.unlabelled {
+		s.leaveOut(s.fail("select series", errNoLabels))
+	}
+	return err
+}
+
+// labels calls use with the labels of the series, in the order of the block, until
+// it returns an error, which is none if it is errEnough.
+func (s *stream) labels(ctx context.Context, use func(lset []byte) error) error {
+	return s.walk(ctx, func() error {
+		s.entries.complete()
+		n := len(s.entries.all)
+		if err := s.call.limits.add(n, 0); err != nil {
+			return err
+		}
+		for _, x := range s.entries.all {
+			if err := use(s.entries.labels[x.labels.from:x.labels.to]); err != nil {
+				return err
+			}
+		}
+		s.entries.drop(n)
+		return nil
+	})
+}
+
+// walk reads the entries of the series that match, some at a time, and calls use
+// after each time and, when all are complete, at the end. It returns nil if that
+// returns errEnough.
+func (s *stream) walk(ctx context.Context, use func() error) error {
+	c := s.call
+	x, err := newIndexReader(ctx, c.store.index, s.block.index, &c.stats)
+	if err != nil {
+		return s.fail("select series", err)
+	}
+	defer x.close()
+	refs, rest, err := x.postings(ctx, s.matchers)
+	if err != nil {
+		return s.fail("select series", err)
+	}
+	s.prepare(x, rest)
+	for len(refs) > 0 {
+		n := min(c.batchCount, len(refs))
+		if err := x.series(ctx, refs[:n], s.add); err != nil {
+			return s.fail("read series", err)
+		}
+		if refs = refs[n:]; len(refs) == 0 {
+			s.entries.complete()
+		}
+		switch err := use(); {
+		case errors.Is(err, errEnough):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes the entry of a series, and the first chunk of the one that follows it
+// in the index, 0 if not known.
+func (s *stream) add(_ int, entry []byte, next uint64) error {
+	if err := s.entries.add(entry); err != nil {
+		return &block.CorruptError{Block: s.block.meta.ULID, File: block.IndexFile, Err: err}
+	}
+	if next > 0 {
+		s.entries.bound(s.entries.last, next)
+	}
+	return nil
+}
+
+// enough reports whether so many series are all that the call may want.
+func (s *stream) enough(taken int) bool {
+	limit := s.call.req.Limit
+	return limit > 0 && taken >= limit && !s.algebra.order.merges()
+}
+
+// prepare makes everything ready for the first entry.
+func (s *stream) prepare(x *indexReader, rest []*labels.Matcher) {
+	c := s.call
+	s.algebra = newAlgebra(s.block.labels, x.labelNames(), c.req.WithoutReplicaLabels, c.req.Shard)
+	s.entries = entries{
+		mint: c.mint, maxt: c.maxt, skipChunks: c.req.SkipChunks, rest: rest,
+		symbol: x.symbol, algebra: &s.algebra, sizes: &s.block.sizes,
+	}
+	s.entries.reset()
+	s.loader = chunkLoader{
+		block: s.block, ranges: chunkRanges{c.store.index.ranger, c.store.chunks, s.block.meta}, want: c.req.Aggregates,
+		stats: &c.stats, refetches: &c.refetches, damaged: s.leaveOut,
+	}
+}
+
+// send hands on a batch of entries that are complete, and has it loaded
+// meanwhile. It returns how many series it has.
+func (s *stream) send(ctx context.Context, bytes int) (int, error) {
+	b, slots, n := s.entries.cut(&s.call.store.pages, bytes, isDownsampled(s.block.meta))
+	s.entries.drop(n)
+	if err := s.call.limits.add(n, len(slots)); err != nil {
+		b.release()
+		return 0, err
+	}
+	s.call.loads.Go(func() {
+		defer close(b.loaded)
+		if err := s.loader.load(ctx, slots); err != nil {
+			b.err = s.fail("read chunks", err)
+			return
+		}
+		b.err = s.call.limits.check()
+		for _, pg := range b.pages {
+			pg.finish(s.call.req.SkipChunks)
+		}
+	})
+	select {
+	case s.batches <- b:
+		return n, nil
+	case <-ctx.Done():
+		<-b.loaded
+		b.release()
+		return 0, context.Cause(ctx)
+	}
+}
+
+// fail says of which block an error is. The context's and those of limits are the
+// call's.
+func (s *stream) fail(op string, err error) error {
+	if cause := context.Cause(s.call.ctx); cause != nil {
+		return cause
+	}
+	if errors.Is(err, store.ErrLimit) {
+		return err
+	}
+	return &BlockError{Block: s.block.meta.ULID, Op: op, Err: typed(s.call.store.bkt, err)}
+}
