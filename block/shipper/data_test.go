@@ -44,19 +44,19 @@ type files map[string][]byte
 // made are blocks that Prometheus wrote, by MinTime.
 var made = struct {
 	sync.Mutex
-	blocks map[int64]files
-}{blocks: map[int64]files{}}
+	dirs map[int64]string
+}{dirs: map[int64]string{}}
 
-// promBlock returns a block of two hours from mint on, as Prometheus writes it.
-func promBlock(t testing.TB, mint int64) files {
+// promBlock returns the directory of a block of two hours from mint on, as
+// Prometheus writes it. It must not be changed.
+func promBlock(t testing.TB, mint int64) string {
 	t.Helper()
 	made.Lock()
 	defer made.Unlock()
-	if f := made.blocks[mint]; f != nil {
-		return f
+	if dir := made.dirs[mint]; dir != "" {
+		return dir
 	}
-	dir := t.TempDir()
-	w, err := tsdb.NewBlockWriter(slog.New(slog.DiscardHandler), dir, 2*hour)
+	w, err := tsdb.NewBlockWriter(slog.New(slog.DiscardHandler), templates, 2*hour)
 	testutil.Ok(t, err)
 	app := w.Appender(t.Context())
 	for _, series := range []string{"a", "b", "c"} {
@@ -69,8 +69,8 @@ func promBlock(t testing.TB, mint int64) files {
 	id, err := w.Flush(t.Context())
 	testutil.Ok(t, err)
 	testutil.Ok(t, w.Close())
-	made.blocks[mint] = readFiles(t, filepath.Join(dir, id.String()))
-	return made.blocks[mint]
+	made.dirs[mint] = filepath.Join(templates, id.String())
+	return made.dirs[mint]
 }
 
 // spec is a block to make.
@@ -84,8 +84,8 @@ type spec struct {
 // put writes a block into a data directory, as it is when Prometheus has ended.
 func put(t testing.TB, dir string, s spec) ulid.ULID {
 	t.Helper()
-	id, contents := newID(s.n), promBlock(t, s.at*hour)
-	meta, err := block.ParseMeta(contents[block.MetaFile])
+	id, template := newID(s.n), promBlock(t, s.at*hour)
+	meta, err := block.ReadMeta(template)
 	testutil.Ok(t, err)
 	meta.ULID, meta.Compaction.Level, meta.Compaction.Sources = id, max(s.level, 1), []ulid.ULID{id}
 	if s.empty {
@@ -100,10 +100,30 @@ func put(t testing.TB, dir string, s spec) ulid.ULID {
 	b, err = json.MarshalIndent(plain, "", "\t")
 	testutil.Ok(t, err)
 	tmp := filepath.Join(dir, id.String()+".tmp-for-creation")
-	writeFiles(t, tmp, contents)
+	linkTree(t, template, tmp)
+	testutil.Ok(t, os.Remove(filepath.Join(tmp, block.MetaFile)))
 	testutil.Ok(t, os.WriteFile(filepath.Join(tmp, block.MetaFile), b, 0o600))
 	testutil.Ok(t, os.Rename(tmp, filepath.Join(dir, id.String())))
 	return id
+}
+
+// linkTree makes a directory like another one. To write the files of each block of
+// thousands would take most of the time of all tests.
+func linkTree(t testing.TB, from, to string) {
+	t.Helper()
+	testutil.Ok(t, filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o750)
+		}
+		return os.Link(path, filepath.Join(to, rel))
+	}))
 }
 
 func writeFiles(t testing.TB, dir string, contents files) {

@@ -134,7 +134,7 @@ func TestSyncSelects(t *testing.T) {
 	empty := put(t, dir, spec{n: 2, at: 2, empty: true})
 	compacted := put(t, dir, spec{n: 3, at: 4, level: 2})
 	for _, name := range []string{newID(4).String() + ".tmp-for-creation", newID(5).String() + ".tmp-for-deletion", "wal", "chunks_head", "thanos"} {
-		writeFiles(t, filepath.Join(dir, name), promBlock(t, 0))
+		linkTree(t, promBlock(t, 0), filepath.Join(dir, name))
 	}
 	testutil.Ok(t, os.WriteFile(filepath.Join(dir, newID(6).String()), nil, 0o600))
 	elsewhere := t.TempDir()

@@ -104,7 +104,7 @@ func TestUnreadable(t *testing.T) {
 				testutil.Equals(t, record(good), readRecord(t, dir))
 
 				// Mended, it goes.
-				for name, b := range promBlock(t, 0) {
+				for name, b := range readFiles(t, promBlock(t, 0)) {
 					if name != block.MetaFile {
 						edit(t, dir, bad, name, func([]byte) []byte { return b })
 					}

@@ -23,7 +23,7 @@ func TestMetricsAreListed(t *testing.T) {
 		}
 	}
 	name := regexp.MustCompile(`(?:Name:\s+|[pP]refix\s*=\s*|counter\()"((?:thanos|thanoskit|prometheus|http)_[a-z_]+)"`)
-	for _, dir := range []string{"store", "query", "internal", "tlsutil", "dedup"} {
+	for _, dir := range []string{"store", "query", "internal", "tlsutil", "dedup", "block"} {
 		testutil.Ok(t, filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
