@@ -101,7 +101,7 @@ var layers = []layer{
 	// L2: each on one subject.
 	{
 		packages: []string{"store/bucketstore"},
-		may:      concat(base, "store", "block"),
+		may:      concat(base, "store", "block", "internal/wire", "internal/indexheader"),
 		reason:   "L3: the one Store that reads blocks from a bucket",
 	},
 	{
