@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/alecthomas/units"
 	"github.com/prometheus/common/model"
 )
 
@@ -26,8 +28,8 @@ func stringList(flags *flag.FlagSet, name, usage string) *[]string {
 
 // Duration declares a flag that takes a duration as Go writes it, or as
 // Prometheus does (2d).
-func (p *Program) Duration(name string, value time.Duration, usage string) *time.Duration {
-	out := value
+func (p *Program) Duration(to *time.Duration, name string, value time.Duration, usage string) {
+	*to = value
 	p.Flags.Func(name, fmt.Sprintf("%s (default %s)", usage, value), func(s string) error {
 		d, err := time.ParseDuration(s)
 		if err != nil {
@@ -38,7 +40,24 @@ func (p *Program) Duration(name string, value time.Duration, usage string) *time
 		if err != nil || d < 0 {
 			return errors.New("not a duration")
 		}
-		out = d
+		*to = d
+		return nil
+	})
+}
+
+// Bytes declares a flag that takes a number of bytes, with a unit (250MB); KB is
+// 1024, as for Thanos.
+func (p *Program) Bytes(name string, value int64, usage string) *int64 {
+	out := value
+	p.Flags.Func(name, fmt.Sprintf("%s (default %s)", usage, units.Base2Bytes(value)), func(s string) error {
+		b, err := units.ParseBase2Bytes(s)
+		if n, plain := strconv.ParseInt(s, 10, 64); plain == nil {
+			b, err = units.Base2Bytes(n), nil
+		}
+		if err != nil || b < 0 {
+			return errors.New("not a number of bytes")
+		}
+		out = int64(b)
 		return nil
 	})
 	return &out

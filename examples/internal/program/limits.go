@@ -17,14 +17,23 @@ func newLimits(flags *flag.FlagSet) *limits {
 	}
 }
 
-// wrap makes a Store keep to the limits, if there are any.
-func (l *limits) wrap(s store.Store) store.Store {
+// Limits returns what the flags say of the answer to one request, once they are
+// parsed. Serve enforces it; a Store that does so too ends earlier.
+func (p *Program) Limits() store.Limits { return p.limits.get() }
+
+func (l *limits) get() store.Limits {
 	out := store.Limits{Series: *l.series, Bytes: *l.bytes}
 	if *l.samples > 0 {
 		out.Chunks = max(*l.samples/store.SamplesPerChunk, 1)
 	}
-	if out == (store.Limits{}) {
+	return out
+}
+
+// wrap makes a Store keep to the limits, if there are any.
+func (l *limits) wrap(s store.Store) store.Store {
+	limits := l.get()
+	if limits == (store.Limits{}) {
 		return s
 	}
-	return store.Wrap(s, store.WithLimits(out))
+	return store.Wrap(s, store.WithLimits(limits))
 }
