@@ -27,7 +27,7 @@ type callStats struct {
 	kinds [numKinds]kindStats
 	// hedges and retries are among the requests.
 	hedges, retries atomic.Int64
-	// refetches are series and chunks of which too little was read at first.
+	// refetches are series entries of which too little was read at first.
 	refetches atomic.Int64
 	// lazyBytes are those of postings that were not fetched, because the matchers
 	// are tested on the series' labels instead.
@@ -82,7 +82,7 @@ func (st *callStats) cache(k dataKind, keys, hits int) {
 	st.kinds[k].cacheHits.Add(int64(hits))
 }
 
-// addRefetches counts series or chunks of which too little was read at first.
+// addRefetches counts series entries of which too little was read at first.
 func (st *callStats) addRefetches(n int) {
 	if st != nil {
 		st.refetches.Add(int64(n))
