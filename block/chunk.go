@@ -124,10 +124,3 @@ func (c *Chunk) Plain() ([]chunkenc.Chunk, error) {
 	}
 	return out, nil
 }
-
-func plain(e chunkenc.Encoding, data []byte) (chunkenc.Chunk, error) {
-	if _, err := plainSamples(e, data); err != nil {
-		return nil, err
-	}
-	return chunkenc.FromData(e, data)
-}

@@ -51,7 +51,7 @@ func (w *indexWriter) writePostings() (err error) {
 	}
 	slices.Sort(names)
 	for len(names) > 0 {
-		n := p.batch(names)
+		n := p.next(names)
 		if err := p.gather(whole.b, names[:n]); err != nil {
 			return err
 		}
@@ -60,10 +60,10 @@ func (w *indexWriter) writePostings() (err error) {
 	return p.copyTable()
 }
 
-// batch returns how many of the names are to be sorted at once: all that fit, one
+// next returns how many of the names are to be sorted at once: all that fit, one
 // at least.
-func (p *postingsWriter) batch(names []uint32) int {
-	limit := uint64(max(postingsBatch, len(p.series)))
+func (p *postingsWriter) next(names []uint32) int {
+	limit := uint64(max(p.batch, len(p.series)))
 	uses := uint64(0)
 	for i, name := range names {
 		if uses += p.names[name]; uses > limit && i > 0 {

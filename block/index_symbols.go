@@ -57,7 +57,7 @@ func (s *Symbols) Len() int { return len(s.offsets) }
 // Bytes returns the symbol at a place, valid until the Reader is closed. It
 // panics if there is none, as a slice does.
 func (s *Symbols) Bytes(i uint32) []byte {
-	from, to := s.bounds(i)
+	from, to := bounds(s.b, s.offsets[i])
 	return s.b[from:to:to]
 }
 
@@ -65,20 +65,22 @@ func (s *Symbols) Bytes(i uint32) []byte {
 // none, as a slice does. A string of one symbol keeps those of all in memory.
 func (s *Symbols) String(i uint32) string {
 	s.once.Do(func() { s.text = string(s.b) })
-	from, to := s.bounds(i)
+	from, to := bounds(s.text, s.offsets[i])
 	return s.text[from:to]
 }
 
-// bounds are those of the symbol without its length, which was checked.
-func (s *Symbols) bounds(i uint32) (from, to int) {
-	off := int(s.offsets[i])
-	if n := s.b[off]; n < 0x80 { // nearly all
-		return off + 1, off + 1 + int(n)
+// bounds are those of a symbol without its length, which was checked.
+func bounds[T string | []byte](b T, offset uint32) (from, to int) {
+	from = int(offset)
+	size := 0
+	for shift := 0; ; shift += 7 {
+		c := b[from]
+		from++
+		size |= int(c&0x7f) << shift
+		if c < 0x80 {
+			return from, from + size
+		}
 	}
-	d := decoder{b: s.b[off:]}
-	n := int(d.uvarint())
-	from = len(s.b) - len(d.b)
-	return from, from + n
 }
 
 // Find returns the place of a symbol.

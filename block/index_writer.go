@@ -29,7 +29,8 @@ type indexWriter struct {
 	symbols     *Symbols // likewise
 
 	series []uint32 // offsets / 16
-	names  map[uint32]uint64
+	names  map[uint32]uint64 // how many series have a label, by the place of its name
+	batch  int               // how many postings are sorted at once, at least
 	buf    []byte
 }
 
@@ -42,7 +43,7 @@ func createIndex(dir string, step stepFunc) (*indexWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &indexWriter{name: name, f: f, step: step, names: map[uint32]uint64{}}
+	w := &indexWriter{name: name, f: f, step: step, names: map[uint32]uint64{}, batch: postingsBatch}
 	header := binary.BigEndian.AppendUint32(nil, index.MagicIndex)
 	header = append(header, index.FormatV2)
 	w.toc.Symbols = uint64(len(header))

@@ -36,7 +36,8 @@ type WriterOptions struct {
 	// or outside of the block's range. It is there to test readers with.
 	Unchecked bool
 
-	step stepFunc
+	step          stepFunc
+	postingsBatch int
 }
 
 // Writer writes a block on disk: first all symbols, then all series in order.
@@ -146,6 +147,9 @@ func (w *Writer) start() error {
 	w.segments = &segmentWriter{dir: tmp, size: uint64(w.opts.SegmentSize), step: w.opts.step}
 	var err error
 	w.index, err = createIndex(tmp, w.opts.step)
+	if err == nil && w.opts.postingsBatch > 0 {
+		w.index.batch = w.opts.postingsBatch
+	}
 	return err
 }
 
