@@ -1,6 +1,9 @@
 package bucketstore
 
 import (
+	"slices"
+	"sync"
+
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/internal/encoded"
 )
@@ -23,9 +26,9 @@ func (b *batch) release() {
 }
 
 // cut makes a batch of the first entries: as many as have bytes in about, at
-// least one. It returns it with the slots to load, and how many entries that were.
-// What the batch has is its own.
-func (e *entries) cut(pool *pagePool, bytes int, downsampled bool) (b *batch, slots []slot, n int) {
+// least one. It returns it and how many entries that were, and appends what is to
+// be loaded to slots. What the batch has is its own.
+func (e *entries) cut(pool *pagePool, slots *[]slot, bytes int, downsampled bool) (b *batch, n int) {
 	b = &batch{loaded: make(chan struct{})}
 	ready := e.all[:e.group]
 	for total := 0; n < len(ready) && (n == 0 || total < bytes); {
@@ -34,8 +37,8 @@ func (e *entries) cut(pool *pagePool, bytes int, downsampled bool) (b *batch, sl
 			x := &ready[n]
 			size += x.labels.to - x.labels.from
 			if !e.skipChunks {
-				for _, c := range e.chunks[x.chunks.from:x.chunks.to] {
-					size += int(c.size)
+				for i := range e.chunks[x.chunks.from:x.chunks.to] {
+					size += int(e.chunks[x.chunks.from+i].size)
 				}
 				chunks += x.chunks.to - x.chunks.from
 			}
@@ -43,10 +46,10 @@ func (e *entries) cut(pool *pagePool, bytes int, downsampled bool) (b *batch, sl
 		}
 		pg := pool.get(size)
 		b.pages = append(b.pages, pg)
-		slots = e.layOut(pg, ready[from:n], chunks, slots, downsampled)
+		*slots = e.layOut(pg, ready[from:n], chunks, slices.Grow(*slots, chunks), downsampled)
 		total += size
 	}
-	return b, slots, n
+	return b, n
 }
 
 // layOut puts labels in a page and makes a place for each chunk.
@@ -86,3 +89,20 @@ func grow[E any](s []E, n int) []E {
 
 // isDownsampled reports whether a block has aggregates.
 func isDownsampled(m *block.Meta) bool { return m.Resolution() > block.Raw }
+
+// slotsPool recycles lists of slots. The zero value is ready for use, and safe
+// for concurrent use.
+type slotsPool struct{ pool sync.Pool }
+
+func (p *slotsPool) get() *[]slot {
+	if s, ok := p.pool.Get().(*[]slot); ok {
+		return s
+	}
+	return new([]slot)
+}
+
+func (p *slotsPool) put(s *[]slot) {
+	clear(*s) // of pages
+	*s = (*s)[:0]
+	p.pool.Put(s)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -22,6 +23,9 @@ type chunkMeta struct {
 	guess bool
 }
 
+// chunkMetaSize is about the memory of a chunkMeta.
+const chunkMetaSize = 32
+
 // segmentOf takes a chunk reference apart.
 func segmentOf(ref uint64) (segment int, off int64) { return int(ref >> 32), int64(uint32(ref)) }
 
@@ -32,6 +36,9 @@ type entry struct {
 }
 
 type run struct{ from, to int }
+
+// maxKeptEntries is how much memory entries may take to be used again.
+const maxKeptEntries = 16 << 20
 
 // entries collects the series entries of one block that answer a call, in the
 // order in which they are to be sent. It is not safe for concurrent use.
@@ -64,11 +71,34 @@ var (
 	errRefOverflow = errors.New("chunk reference overflows")
 )
 
-// reset prepares for a call.
-func (e *entries) reset() {
+// begin prepares for the series of one block. mint, maxt and skipChunks are set.
+func (e *entries) begin(a *algebra, sizes *chunkSizes, symbol func(uint32) ([]byte, error), rest []*labels.Matcher) {
+	e.algebra, e.sizes, e.symbol, e.rest = a, sizes, symbol, rest
 	e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
-	e.own, e.before, e.values = e.own[:0], e.before[:0], make([][]byte, len(e.rest))
-	e.unlabelled = false
+	e.own, e.before, e.unlabelled = e.own[:0], e.before[:0], false
+	clear(e.values)
+	e.values = append(e.values[:0], make([][]byte, len(rest))...)
+}
+
+// entriesPool recycles entries with their memory. The zero value is ready for
+// use, and safe for concurrent use.
+type entriesPool struct{ pool sync.Pool }
+
+func (p *entriesPool) get() *entries {
+	if e, ok := p.pool.Get().(*entries); ok {
+		return e
+	}
+	return &entries{}
+}
+
+// put takes back what get returned, unless a group was so large that its memory
+// is not worth keeping.
+func (p *entriesPool) put(e *entries) {
+	e.algebra, e.sizes, e.symbol, e.rest = nil, nil, nil, nil
+	clear(e.values)
+	if cap(e.labels)+chunkMetaSize*cap(e.chunks) <= maxKeptEntries {
+		p.pool.Put(e)
+	}
 }
 
 // add reads a series entry: what is behind its length and in front of its

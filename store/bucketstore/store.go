@@ -30,8 +30,10 @@ type Store struct {
 	tracer  trace.Tracer
 	gate    chan struct{} // a place for each call that may run; nil if unlimited
 
-	pages  pagePool
-	frames framePool
+	pages   pagePool
+	frames  framePool
+	entries entriesPool
+	slots   slotsPool
 
 	syncing chan struct{} // held by the Sync that runs
 

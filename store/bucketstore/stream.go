@@ -37,7 +37,7 @@ type stream struct {
 	told    bool // of damage
 	stopped bool // nobody wants more of it
 	algebra algebra
-	entries entries
+	entries *entries // of the Store's pool, while the block is walked
 	loader  chunkLoader
 }
 
@@ -76,9 +76,6 @@ func (s *stream) read(ctx context.Context) error {
 		}
 		return nil
 	})
-	if s.entries.unlabelled {
-		s.leaveOut(s.fail("select series", errNoLabels))
-	}
 	return err
 }
 
@@ -116,6 +113,12 @@ func (s *stream) walk(ctx context.Context, use func() error) error {
 		return s.fail("select series", err)
 	}
 	s.prepare(x, rest)
+	defer func() {
+		if s.entries.unlabelled {
+			s.leaveOut(s.fail("select series", errNoLabels))
+		}
+		c.store.entries.put(s.entries)
+	}()
 	for len(refs) > 0 {
 		n := min(c.batchCount, len(refs))
 		if err := x.series(ctx, refs[:n], s.add); err != nil {
@@ -156,11 +159,9 @@ func (s *stream) enough(taken int) bool {
 func (s *stream) prepare(x *indexReader, rest []*labels.Matcher) {
 	c := s.call
 	s.algebra = newAlgebra(s.block.labels, x.labelNames(), c.req.WithoutReplicaLabels, c.req.Shard)
-	s.entries = entries{
-		mint: c.mint, maxt: c.maxt, skipChunks: c.req.SkipChunks, rest: rest,
-		symbol: x.symbol, algebra: &s.algebra, sizes: &s.block.sizes,
-	}
-	s.entries.reset()
+	s.entries = c.store.entries.get()
+	s.entries.mint, s.entries.maxt, s.entries.skipChunks = c.mint, c.maxt, c.req.SkipChunks
+	s.entries.begin(&s.algebra, &s.block.sizes, x.symbol, rest)
 	s.loader = chunkLoader{
 		block: s.block, ranges: chunkRanges{c.store.index.ranger, c.store.chunks, s.block.meta}, want: c.req.Aggregates,
 		stats: &c.stats, refetches: &c.refetches, damaged: s.leaveOut,
@@ -170,15 +171,20 @@ func (s *stream) prepare(x *indexReader, rest []*labels.Matcher) {
 // send hands on a batch of entries that are complete, and has it loaded
 // meanwhile. It returns how many series it has.
 func (s *stream) send(ctx context.Context, bytes int) (int, error) {
-	b, slots, n := s.entries.cut(&s.call.store.pages, bytes, isDownsampled(s.block.meta))
+	st := s.call.store
+	slots := st.slots.get()
+	b, n := s.entries.cut(&st.pages, slots, bytes, isDownsampled(s.block.meta))
 	s.entries.drop(n)
-	if err := s.call.limits.add(n, len(slots)); err != nil {
+	if err := s.call.limits.add(n, len(*slots)); err != nil {
+		st.slots.put(slots)
 		b.release()
 		return 0, err
 	}
 	s.call.loads.Go(func() {
 		defer close(b.loaded)
-		if err := s.loader.load(ctx, slots); err != nil {
+		err := s.loader.load(ctx, *slots)
+		st.slots.put(slots)
+		if err != nil {
 			b.err = s.fail("read chunks", err)
 			return
 		}
