@@ -64,6 +64,12 @@ func (p *Process) Stop() {
 	}
 }
 
+// Kill ends the program as a crash does, and returns when it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
 // Tail returns the last lines of the program's log.
 func (p *Process) Tail(lines int) string {
 	b, _ := os.ReadFile(p.log)

@@ -1,0 +1,87 @@
+package shipper
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/thanoskit/thanoskit/block"
+)
+
+// Killed at any moment, our sidecar leaves nothing that is half there, and
+// nothing is lost.
+func TestKills(t *testing.T) {
+	t.Parallel()
+	for kind := range configs {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			const each = 5
+			blocks, b := history(t, each*(*kills+2)), newBucket(t, kind)
+			p := startPrometheus(t, currentPrometheus, nil, noCompaction...)
+
+			// How long it takes undisturbed.
+			finish(t, p.dir, blocks[:each])
+			began := time.Now()
+			s := startSidecar(t, "ours", p, b)
+			b.awaitBlocks(t, s.Process, p.dir, each)
+			most := time.Since(began)
+			s.Kill()
+
+			stopped := map[string]int{}
+			for n := range *kills {
+				finish(t, p.dir, blocks[(n+1)*each:(n+2)*each])
+				s := startSidecar(t, "ours", p, b)
+				timer := time.NewTimer(time.Duration(rand.Int64N(int64(most))))
+				<-timer.C
+				s.Kill()
+				l := b.look(t, p.dir)
+				links, err := filepath.Glob(filepath.Join(p.dir, "thanos", "upload", "thanos.shipper.json", "01*"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case len(l.partial) > 0:
+					stopped["within an upload"]++
+				case len(links) > 0:
+					stopped["beside an upload"]++
+				default:
+					stopped["elsewhere"]++
+				}
+			}
+			finish(t, p.dir, blocks[(*kills+1)*each:])
+			s = startSidecar(t, "ours", p, b)
+			l := b.awaitBlocks(t, s.Process, p.dir, len(blocks))
+			checkRecord(t, p.dir, l)
+			if len(l.partial) > 0 {
+				t.Errorf("left in part: %v", l.partial)
+			}
+			checkOriginals(t, p.dir)
+			b.thanosTools(t, "verify")
+			t.Logf("%d kills within %v: %v", *kills, most, stopped)
+		})
+	}
+}
+
+// checkOriginals makes sure that Prometheus' own meta.json files are as they
+// were.
+func checkOriginals(t testing.TB, dir string) {
+	t.Helper()
+	metas, err := filepath.Glob(filepath.Join(dir, "01*", block.MetaFile))
+	if err != nil || len(metas) == 0 {
+		t.Fatalf("no blocks: %v", err)
+	}
+	for _, path := range metas {
+		meta, err := block.ReadMeta(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(meta.Thanos.Labels) > 0 {
+			t.Errorf("%s was changed", path)
+		}
+		if _, err := os.Stat(path + ".tmp"); err == nil {
+			t.Errorf("%s.tmp is left", path)
+		}
+	}
+}
