@@ -134,8 +134,8 @@ func ExampleNewMemoryCache() {
 	cache.Set("key", []byte("value"))
 	values := make([][]byte, 2)
 	cache.Get(context.Background(), []string{"key", "another"}, values)
-	fmt.Printf("%s, %s\n", values[0], values[1])
-	// Output: value,
+	fmt.Printf("%q %v\n", values[0], values[1] == nil)
+	// Output: "value" true
 }
 
 func BenchmarkMemoryCacheGet(b *testing.B) {
