@@ -194,10 +194,13 @@ func TestFetcherKeepsUp(t *testing.T) {
 func TestFetcherCacheIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, file string){
-		"torn":            func(t *testing.T, file string) { testutil.Ok(t, os.Truncate(file, 20)) },
-		"empty":           func(t *testing.T, file string) { testutil.Ok(t, os.Truncate(file, 0)) },
-		"gone":            func(t *testing.T, file string) { testutil.Ok(t, os.Remove(file)) },
-		"directory":       func(t *testing.T, file string) { testutil.Ok(t, os.Remove(file)); testutil.Ok(t, os.Mkdir(file, 0o700)) },
+		"torn":  func(t *testing.T, file string) { testutil.Ok(t, os.Truncate(file, 20)) },
+		"empty": func(t *testing.T, file string) { testutil.Ok(t, os.Truncate(file, 0)) },
+		"gone":  func(t *testing.T, file string) { testutil.Ok(t, os.Remove(file)) },
+		"directory": func(t *testing.T, file string) {
+			testutil.Ok(t, os.Remove(file))
+			testutil.Ok(t, os.Mkdir(file, 0o700))
+		},
 		"another block's": func(t *testing.T, file string) { testutil.Ok(t, block.WriteMeta(filepath.Dir(file), newMeta(9))) },
 		"of the future": func(t *testing.T, file string) {
 			testutil.Ok(t, os.WriteFile(file, []byte(`{"ulid":"`+newID(2).String()+`","version":2}`), 0o600))
@@ -310,7 +313,9 @@ func TestBlockListerIncomplete(t *testing.T) {
 	bkt := world(t, objstore.NewInMemBucket())
 	f := newFetcher(t, bkt, t.TempDir(), &block.FetcherOptions{Lister: block.BlockLister(2)})
 	fetchWith(t, f)
-	bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool { return r.Op == objstore.OpIter && r.Name != "" && r.Name != newID(2).String() }))
+	bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool {
+		return r.Op == objstore.OpIter && r.Name != "" && r.Name != newID(2).String()
+	}))
 	v := fetchWith(t, f)
 	testutil.Equals(t, []int{0, 1, 2, 3, 4}, ids(v.Metas))
 	testutil.Assert(t, v.Marked(newID(3), block.DeletionMark))
