@@ -1,6 +1,8 @@
 package block
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,66 +41,82 @@ func (v *verifier) sum(off uint64, lset []LabelRef) {
 
 // postings compares the lists of series by label with the series.
 func (v *verifier) postings() error {
-	x := v.index
-	var lastName, lastValue []byte
-	var all postingSum
-	found := map[uint32]postingSum{}
-	i, bytes := 0, 0
-	err := x.postingsTable(func(name, value []byte, off uint64) error {
-		if i++; i%1024 == 0 && v.ctx.Err() != nil {
-			return v.ctx.Err()
-		}
-		if x.version != index.FormatV1 && i > 1 && (string(name) < string(lastName) || string(name) == string(lastName) && string(value) <= string(lastValue)) {
-			v.add(CorruptPostings, x.corrupt(x.toc.PostingsTable, fmt.Errorf("%q=%q follows %q=%q", name, value, lastName, lastValue)))
-		}
-		lastName, lastValue = name, value
-		list, err := x.postingsAt(off)
-		if err != nil {
-			v.add(CorruptPostings, x.corrupt(off, fmt.Errorf("postings of %q=%q: %w", name, value, err)))
-			return nil
-		}
-		if bytes += len(list); bytes > len(x.b) {
-			return x.corrupt(off, errors.New("lists of postings overlap"))
-		}
-		if len(name) == 0 && len(value) == 0 {
-			x.eachPosting(list, func(series uint64) { all.add(0, series) })
-			return nil
-		}
-		n, ok := x.symbols.Find(string(name))
-		val, okToo := x.symbols.Find(string(value))
-		if !ok || !okToo {
-			v.add(CorruptPostings, x.corrupt(x.toc.PostingsTable, fmt.Errorf("%q=%q is not among the symbols", name, value)))
-			return nil
-		}
-		sum := found[n]
-		if !x.eachPosting(list, func(series uint64) { sum.add(val, series) }) {
-			v.add(CorruptPostings, x.corrupt(off, fmt.Errorf("postings of %q=%q do not ascend", name, value)))
-		}
-		found[n] = sum
-		return nil
-	})
-	if v.ctx.Err() != nil {
+	c := &postingsCheck{verifier: v, found: map[uint32]postingSum{}}
+	err := v.index.postingsTable(c.entry)
+	switch {
+	case v.ctx.Err() != nil:
 		return v.ctx.Err()
-	}
-	if err != nil {
+	case err != nil:
 		v.add(CorruptPostings, err)
-		return nil
-	}
-	if v.report.Count(CorruptIndex) == 0 {
-		v.comparePostings(all, found)
+	case v.report.Count(CorruptIndex) == 0: // else series are missing
+		c.compare()
 	}
 	return nil
 }
 
-// comparePostings reports labels whose postings are not those of the series.
-func (v *verifier) comparePostings(all postingSum, found map[uint32]postingSum) {
-	x := v.index
-	if all != v.all {
-		v.add(CorruptPostings, x.corrupt(x.toc.PostingsTable, fmt.Errorf("postings of all series have %d series, there are %d", all.n, v.all.n)))
+// postingsCheck goes through the lists of series by label.
+type postingsCheck struct {
+	*verifier
+	entries, bytes      int
+	lastName, lastValue []byte
+	everything          postingSum            // of the list of all series
+	found               map[uint32]postingSum // of the others, by place of the label's name
+}
+
+func (c *postingsCheck) problem(off uint64, format string, args ...any) {
+	c.add(CorruptPostings, c.index.corrupt(off, fmt.Errorf(format, args...)))
+}
+
+// entry looks at one entry of the table, and at its list.
+func (c *postingsCheck) entry(name, value []byte, off uint64) error {
+	if c.entries++; c.entries%1024 == 0 && c.ctx.Err() != nil {
+		return c.ctx.Err()
 	}
-	for name := range uint32(x.symbols.Len()) {
-		if is, has := found[name], v.sums[name]; is != has {
-			v.add(CorruptPostings, x.corrupt(x.toc.PostingsTable, fmt.Errorf("postings of label %q are not those of its series: %d and %d", x.symbols.Bytes(name), is.n, has.n)))
+	x := c.index
+	if order := cmp.Or(bytes.Compare(c.lastName, name), bytes.Compare(c.lastValue, value)); order >= 0 && c.entries > 1 && x.version != index.FormatV1 {
+		c.problem(x.toc.PostingsTable, "%q=%q follows %q=%q", name, value, c.lastName, c.lastValue)
+	}
+	c.lastName, c.lastValue = name, value
+	list, err := x.postingsAt(off)
+	if err != nil {
+		c.problem(off, "postings of %q=%q: %w", name, value, err)
+		return nil
+	}
+	if c.bytes += len(list); c.bytes > len(x.b) {
+		return x.corrupt(off, errors.New("lists of postings overlap"))
+	}
+	if len(name) == 0 && len(value) == 0 {
+		c.list(&c.everything, 0, name, value, off, list)
+		return nil
+	}
+	n, ok := x.symbols.Find(string(name))
+	place, okToo := x.symbols.Find(string(value))
+	if !ok || !okToo {
+		c.problem(x.toc.PostingsTable, "%q=%q is not among the symbols", name, value)
+		return nil
+	}
+	sum := c.found[n]
+	c.list(&sum, place, name, value, off, list)
+	c.found[n] = sum
+	return nil
+}
+
+// list adds a list to a sum.
+func (c *postingsCheck) list(sum *postingSum, place uint32, name, value []byte, off uint64, list []byte) {
+	if !c.index.eachPosting(list, func(series uint64) { sum.add(place, series) }) {
+		c.problem(off, "postings of %q=%q do not ascend", name, value)
+	}
+}
+
+// compare reports labels whose postings are not those of the series.
+func (c *postingsCheck) compare() {
+	table := c.index.toc.PostingsTable
+	if c.everything != c.all {
+		c.problem(table, "postings of all series have %d series, there are %d", c.everything.n, c.all.n)
+	}
+	for name := range uint32(c.index.symbols.Len()) {
+		if is, has := c.found[name], c.sums[name]; is != has {
+			c.problem(table, "postings of label %q are not those of its series: %d and %d", c.index.symbols.Bytes(name), is.n, has.n)
 		}
 	}
 }
