@@ -1,6 +1,7 @@
 package block
 
 import (
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -49,15 +50,20 @@ func (c *diskCache) read(id ulid.ULID, file string, modified time.Time) []byte {
 	if !c.opened {
 		return nil
 	}
-	path := filepath.Join(c.dir, id.String(), file)
-	if !modified.IsZero() {
-		info, err := os.Stat(path)
-		if err != nil || info.ModTime().Unix() != modified.Unix() {
-			return nil
-		}
-	}
-	b, err := readLocal(path, maxMetaBytes)
+	f, err := os.Open(filepath.Join(c.dir, id.String(), file))
 	if err != nil {
+		return nil
+	}
+	defer f.Close() // Of what was read only.
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxMetaBytes {
+		return nil
+	}
+	if !modified.IsZero() && info.ModTime().Unix() != modified.Unix() {
+		return nil
+	}
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, b); err != nil {
 		return nil
 	}
 	return b
