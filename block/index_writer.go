@@ -28,7 +28,7 @@ type indexWriter struct {
 	file        mapped   // up to the end of the symbols; once there are series
 	symbols     *Symbols // likewise
 
-	series []uint32 // offsets / 16
+	series []uint32          // offsets / 16
 	names  map[uint32]uint64 // how many series have a label, by the place of its name
 	batch  int               // how many postings are sorted at once, at least
 	buf    []byte

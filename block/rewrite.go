@@ -135,6 +135,11 @@ func (w *rewriter) prepare() error {
 		if c.Regex.Regexp == nil {
 			c.Regex = relabel.DefaultRelabelConfig.Regex
 		}
+		if c.Action == relabel.LabelDrop || c.Action == relabel.LabelKeep {
+			// All but Regex is without a meaning, and has to be the default.
+			c.Separator = cmp.Or(c.Separator, relabel.DefaultRelabelConfig.Separator)
+			c.Replacement = cmp.Or(c.Replacement, relabel.DefaultRelabelConfig.Replacement)
+		}
 		if err := c.Validate(model.UTF8Validation); err != nil {
 			return fmt.Errorf("relabel config %d: %w", i, err)
 		}
@@ -153,7 +158,7 @@ func (w *rewriter) meta() *Meta {
 	m.Thanos.Rewrites = append(slices.Clone(m.Thanos.Rewrites), Rewrite{
 		Sources:          w.r.Meta().Compaction.Sources,
 		DeletionsApplied: w.opts.Deletions,
-		RelabelsApplied:  w.opts.Relabel,
+		RelabelsApplied:  w.relabel,
 	})
 	m.Compaction.Sources = []ulid.ULID{m.ULID}
 	m.Thanos.Source = SourceBucketRewrite

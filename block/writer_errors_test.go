@@ -28,7 +28,7 @@ func ExampleWriter() {
 		fmt.Println(err)
 		return
 	}
-	defer w.Close()                                               //nolint:errcheck // nothing to do after Commit.
+	defer w.Close()                                                 //nolint:errcheck // nothing to do after Commit.
 	for _, s := range []string{"__name__", "a", "b", "job", "up"} { // ascending
 		if err := w.AddSymbol(s); err != nil {
 			fmt.Println(err)
