@@ -70,16 +70,12 @@ func (b *loadedBlock) segment(i int) (block.File, bool) {
 	return b.segments[i], true
 }
 
-// blockIDLabel is the name by which matchers of request hints select a block by
-// its ULID.
-const blockIDLabel = "__block_id"
-
 // matches reports whether the block's external labels and ULID match. Labels that
-// it does not have are empty.
+// it does not have are empty; block.BlockIDLabel is its ULID.
 func (b *loadedBlock) matches(ms []*labels.Matcher) bool {
 	for _, m := range ms {
 		v := b.labels.Get(m.Name)
-		if m.Name == blockIDLabel {
+		if m.Name == block.BlockIDLabel {
 			v = b.meta.ULID.String()
 		}
 		if !m.Matches(v) {

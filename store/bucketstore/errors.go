@@ -25,7 +25,7 @@ var ErrAccessDenied = errors.New("access denied")
 type BlockError struct {
 	Block ulid.ULID
 	// Op is what failed: "load block", "select series", "read series", "read
-	// chunks", "label names" or "label values".
+	// chunks" or "read labels".
 	Op  string
 	Err error
 }

@@ -2,6 +2,8 @@ package bucketstore_test
 
 import (
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -127,4 +129,14 @@ func (a *answer) labels() (out []string) {
 
 func matcher(typ labels.MatchType, name, value string) *labels.Matcher {
 	return labels.MustNewMatcher(typ, name, value)
+}
+
+func uvarint(b []byte) (x, n int) {
+	v, n := binary.Uvarint(b)
+	return int(v), n
+}
+
+// putChecksum writes the checksum of data as segments have it.
+func putChecksum(data, to []byte) {
+	binary.BigEndian.PutUint32(to, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -169,7 +169,7 @@ func (q *labelQuery) run(ctx context.Context, ask func(context.Context, *call, c
 	if len(c.chosen) > 0 {
 		c.share()
 	}
-	found, err := c.askAll(ctx, w, q.op, ask)
+	found, err := c.askAll(ctx, w, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ const askers = 16
 
 // askAll asks the blocks and returns what they say, ascending and without
 // duplicates.
-func (c *call) askAll(ctx context.Context, w store.SeriesWriter, op string, ask func(context.Context, *call, choice) ([]string, error)) ([]string, error) {
+func (c *call) askAll(ctx context.Context, w store.SeriesWriter, ask func(context.Context, *call, choice) ([]string, error)) ([]string, error) {
 	var mu sync.Mutex
 	all := map[string]struct{}{}
 	losses := make([]error, len(c.chosen))
@@ -215,12 +215,11 @@ func (c *call) askAll(ctx context.Context, w store.SeriesWriter, op string, ask 
 	if err != nil {
 		return nil, err
 	}
-	for i, b := range c.chosen {
-		if losses[i] == nil {
+	for _, loss := range losses {
+		if loss == nil {
 			continue
 		}
-		s := stream{call: c, block: b.block}
-		if err := c.failed(w, s.fail(op, losses[i])); err != nil {
+		if err := c.failed(w, loss); err != nil {
 			return nil, err
 		}
 	}
@@ -231,7 +230,7 @@ func (c *call) askAll(ctx context.Context, w store.SeriesWriter, op string, ask 
 func (c *call) withIndex(ctx context.Context, b *loadedBlock, use func(*indexReader) error) error {
 	x, err := newIndexReader(ctx, c.store.index, b.index, &c.stats)
 	if err != nil {
-		return err
+		return c.blockError(b, "read labels", err)
 	}
 	defer x.close()
 	return use(x)

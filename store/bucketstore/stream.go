@@ -203,14 +203,17 @@ func (s *stream) send(ctx context.Context, bytes int) (int, error) {
 	}
 }
 
-// fail says of which block an error is. The context's and those of limits are the
-// call's.
-func (s *stream) fail(op string, err error) error {
-	if cause := context.Cause(s.call.ctx); cause != nil {
+// fail says of which block an error is.
+func (s *stream) fail(op string, err error) error { return s.call.blockError(s.block, op, err) }
+
+// blockError says of which block an error is. That of the context and those of
+// limits are the call's.
+func (c *call) blockError(b *loadedBlock, op string, err error) error {
+	if cause := context.Cause(c.ctx); cause != nil {
 		return cause
 	}
 	if errors.Is(err, store.ErrLimit) {
 		return err
 	}
-	return &BlockError{Block: s.block.meta.ULID, Op: op, Err: typed(s.call.store.bkt, err)}
+	return &BlockError{Block: b.meta.ULID, Op: op, Err: typed(c.store.bkt, err)}
 }

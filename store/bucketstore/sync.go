@@ -97,10 +97,19 @@ func (s *Store) candidate(m *block.Meta) *loadedBlock {
 	switch b := s.blocks[m.ULID]; {
 	case b == nil:
 		return newLoadedBlock(m, s.headers.Block(m))
+	case changed(b.meta, m):
+		return newLoadedBlock(m, b.header)
 	case b.broken != nil:
 		return b
 	}
 	return nil
+}
+
+// changed reports whether a block has to be looked at with other eyes. Its index
+// and chunks never change, but tools may write another meta.json.
+func changed(a, b *block.Meta) bool {
+	return a != b && (a.MinTime != b.MinTime || a.MaxTime != b.MaxTime || a.Resolution() != b.Resolution() ||
+		!maps.Equal(a.Thanos.Labels, b.Thanos.Labels))
 }
 
 // loadBlock makes a block ready for calls, or known as broken.
@@ -119,18 +128,20 @@ func (s *Store) loadBlock(ctx context.Context, b *loadedBlock) error {
 		s.metrics.loadFailures.Inc()
 		return err
 	}
-	s.metrics.loaded.Inc()
 	s.metrics.lastLoaded.SetToCurrentTime()
 	return nil
 }
 
-// add makes a block known, or known again, with what is wrong with it.
+// add makes a block known, in place of what was known of it, with what is wrong
+// with it.
 func (s *Store) add(b *loadedBlock, broken error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.broken = broken
-	if s.blocks[b.meta.ULID] != nil {
-		return broken
+	if old := s.blocks[b.meta.ULID]; old != nil {
+		s.remove(old)
+		if old != b {
+			old.release()
+		}
 	}
 	key := setKey(b)
 	set := s.sets[key]
@@ -140,8 +151,23 @@ func (s *Store) add(b *loadedBlock, broken error) error {
 	if err := set.add(b); err != nil {
 		return &BlockError{Block: b.meta.ULID, Op: "load block", Err: err}
 	}
+	b.broken = broken
 	s.sets[key], s.blocks[b.meta.ULID] = set, b
+	if broken == nil {
+		s.metrics.loaded.Inc()
+	}
 	return broken
+}
+
+// remove makes a block unknown. The lock is held.
+func (s *Store) remove(b *loadedBlock) {
+	delete(s.blocks, b.meta.ULID)
+	if key := setKey(b); s.sets[key].remove(b) {
+		delete(s.sets, key)
+	}
+	if b.broken == nil {
+		s.metrics.loaded.Dec()
+	}
 }
 
 // dropMissing drops the blocks that a view does not have.
@@ -153,16 +179,10 @@ func (s *Store) dropMissing(view *block.View) {
 			continue
 		}
 		gone = append(gone, b)
-		delete(s.blocks, id)
-		if key := setKey(b); s.sets[key].remove(b) {
-			delete(s.sets, key)
-		}
+		s.remove(b)
 	}
 	s.mu.Unlock()
 	for _, b := range gone {
-		if b.broken == nil {
-			s.metrics.loaded.Dec()
-		}
 		s.metrics.drops.Inc()
 		b.dropped = func() {
 			if err := errors.Join(b.header.Close(), b.header.Remove()); err != nil {
