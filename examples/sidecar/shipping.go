@@ -70,7 +70,14 @@ func (s *shipping) start(p *program.Program, prometheus *promstore.Store) (stop 
 		p.Log.Error("data directory of Prometheus not found", "err", err)
 	}
 	p.Go(func(ctx context.Context) error {
-		if !s.validate(ctx, p.Log, prometheus.Flags) {
+		// Without external labels, which come with the first sync, nothing is uploaded.
+		flags := func(ctx context.Context) (map[string]string, error) {
+			if _, err := prometheus.Describe(ctx); err != nil {
+				return nil, err
+			}
+			return prometheus.Flags(ctx)
+		}
+		if !s.validate(ctx, p.Log, flags) {
 			return nil
 		}
 		return ship.Run(ctx)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
+	"github.com/thanoskit/thanoskit/interop/internal/promhttp"
 )
 
 // prometheus is a running Prometheus that scrapes itself and a node exporter
@@ -134,7 +135,7 @@ func (p *prometheus) awaitScrapes(t testing.TB, d time.Duration) time.Time {
 	var at time.Time
 	proc.Await(t, "scrapes", p.Process, 2*time.Minute, func(ctx context.Context) error {
 		at = time.Now().Truncate(time.Second).Add(-d)
-		got, err := queryHTTP(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
+		got, err := promhttp.Query(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
 		if err != nil {
 			return err
 		}

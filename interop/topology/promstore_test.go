@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
+	"github.com/thanoskit/thanoskit/interop/internal/promhttp"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/promstore"
@@ -112,7 +113,7 @@ func promstoreSamples(t *testing.T, s *promstore.Store, p *prometheus, h history
 		got[se.Labels.String()] = b.String()
 	}
 
-	a, err := queryHTTP(t.Context(), p.url, "query", map[string]string{
+	a, err := promhttp.Query(t.Context(), p.url, "query", map[string]string{
 		"query": fmt.Sprintf(`{__name__=~".+"}[%ds]`, int(h.end.Sub(h.start).Seconds())+1), "time": seconds(h.end),
 	})
 	testutil.Ok(t, err)
@@ -244,7 +245,7 @@ func chunksOf(series []*store.Series) []string {
 func promstoreHistograms(t *testing.T, s *promstore.Store, p *prometheus) {
 	at := p.awaitScrapes(t, 10*time.Second)
 	const name = "prometheus_http_request_duration_seconds"
-	a, err := queryHTTP(t.Context(), p.url, "query", map[string]string{"query": name + `{handler="/metrics"}[20s]`, "time": seconds(at)})
+	a, err := promhttp.Query(t.Context(), p.url, "query", map[string]string{"query": name + `{handler="/metrics"}[20s]`, "time": seconds(at)})
 	testutil.Ok(t, err)
 	testutil.Equals(t, 1, len(a.Data.Result))
 	var want []string

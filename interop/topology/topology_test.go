@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
+	"github.com/thanoskit/thanoskit/interop/internal/promhttp"
 )
 
 // history is the range of the back-filled data that questions are about: old
@@ -147,7 +148,7 @@ func (h history) ask(t testing.TB, s *server, base string, q question, params ma
 	for k, v := range params {
 		p[k] = v
 	}
-	a, err := queryHTTP(t.Context(), base, api, p)
+	a, err := promhttp.Query(t.Context(), base, api, p)
 	if err != nil {
 		if s != nil {
 			t.Fatalf("ask %s: %v\n%s", q.expr, err, s.Tail(10))
@@ -160,7 +161,7 @@ func (h history) ask(t testing.TB, s *server, base string, q question, params ma
 	if len(a.Data.Result) == 0 {
 		t.Errorf("no answer to %s from %s", q.expr, base)
 	}
-	return a.text("cluster")
+	return a.Text("cluster")
 }
 
 // answers are the right ones, by expression: those of a Prometheus, or of a
@@ -230,7 +231,7 @@ func TestStackedQueriers(t *testing.T) {
 					t.Errorf("%s:\nwant %.1500s\ngot  %.1500s", question.expr, want, got)
 				}
 			}
-			raw, err := queryHTTP(t.Context(), "http://"+q.http, "query", map[string]string{
+			raw, err := promhttp.Query(t.Context(), "http://"+q.http, "query", map[string]string{
 				"query": `count by (replica) (temperature)`, "dedup": "false", "time": strconv.FormatInt(h.end.Unix()-60, 10),
 			})
 			if err != nil || len(raw.Data.Result) != 2 {
@@ -267,7 +268,7 @@ func TestScrapes(t *testing.T) {
 		`histogram_count(rate(prometheus_http_request_duration_seconds[10s]))`,
 	} {
 		params := map[string]string{"query": expr, "time": strconv.FormatInt(at.Unix(), 10)}
-		want, err := queryHTTP(t.Context(), p.url, "query", params)
+		want, err := promhttp.Query(t.Context(), p.url, "query", params)
 		if err != nil {
 			t.Errorf("ask Prometheus %s: %v", expr, err)
 			continue
@@ -275,14 +276,14 @@ func TestScrapes(t *testing.T) {
 		if len(want.Data.Result) == 0 {
 			t.Errorf("Prometheus has no answer to %s", expr)
 		}
-		text := want.text()
+		text := want.Text()
 		for name, q := range queriers {
-			got, err := queryHTTP(t.Context(), "http://"+q.http, "query", params)
+			got, err := promhttp.Query(t.Context(), "http://"+q.http, "query", params)
 			if err != nil {
 				t.Errorf("ask %s %s: %v", name, expr, err)
 				continue
 			}
-			if x := got.text("cluster"); x != text {
+			if x := got.Text("cluster"); x != text {
 				t.Errorf("%s:\nPrometheus says %.1500s\n%s says %.1500s", expr, text, name, x)
 			}
 		}

@@ -1,4 +1,4 @@
-package topology
+package promhttp
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// answer is what a Prometheus HTTP API says.
-type answer struct {
+// Answer is what a Prometheus HTTP API says.
+type Answer struct {
 	Status   string   `json:"status"`
 	Error    string   `json:"error"`
 	Warnings []string `json:"warnings"`
@@ -27,8 +27,8 @@ type answer struct {
 	} `json:"data"`
 }
 
-// queryHTTP asks api ("query" or "query_range") of a server.
-func queryHTTP(ctx context.Context, base, api string, params map[string]string) (*answer, error) {
+// Query asks api ("query" or "query_range") of a server.
+func Query(ctx context.Context, base, api string, params map[string]string) (*Answer, error) {
 	v := url.Values{}
 	for k, x := range params {
 		v.Set(k, x)
@@ -43,7 +43,7 @@ func queryHTTP(ctx context.Context, base, api string, params map[string]string) 
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var a answer
+	var a Answer
 	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", base, resp.Status, err)
 	}
@@ -53,10 +53,10 @@ func queryHTTP(ctx context.Context, base, api string, params map[string]string) 
 	return &a, nil
 }
 
-// text is the answer as comparable lines, sorted by series, without the labels
+// Text is the answer as comparable lines, sorted by series, without the labels
 // that are to be left out. Values are the strings of the API, which carry all
 // 64 bits.
-func (a *answer) text(without ...string) string {
+func (a *Answer) Text(without ...string) string {
 	var lines []string
 	for _, r := range a.Data.Result {
 		for _, n := range without {
