@@ -83,9 +83,10 @@ type Options struct {
 	// take for one call, whatever number of blocks it reads: these share it, with at
 	// least 128 KiB for each batch. 0 is DefaultCallBytes.
 	CallBytes int64
-	// RequestCost is how many bytes take as long to read as one more request takes
-	// to be answered: ranges of an object that are nearer to each other are read
-	// together. 0 is 32 KiB; with a bucket far away more is better.
+	// RequestCost is how many bytes cost as much as one more request beside others
+	// that run: ranges of an object that are nearer to each other are read together.
+	// 0 is 4 KiB. Where there are more ranges than are read at once, others are read
+	// together as well, the nearest first.
 	RequestCost int64
 	// MaxRequests is how many requests for ranges run at a time, of all calls
 	// together. 0 is 256.

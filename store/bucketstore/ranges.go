@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -45,15 +47,23 @@ func (o *object) corrupt(err error) error {
 
 // rangeOptions say how ranges are read.
 type rangeOptions struct {
-	// requestCost is how many bytes cost as much as one more request. Two ranges
-	// are joined if fewer lie between them. 0 is 32 KiB.
+	// requestCost is how many bytes cost as much as one more request beside others
+	// that run. Two ranges are joined if no more lie between them. 0 is 4 KiB.
 	requestCost int64
+	// waitCost is how many bytes cost as much as one more request that has to wait
+	// for others to end. Where there are more ranges than perCall, those are joined
+	// that lie nearest to each other, as long as no more lie between them. 0 is
+	// 1 MiB: what a connection brings in the 20 ms that a request takes.
+	waitCost int64
 	// maxRange is the size in bytes above which a range is read by several
 	// requests. 0 is 8 MiB.
 	maxRange int64
 	// concurrency is how many requests run at a time: of all calls, and of one
-	// range list. 0 is 256 and 32.
+	// fetch. 0 is 256 and 128.
 	concurrency, perCall int
+	// window is how many bytes of one fetch are on their way, or wait to be used,
+	// unless it is one range. 0 is 32 MiB.
+	window int64
 	// hedge is when a second request is sent beside a slow one.
 	hedge hedgeOptions
 }
@@ -64,13 +74,15 @@ func (o rangeOptions) withDefaults() rangeOptions {
 			*p = v
 		}
 	}
-	def(&o.requestCost, 32<<10)
+	def(&o.requestCost, 4<<10)
+	def(&o.waitCost, 1<<20)
 	def(&o.maxRange, 8<<20)
+	def(&o.window, 32<<20)
 	if o.concurrency == 0 {
 		o.concurrency = 256
 	}
 	if o.perCall == 0 {
-		o.perCall = 32
+		o.perCall = 128
 	}
 	return o
 }
@@ -101,12 +113,40 @@ type joined struct {
 // join joins parts, which ascend by offset and may overlap. What is joined is not
 // larger than maxRange, unless one part alone is.
 func (r *ranger) join(parts []part) []joined {
-	var out []joined
+	j := joiner{always: r.opts.requestCost, maxRange: r.opts.maxRange}
+	out := j.join(nil, parts)
+	tooMany := len(out) - r.opts.perCall
+	if tooMany <= 0 {
+		return out
+	}
+	gaps := make([]int64, len(out)-1)
+	for i := range gaps {
+		gaps[i] = out[i+1].off - out[i].end()
+	}
+	slices.Sort(gaps)
+	j.below = gaps[tooMany-1]
+	j.equal = tooMany - sort.Search(len(gaps), func(i int) bool { return gaps[i] >= j.below })
+	if j.below > r.opts.waitCost {
+		j.below, j.equal = r.opts.waitCost, 0
+	}
+	return j.join(out[:0], parts)
+}
+
+// joiner joins parts that have no more than always bytes between them, or less
+// than below; of those that have exactly so many, the first ones.
+type joiner struct {
+	always, below int64
+	equal         int
+	maxRange      int64
+}
+
+// join appends parts to out.
+func (j *joiner) join(out []joined, parts []part) []joined {
 	for i, p := range parts {
 		if n := len(out) - 1; n >= 0 {
 			last := &out[n]
 			end := max(last.end(), p.end())
-			if p.off-last.end() <= r.opts.requestCost && end-last.off <= r.opts.maxRange {
+			if end-last.off <= j.maxRange && j.near(p.off-last.end()) {
 				last.size, last.last = end-last.off, i+1
 				continue
 			}
@@ -114,6 +154,17 @@ func (r *ranger) join(parts []part) []joined {
 		out = append(out, joined{part: p, first: i, last: i + 1})
 	}
 	return out
+}
+
+func (j *joiner) near(gap int64) bool {
+	if gap <= j.always || gap < j.below {
+		return true
+	}
+	if gap > j.below || j.equal == 0 {
+		return false
+	}
+	j.equal--
+	return true
 }
 
 // fetch reads parts of an object, which ascend by offset and may overlap. It
@@ -170,28 +221,33 @@ type arrival struct {
 }
 
 // readAll reads ranges concurrently, and delivers them in order. A range is begun
-// only when fewer than perCall are on their way or wait to be delivered, which
-// bounds memory.
+// only when fewer than perCall, of no more than window bytes together, are on
+// their way or wait to be delivered.
 func (t *trip) readAll(ctx context.Context, cancel func(), ranges []joined, deliver func(joined, []byte) error) error {
 	arrivals := make([]chan arrival, min(len(ranges), t.opts.perCall)) // A ring.
 	for i := range arrivals {
 		arrivals[i] = make(chan arrival, 1)
 	}
 	var wg sync.WaitGroup
-	begin := func(i int) {
-		if i < len(ranges) {
+	next, bytes := 0, int64(0) // The range to be begun, and what is on its way.
+	begin := func(done int) {
+		for ; next < len(ranges) && next < done+len(arrivals); next++ {
+			p := ranges[next].part
+			if next > done && bytes+p.size > t.opts.window {
+				return
+			}
+			bytes += p.size
+			to := arrivals[next%len(arrivals)]
 			wg.Go(func() {
-				b, err := t.read(ctx, ranges[i].part)
-				arrivals[i%len(arrivals)] <- arrival{b, err}
+				b, err := t.read(ctx, p)
+				to <- arrival{b, err}
 			})
 		}
-	}
-	for i := range arrivals {
-		begin(i)
 	}
 	defer wg.Wait()
 	defer cancel()
 	for i, j := range ranges {
+		begin(i)
 		a := <-arrivals[i%len(arrivals)]
 		if a.err != nil {
 			return a.err
@@ -201,7 +257,7 @@ func (t *trip) readAll(ctx context.Context, cancel func(), ranges []joined, deli
 		if err != nil {
 			return err
 		}
-		begin(i + len(arrivals))
+		bytes -= j.size
 	}
 	return nil
 }

@@ -71,10 +71,14 @@ func TestJoin(t *testing.T) {
 		{"too large together", []part{{0, 600}, {600, 600}}, "[0,600)0-1 [600,1200)1-2"},
 		{"too large alone", []part{{0, 5000}, {5000, 1}}, "[0,5000)0-1 [5000,5001)1-2"},
 		{"empty", []part{{3, 0}}, "[3,3)0-1"},
+		{"as many as run", []part{{0, 1}, {201, 1}, {402, 1}}, "[0,1)0-1 [201,202)1-2 [402,403)2-3"},
+		{"one too many", []part{{0, 1}, {201, 1}, {352, 1}, {553, 1}}, "[0,1)0-1 [201,353)1-3 [553,554)3-4"},
+		{"too many alike", []part{{0, 1}, {202, 1}, {404, 1}, {606, 1}}, "[0,203)0-2 [404,405)2-3 [606,607)3-4"},
+		{"too many, too far", []part{{0, 1}, {401, 1}, {802, 1}, {1203, 1}, {1404, 1}}, "[0,1)0-1 [401,402)1-2 [802,803)2-3 [1203,1405)3-5"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRanger(nil, rangeOptions{requestCost: 100, maxRange: 1000})
+			r := newRanger(nil, rangeOptions{requestCost: 100, waitCost: 300, maxRange: 1000, perCall: 3})
 			var got []string
 			for _, j := range r.join(tc.parts) {
 				got = append(got, fmt.Sprintf("[%d,%d)%d-%d", j.off, j.end(), j.first, j.last))
@@ -91,7 +95,8 @@ func TestFetch(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		r := newRanger(bkt, rangeOptions{
-			requestCost: 1 + rnd.Int64N(5000), maxRange: 1 + rnd.Int64N(20_000), perCall: 1 + rnd.IntN(5), concurrency: 1 + rnd.IntN(3),
+			requestCost: 1 + rnd.Int64N(5000), maxRange: 1 + rnd.Int64N(20_000), perCall: 1 + rnd.IntN(20), concurrency: 1 + rnd.IntN(3),
+			waitCost: 1 + rnd.Int64N(5000), window: 1 + rnd.Int64N(50_000),
 		})
 		var parts []part
 		for off := rnd.Int64N(5000); ; off += rnd.Int64N(5000) {
@@ -173,7 +178,7 @@ func TestFetchFaults(t *testing.T) {
 				t.Parallel()
 				bkt, o, data := testObject(t, 4000)
 				tc.set(bkt)
-				r := newRanger(bkt, rangeOptions{requestCost: 1, perCall: perCall})
+				r := newRanger(bkt, rangeOptions{requestCost: 1, waitCost: 1, perCall: perCall})
 				st := new(callStats)
 				use, n := collect(t, data, parts)
 				err := r.fetch(t.Context(), o, parts, st, use)
@@ -250,7 +255,7 @@ func TestFetchOneTrip(t *testing.T) {
 func TestFetchMemory(t *testing.T) {
 	t.Parallel()
 	bkt, o, _ := testObject(t, 100_000)
-	r := newRanger(bkt, rangeOptions{requestCost: 1, perCall: 3})
+	r := newRanger(bkt, rangeOptions{requestCost: 1, waitCost: 1, window: 30})
 	var parts []part
 	for i := range 30 {
 		parts = append(parts, part{int64(3000 * i), 10})
@@ -354,7 +359,7 @@ func TestFetchCached(t *testing.T) {
 	testutil.Ok(t, err)
 	sealed, err := newSealedCache(cache, prometheus.NewRegistry())
 	testutil.Ok(t, err)
-	r := newRanger(bkt, rangeOptions{})
+	r := newRanger(bkt, rangeOptions{requestCost: 1 << 20})
 	meta := &block.Meta{ULID: testID}
 	c := chunkRanges{r, sealed, meta}
 	parts := []part{{0, 100}, {5000, 300}, {9990, 100}} // The size is not known.
