@@ -23,7 +23,7 @@ func benchIndexed(b *testing.B, n int) *indexed {
 	return newIndexed(b, writeIndex(b, lsets, func(int) int { return 20 }), 0)
 }
 
-func BenchmarkSeries(b *testing.B) {
+func BenchmarkIndexSeries(b *testing.B) {
 	const n = 50_000
 	x := benchIndexed(b, n)
 	cache, err := NewMemoryCache(256<<20, nil)
@@ -55,7 +55,7 @@ func BenchmarkSeries(b *testing.B) {
 	}
 }
 
-func BenchmarkPostings(b *testing.B) {
+func BenchmarkIndexPostings(b *testing.B) {
 	x := benchIndexed(b, 50_000)
 	cache, err := NewMemoryCache(256<<20, nil)
 	testutil.Ok(b, err)

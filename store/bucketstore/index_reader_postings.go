@@ -172,7 +172,6 @@ func (x *indexReader) fetchGroups(ctx context.Context, groups []*group) error {
 	for i, w := range wanted {
 		parts[i] = w.part
 	}
-	fetched := map[*group][]list{}
 	o := indexObject(x.block.id, kindPostings)
 	err := x.ranger.fetch(ctx, o, parts, x.st, func(i int, b []byte) error {
 		l, err := parseList(b)
@@ -180,24 +179,37 @@ func (x *indexReader) fetchGroups(ctx context.Context, groups []*group) error {
 			return o.corrupt(fmt.Errorf("postings at %d: %w", parts[i].off, err))
 		}
 		x.st.touch(kindPostings, 1, int64(len(b)))
-		g := wanted[i].group
-		fetched[g] = append(fetched[g], append(newSealed(len(l)), l...)[sealSize:])
+		wanted[i].group.add(l)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for g, lists := range fetched {
-		sealed := newSealed(int(4 * g.entries))
-		if len(lists) == 1 {
-			sealed = append(sealed, lists[0]...)
-		} else {
-			sealed = appendList(sealed, unite(lists))
-		}
-		g.list, g.known = sealed[sealSize:], true
-		if x.cache != nil {
-			x.cache.set(g.key, sealed)
+	for _, g := range groups {
+		if !g.known && !g.lazy {
+			g.unite()
+			if x.cache != nil {
+				x.cache.set(g.key, g.sealed)
+			}
 		}
 	}
 	return nil
+}
+
+// add adds one of the group's lists, which is borrowed.
+func (g *group) add(l list) {
+	if g.sealed == nil { // The header says how much there is, so that it does not move.
+		g.sealed = newSealed(int(4 * g.entries))
+	}
+	from := len(g.sealed)
+	g.sealed = append(g.sealed, l...)
+	g.fetched = append(g.fetched, list(g.sealed[from:]))
+}
+
+// unite makes one list of those that were added.
+func (g *group) unite() {
+	if len(g.fetched) > 1 {
+		g.sealed = appendList(g.sealed[:sealSize], unite(g.fetched))
+	}
+	g.list, g.known, g.fetched = g.sealed[sealSize:], true, nil
 }

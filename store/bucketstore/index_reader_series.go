@@ -119,6 +119,7 @@ func (x *indexReader) readEntries(ctx context.Context, at []int) (short []int, e
 	o := indexObject(x.block.id, kindSeries)
 	parts := x.parts
 	err = x.ranger.fetch(ctx, o, parts, x.st, func(i int, b []byte) error {
+		b = b[:cap(b)] // An entry that is larger than the guess may be there all the same.
 		entry, size, err := parseEntry(b)
 		if errors.Is(err, io.ErrUnexpectedEOF) && parts[i].off+int64(size) <= section.Off+section.Size {
 			short, again = append(short, at[i]), append(again, part{parts[i].off, int64(size)})

@@ -19,10 +19,12 @@ type group struct {
 	subtract bool
 	entries  int64 // In the postings of the values together.
 
-	key   string // In the cache.
-	list  list   // The postings, united.
-	known bool   // Whether they are there.
-	lazy  bool   // Not fetched: the matchers are tested on the series' labels.
+	key     string // In the cache.
+	list    list   // The postings, united.
+	known   bool   // Whether they are there.
+	lazy    bool   // Not fetched: the matchers are tested on the series' labels.
+	fetched []list // What list is to be united from.
+	sealed  []byte // What they are in.
 }
 
 // bytes returns how many bytes the postings of the group take in the index.

@@ -186,10 +186,11 @@ func (r *ranger) fetch(ctx context.Context, o object, parts []part, st *callStat
 	defer t.losers.Wait()
 	defer cancel()
 	deliver := func(j joined, b []byte) error {
+		b = b[:len(b):len(b)]
 		for i := j.first; i < j.last; i++ {
 			at, end := parts[i].off-j.off, parts[i].end()-j.off
 			at, end = min(at, int64(len(b))), min(end, int64(len(b)))
-			if err := use(i, b[at:end:end]); err != nil {
+			if err := use(i, b[at:end]); err != nil {
 				return err
 			}
 		}
