@@ -213,8 +213,7 @@ func (v *verifier) compareStats() {
 	}
 }
 
-// compareSize compares a bound: one that is larger than it must be does no harm,
-// and is what Thanos leaves in a block that it rewrites.
+// compareSize compares a bound: one that is larger than it must be does no harm.
 func (v *verifier) compareSize(name string, said, is int64) {
 	if said != 0 && said < is {
 		v.add(WrongStats, fmt.Errorf("%s is %d, not %d", name, is, said))

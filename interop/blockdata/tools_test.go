@@ -2,10 +2,7 @@ package blockdata_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,25 +17,13 @@ import (
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // run runs a real program to its end and returns all that it wrote.
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	dir := os.Getenv("THANOSKIT_INTEROP_BIN")
-	if dir == "" { // where .ci/run puts them: keyed by what they are built from
-		sum, err := os.ReadFile("../go.sum")
-		testutil.Ok(t, err)
-		cache, err := os.UserCacheDir()
-		testutil.Ok(t, err)
-		hash := sha256.Sum256(sum)
-		dir = filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash[:]))
-	}
-	out, err := exec.CommandContext(context.Background(), filepath.Join(dir, name), args...).CombinedOutput()
-	var failed *exec.ExitError
-	if err != nil && !errors.As(err, &failed) {
-		t.Fatalf("run %s: %v; .ci/run builds it, or set THANOSKIT_INTEROP_BIN", name, err)
-	}
+	out, err := exec.CommandContext(context.Background(), proc.Binary(t, name), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
@@ -125,7 +110,8 @@ func TestRewrite(t *testing.T) {
 			testutil.Equals(t, section(t, theirs), section(t, ours))
 			report, err := block.Verify(context.Background(), theirs, nil)
 			testutil.Ok(t, err)
-			testutil.Assert(t, report.Err() == nil, "%s", report)
+			// Thanos leaves index_stats as they were, which may be too small now.
+			testutil.Assert(t, report.Err() == nil || len(report.Problems) == 1 && report.Count(block.WrongStats) > 0, "%s", report)
 		})
 	}
 }
