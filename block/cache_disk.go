@@ -54,7 +54,7 @@ func (c *diskCache) read(id ulid.ULID, file string, modified time.Time) []byte {
 	if err != nil {
 		return nil
 	}
-	defer f.Close() // Of what was read only.
+	defer func() { _ = f.Close() }() // It was only read from.
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxMetaBytes {
 		return nil
@@ -85,7 +85,7 @@ func (c *diskCache) tryWrite(dir, file string, b []byte, modified time.Time) err
 	}
 	path := filepath.Join(dir, file)
 	tmp := path + partSuffix
-	if err := os.WriteFile(tmp, b, 0o640); err != nil {
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
 		_ = os.Remove(tmp) // The disk may be full because of it.
 		return err
 	}

@@ -202,7 +202,7 @@ func TestDownloadRefuses(t *testing.T) {
 			dir := filepath.Join(parent, m.ULID.String())
 			err := block.Download(ctx, bkt, m.ULID, dir, nil)
 			testutil.Assert(t, errors.Is(err, tc.want), "%v", err)
-			testutil.Equals(t, tc.want == block.ErrCorrupt, errors.Is(err, block.ErrCorrupt), "%v", err)
+			testutil.Equals(t, errors.Is(tc.want, block.ErrCorrupt), errors.Is(err, block.ErrCorrupt), "%v", err)
 			testutil.Assert(t, strings.Contains(err.Error(), m.ULID.String()) && strings.Contains(err.Error(), tc.file), "%v", err)
 			_, err = os.Stat(dir)
 			testutil.Assert(t, errors.Is(err, os.ErrNotExist), "%v", err)

@@ -2,6 +2,7 @@ package block_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -13,6 +14,17 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 )
+
+// inTempDir runs an example in a directory of its own.
+func inTempDir(example func(dir string) error) {
+	dir, err := os.MkdirTemp("", "block")
+	if err == nil {
+		err = errors.Join(example(dir), os.RemoveAll(dir))
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+}
 
 // exampleBlock writes a block of one series into a directory.
 func exampleBlock(dir string, id ulid.ULID, sources ...ulid.ULID) (string, error) {
@@ -27,26 +39,24 @@ func exampleBlock(dir string, id ulid.ULID, sources ...ulid.ULID) (string, error
 
 // A block goes to a bucket, is seen there, and comes back.
 func ExampleUpload() {
-	dir, err := os.MkdirTemp("", "block")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	id := ulid.MustParse("01EMS4F6G00000000000000001")
-	blockDir, err := exampleBlock(dir, id, id)
-	if err != nil {
-		log.Fatal(err)
-	}
+	inTempDir(func(dir string) error {
+		id := ulid.MustParse("01EMS4F6G00000000000000001")
+		blockDir, err := exampleBlock(dir, id, id)
+		if err != nil {
+			return err
+		}
 
-	ctx, bkt := context.Background(), objstore.NewInMemBucket()
-	meta, err := block.Upload(ctx, bkt, blockDir, &block.UploadOptions{Hash: block.HashSHA256})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(meta, meta.Labels())
-	for _, f := range meta.Thanos.Files {
-		fmt.Println(f.RelPath, f.Hash != nil)
-	}
+		ctx, bkt := context.Background(), objstore.NewInMemBucket()
+		meta, err := block.Upload(ctx, bkt, blockDir, &block.UploadOptions{Hash: block.HashSHA256})
+		if err != nil {
+			return err
+		}
+		fmt.Println(meta, meta.Labels())
+		for _, f := range meta.Thanos.Files {
+			fmt.Println(f.RelPath, f.Hash != nil)
+		}
+		return nil
+	})
 	// Output:
 	// 01EMS4F6G00000000000000001 [0, 1001) raw level 1 {cluster="eu1"}
 	// chunks/000001 true
@@ -55,69 +65,65 @@ func ExampleUpload() {
 }
 
 func ExampleDownload() {
-	dir, err := os.MkdirTemp("", "block")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	id := ulid.MustParse("01EMS4F6G00000000000000001")
-	blockDir, err := exampleBlock(dir, id, id)
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx, bkt := context.Background(), objstore.NewInMemBucket()
-	if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
-		log.Fatal(err)
-	}
+	inTempDir(func(dir string) error {
+		id := ulid.MustParse("01EMS4F6G00000000000000001")
+		blockDir, err := exampleBlock(dir, id, id)
+		if err != nil {
+			return err
+		}
+		ctx, bkt := context.Background(), objstore.NewInMemBucket()
+		if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
+			return err
+		}
 
-	to := dir + "/downloads/" + id.String()
-	if err := block.Download(ctx, bkt, id, to, nil); err != nil {
-		log.Fatal(err)
-	}
-	r, err := block.Open(to)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer r.Close()
-	fmt.Println(r.Meta().Stats.NumSeries, "series")
+		to := dir + "/downloads/" + id.String()
+		if err := block.Download(ctx, bkt, id, to, nil); err != nil {
+			return err
+		}
+		r, err := block.Open(to)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		fmt.Println(r.Meta().Stats.NumSeries, "series")
+		return nil
+	})
 	// Output: 1 series
 }
 
 // A view has the blocks of a bucket without those that others have replaced.
 func ExampleFetcher() {
-	ctx, bkt := context.Background(), objstore.NewInMemBucket()
-	dir, err := os.MkdirTemp("", "block")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	first, second := ulid.MustParse("01EMS4F6G00000000000000001"), ulid.MustParse("01EMS4F6G00000000000000002")
-	for _, sources := range [][]ulid.ULID{{first}, {first, second}} {
-		blockDir, err := exampleBlock(dir, sources[len(sources)-1], sources...)
-		if err != nil {
-			log.Fatal(err)
+	inTempDir(func(dir string) error {
+		ctx, bkt := context.Background(), objstore.NewInMemBucket()
+		first, second := ulid.MustParse("01EMS4F6G00000000000000001"), ulid.MustParse("01EMS4F6G00000000000000002")
+		for _, sources := range [][]ulid.ULID{{first}, {first, second}} {
+			blockDir, err := exampleBlock(dir, sources[len(sources)-1], sources...)
+			if err != nil {
+				return err
+			}
+			if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
+				return err
+			}
 		}
-		if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
-			log.Fatal(err)
-		}
-	}
 
-	filters, err := block.StandardFilters(&block.FilterOptions{ReplicaLabels: []string{"replica"}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fetcher, err := block.NewFetcher(bkt, dir+"/cache", &block.FetcherOptions{Filters: filters})
-	if err != nil {
-		log.Fatal(err)
-	}
-	view, err := fetcher.Fetch(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, m := range view.Metas {
-		fmt.Println(m)
-	}
-	fmt.Println(view.Excluded[first])
+		filters, err := block.StandardFilters(&block.FilterOptions{ReplicaLabels: []string{"replica"}})
+		if err != nil {
+			return err
+		}
+		fetcher, err := block.NewFetcher(bkt, dir+"/cache", &block.FetcherOptions{Filters: filters})
+		if err != nil {
+			return err
+		}
+		view, err := fetcher.Fetch(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range view.Metas {
+			fmt.Println(m)
+		}
+		fmt.Println(view.Excluded[first])
+		return nil
+	})
 	// Output:
 	// 01EMS4F6G00000000000000002 [0, 1001) raw level 2
 	// duplicate
@@ -146,47 +152,43 @@ func ExamplePutMark() {
 }
 
 func ExampleReplicate() {
-	ctx, from, to := context.Background(), objstore.NewInMemBucket(), objstore.NewInMemBucket()
-	dir, err := os.MkdirTemp("", "block")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	id := ulid.MustParse("01EMS4F6G00000000000000001")
-	blockDir, err := exampleBlock(dir, id, id)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if _, err := block.Upload(ctx, from, blockDir, nil); err != nil {
-		log.Fatal(err)
-	}
-	for range 2 {
-		copied, err := block.Replicate(ctx, from, to, &block.Selector{Resolutions: []block.Resolution{block.Raw}}, nil)
+	inTempDir(func(dir string) error {
+		ctx, from, to := context.Background(), objstore.NewInMemBucket(), objstore.NewInMemBucket()
+		id := ulid.MustParse("01EMS4F6G00000000000000001")
+		blockDir, err := exampleBlock(dir, id, id)
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
-		fmt.Println(copied)
-	}
+		if _, err := block.Upload(ctx, from, blockDir, nil); err != nil {
+			return err
+		}
+		for range 2 {
+			copied, err := block.Replicate(ctx, from, to, &block.Selector{Resolutions: []block.Resolution{block.Raw}}, nil)
+			if err != nil {
+				return err
+			}
+			fmt.Println(copied)
+		}
+		return nil
+	})
 	// Output:
 	// [01EMS4F6G00000000000000001]
 	// []
 }
 
 func ExampleDelete() {
-	ctx, bkt := context.Background(), objstore.NewInMemBucket()
-	dir, err := os.MkdirTemp("", "block")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	id := ulid.MustParse("01EMS4F6G00000000000000001")
-	blockDir, err := exampleBlock(dir, id, id)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(len(bkt.Objects()), block.Delete(ctx, bkt, id), len(bkt.Objects()))
+	inTempDir(func(dir string) error {
+		ctx, bkt := context.Background(), objstore.NewInMemBucket()
+		id := ulid.MustParse("01EMS4F6G00000000000000001")
+		blockDir, err := exampleBlock(dir, id, id)
+		if err != nil {
+			return err
+		}
+		if _, err := block.Upload(ctx, bkt, blockDir, nil); err != nil {
+			return err
+		}
+		fmt.Println(len(bkt.Objects()), block.Delete(ctx, bkt, id), len(bkt.Objects()))
+		return nil
+	})
 	// Output: 3 <nil> 0
 }

@@ -104,9 +104,9 @@ func TestFetcher(t *testing.T) {
 				for op, o := range s.Ops {
 					switch op {
 					case objstore.OpIter:
-						lists += int(o.Requests)
+						lists += o.Requests
 					case objstore.OpGet:
-						gets += int(o.Requests)
+						gets += o.Requests
 					default:
 						t.Errorf("unexpected %s", op)
 					}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,11 +119,11 @@ func TimePartition(minTime, maxTime TimeBound) Filter {
 //
 // Source: Thanos' ConsistencyDelayMetaFilter.
 func ConsistencyDelay(delay time.Duration) Filter {
+	exempt := []SourceType{SourceCompactor, SourceCompactorRepair, SourceBucketRepair}
 	return FilterFunc(func(_ context.Context, v *View) error {
 		now := time.Now()
 		for id, m := range v.Metas {
-			switch m.Thanos.Source {
-			case SourceCompactor, SourceCompactorRepair, SourceBucketRepair:
+			if slices.Contains(exempt, m.Thanos.Source) {
 				continue
 			}
 			since := m.Thanos.UploadTime

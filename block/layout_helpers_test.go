@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,10 +145,7 @@ func visible(t testing.TB, bkt objstore.BucketReader, id ulid.ULID) map[string]s
 
 // without returns a copy without some files.
 func without(files map[string]string, names ...string) map[string]string {
-	left := map[string]string{}
-	for name, content := range files {
-		left[name] = content
-	}
+	left := maps.Clone(files)
 	for _, name := range names {
 		delete(left, name)
 	}

@@ -29,9 +29,9 @@ type Deletion struct {
 
 // Matcher is a labels.Matcher as JSON has it, a regular expression not compiled.
 type Matcher struct {
-	Type  labels.MatchType
-	Name  string
-	Value string
+	Type  labels.MatchType `json:"Type"`
+	Name  string           `json:"Name"`
+	Value string           `json:"Value"`
 }
 
 // String returns the matcher as in a selector.
@@ -39,5 +39,6 @@ func (m Matcher) String() string { return fmt.Sprintf("%s%s%q", m.Name, m.Type, 
 
 // Interval is a range of time, inclusive, in ms.
 type Interval struct {
-	Mint, Maxt int64
+	Mint int64 `json:"Mint"`
+	Maxt int64 `json:"Maxt"`
 }

@@ -183,7 +183,7 @@ func TestReplicateFails(t *testing.T) {
 			testutil.Assert(t, errors.Is(err, tc.want) && strings.Contains(err.Error(), newID(1).String()), "%v", err)
 			testutil.Equals(t, []ulid.ULID{newID(2)}, got)
 			testutil.Equals(t, 5, len(visible(t, to, newID(2))))
-			if tc.want == block.ErrExists {
+			if errors.Is(tc.want, block.ErrExists) {
 				after := objects(t, to)
 				maps.DeleteFunc(after, func(name, _ string) bool { return strings.HasPrefix(name, newID(2).String()) })
 				testutil.Equals(t, before, after)
