@@ -35,9 +35,10 @@ func objectFiles(ctx context.Context, bkt objstore.BucketReader, m *Meta) ([]Fil
 			return nil, err
 		}
 	}
+	segments := fileMap(files)
 	for _, f := range m.Thanos.Files {
 		_, mark := markOf(f.RelPath)
-		segment := slices.ContainsFunc(files, func(s File) bool { return s.RelPath == f.RelPath })
+		_, segment := segments[f.RelPath]
 		if !mark && !segment && f.RelPath != MetaFile {
 			files = append(files, f)
 		}

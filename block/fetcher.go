@@ -2,10 +2,10 @@ package block
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -162,11 +162,15 @@ const shownErrors = 5
 
 // Error returns the number of blocks and the first errors by ULID.
 func (e *IncompleteError) Error() string {
-	msg := fmt.Sprintf("incomplete view: %d blocks could not be judged: %v", len(e.Failed), errors.Join(e.Unwrap()...))
-	if more := len(e.Failed) - shownErrors; more > 0 {
-		msg += fmt.Sprintf("\nand %d more", more)
+	var b strings.Builder
+	fmt.Fprintf(&b, "incomplete view: %d blocks could not be judged", len(e.Failed))
+	for i, err := range e.Unwrap() {
+		fmt.Fprintf(&b, "%s%v", [...]string{": ", "; "}[min(i, 1)], err)
 	}
-	return msg
+	if more := len(e.Failed) - shownErrors; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
 }
 
 // Unwrap returns the first errors by ULID.

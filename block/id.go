@@ -19,12 +19,15 @@ const (
 
 // ParseID returns the block that an object or a directory belongs to: the ULID
 // that is the first element of a slash-separated path. It is false for
-// everything that belongs to no block, names of 26 characters with others than
-// those of a ULID in them among that.
+// everything that belongs to no block, a ULID that is not in capitals among that.
 func ParseID(object string) (ulid.ULID, bool) {
 	first, _, _ := strings.Cut(object, "/")
 	id, err := ulid.ParseStrict(first)
-	return id, err == nil
+	// Lower case would parse, and then not be found by the name.
+	if err != nil || id.String() != first {
+		return ulid.ULID{}, false
+	}
+	return id, true
 }
 
 // ObjectName returns the name of a block's file in a bucket. The file is

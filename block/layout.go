@@ -2,7 +2,6 @@ package block
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +59,7 @@ func (m *Meta) IndexSize() int64 {
 func (m *Meta) Segments() []File {
 	var found []File
 	for _, f := range m.Thanos.Files {
-		if strings.HasPrefix(f.RelPath, ChunksDir+"/") {
+		if isSegment(f.RelPath) {
 			found = append(found, f)
 		}
 	}
@@ -68,14 +67,26 @@ func (m *Meta) Segments() []File {
 	if len(m.Thanos.SegmentFiles) == 0 {
 		return found
 	}
+	byName := fileMap(found)
 	named := make([]File, len(m.Thanos.SegmentFiles))
 	for i, name := range m.Thanos.SegmentFiles {
-		named[i].RelPath = path.Join(ChunksDir, name)
-		if j := slices.IndexFunc(found, func(f File) bool { return f.RelPath == named[i].RelPath }); j >= 0 {
-			named[i] = found[j]
+		file := ChunksDir + "/" + name
+		f, ok := byName[file]
+		if !ok {
+			f = File{RelPath: file}
 		}
+		named[i] = f
 	}
 	return named
+}
+
+// fileMap returns files by their path.
+func fileMap(files []File) map[string]File {
+	m := make(map[string]File, len(files))
+	for _, f := range files {
+		m[f.RelPath] = f
+	}
+	return m
 }
 
 // SegmentName returns the file of the i-th segment, counted from 0, as

@@ -10,7 +10,8 @@ import (
 	"github.com/thanos-io/objstore"
 )
 
-// iterBlock calls f for each object of a block, however deep.
+// iterBlock calls f for each object of a block, however deep, and for some more
+// than once if others vanish meanwhile.
 func iterBlock(ctx context.Context, bkt objstore.BucketReader, id ulid.ULID, f func(name string)) error {
 	return iterDir(ctx, bkt, id.String(), f)
 }
@@ -24,14 +25,17 @@ func iterDir(ctx context.Context, bkt objstore.BucketReader, dir string, f func(
 	if recursive {
 		opts = append(opts, objstore.WithRecursiveIter())
 	}
-	err := bkt.Iter(ctx, dir, func(name string) error {
-		if strings.HasSuffix(name, objstore.DirDelim) && !recursive {
-			dirs = append(dirs, name)
+	err := whileVanishing(ctx, bkt, func() error {
+		dirs = dirs[:0]
+		return bkt.Iter(ctx, dir, func(name string) error {
+			if strings.HasSuffix(name, objstore.DirDelim) && !recursive {
+				dirs = append(dirs, name)
+				return nil
+			}
+			f(name)
 			return nil
-		}
-		f(name)
-		return nil
-	}, opts...)
+		}, opts...)
+	})
 	if err != nil {
 		return fmt.Errorf("list %s: %w", dir, err)
 	}

@@ -24,7 +24,7 @@ const (
 // bytes.
 //
 // Concurrency: reading is safe. A Meta from a Fetcher is shared and must not be
-// changed; Clone it.
+// changed: change a Clone.
 type Meta struct {
 	ULID ulid.ULID `json:"ulid"`
 	// MinTime and MaxTime are in ms and half-open: samples are at or after

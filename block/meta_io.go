@@ -14,7 +14,7 @@ import (
 
 // maxMetaBytes bounds what is read of a meta.json. A block of ten thousand
 // sources and as many segments is far below.
-const maxMetaBytes = 64 << 20
+const maxMetaBytes = 16 << 20
 
 // FetchMeta reads a block's meta.json from a bucket.
 //

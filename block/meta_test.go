@@ -375,7 +375,7 @@ func TestFetchMeta(t *testing.T) {
 
 	for name, content := range map[string]string{
 		"another block's": strings.Replace(minimal, "000001", "000002", 1),
-		"too large":       strings.Repeat(" ", 65<<20),
+		"too large":       strings.Repeat(" ", 17<<20),
 	} {
 		id := ulid.MustParse("01EMS4F6G00000000000000001")
 		put(t, bkt, block.ObjectName(id, block.MetaFile), content)
@@ -396,6 +396,8 @@ func TestParseID(t *testing.T) {
 		"01EMS4F6G0000000000000000":                  false,
 		"01EMS4F6G00000000000000001x":                false,
 		"01EMS4F6G0000000000000000U":                 false,
+		"01ems4f6g00000000000000001":                 false,
+		"8ZZZZZZZZZZZZZZZZZZZZZZZZZ":                 false,
 		"debug/01EMS4F6G00000000000000001/meta.json": false,
 		"": false, "/": false,
 	} {
@@ -440,4 +442,27 @@ func FuzzMeta(f *testing.F) {
 		testutil.Ok(t, err)
 		testutil.Equals(t, string(b), string(twice))
 	})
+}
+
+func TestMetaClone(t *testing.T) {
+	t.Parallel()
+	m, err := block.ParseMeta([]byte(full))
+	testutil.Ok(t, err)
+	c := m.Clone()
+	testutil.Equals(t, "", cmp.Diff(encoded(t, m), encoded(t, c)))
+	before := encoded(t, m)
+	c.Compaction.Sources[0], c.Compaction.Parents[0].MinTime, c.Compaction.Hints[0] = newID(77), 77, "x"
+	c.Thanos.Labels["a"], c.Thanos.SegmentFiles[0], c.Thanos.Extensions[1] = "x", "x", ' '
+	c.Thanos.Files[0].SizeBytes, c.Thanos.Files[0].Hash.Value = 77, "x"
+	r := &c.Thanos.Rewrites[0]
+	r.Sources[0], r.RelabelsApplied[0] = newID(77), nil
+	r.DeletionsApplied[0].RequestID, r.DeletionsApplied[0].Matchers[0].Name, r.DeletionsApplied[0].Intervals[0].Mint = "x", "x", 77
+	testutil.Equals(t, "", cmp.Diff(before, encoded(t, m)))
+}
+
+func encoded(t *testing.T, m *block.Meta) string {
+	t.Helper()
+	b, err := m.Encode()
+	testutil.Ok(t, err)
+	return string(b)
 }

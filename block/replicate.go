@@ -192,9 +192,10 @@ func (r *replication) copyFile(ctx context.Context, file File, sent map[string]s
 
 // removeStrays removes segments in the target that are not the block's.
 func (r *replication) removeStrays(ctx context.Context, files []File, sent map[string]struct{}) error {
+	wanted := fileMap(files)
 	for name := range sent {
 		_, file := cutObject(name)
-		if !isSegment(file) || slices.ContainsFunc(files, func(f File) bool { return f.RelPath == file }) {
+		if _, ok := wanted[file]; ok || !isSegment(file) {
 			continue
 		}
 		if err := remove(ctx, r.to, name); err != nil {

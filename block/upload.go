@@ -52,7 +52,9 @@ const defaultConcurrency = 4
 //
 // Errors: ErrNoLabels, ErrExists if another block has the ULID, *MetaError and
 // *UnsupportedError about meta.json in dir, those of reading, the bucket's.
-// Concurrency: two uploads of one block at a time do no harm.
+// Concurrency: two uploads of one block at a time do no harm, but that in a
+// bucket that is a filesystem the slower one may be writing a file anew which
+// readers of the faster one's block see.
 // Source: Thanos pkg/block Upload.
 func Upload(ctx context.Context, bkt objstore.Bucket, dir string, opts *UploadOptions) (*Meta, error) {
 	o := UploadOptions{}
@@ -159,7 +161,8 @@ func (u *upload) sendFile(ctx context.Context, file File, sent map[string]struct
 	}
 	defer errcapture.Do(&err, f.Close, "close %s", path)
 	name := ObjectName(u.meta.ULID, file.RelPath)
-	if _, ok := sent[name]; ok {
+	// In a filesystem, what another upload has sent since is not to be truncated.
+	if _, ok := sent[name]; ok || u.bkt.Provider() == objstore.FILESYSTEM {
 		if there, err := sameObject(ctx, u.bkt, name, f, file.SizeBytes); there || err != nil {
 			return err
 		}

@@ -43,8 +43,9 @@ func sameFiles(a, b *Meta) bool {
 	if len(a.Thanos.Files) != len(b.Thanos.Files) {
 		return false
 	}
+	files := fileMap(b.Thanos.Files)
 	for _, f := range a.Thanos.Files {
-		g, ok := b.File(f.RelPath)
+		g, ok := files[f.RelPath]
 		if !ok || f.SizeBytes != g.SizeBytes {
 			return false
 		}
