@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/efficientgo/core/errcapture"
 	"github.com/oklog/ulid/v2"
@@ -88,7 +87,8 @@ func Build(ctx context.Context, bkt objstore.BucketReader, meta *block.Meta, pat
 	if err != nil {
 		return &block.CorruptError{Block: r.block, File: block.IndexFile, Err: err}
 	}
-	if err := write(path, pieces, o.step); err != nil {
+	w := fileWriter{step: o.step, sync: r.size > o.SmallIndex}
+	if err := w.write(path, pieces); err != nil {
 		return &DiskError{Path: path, Err: err}
 	}
 	return nil
@@ -184,59 +184,55 @@ func (f indexFile) read(ctx context.Context, off, n int64) (b []byte, err error)
 // the next one overwrites.
 const tmpSuffix = ".tmp"
 
-// write writes a file so that it is there as a whole or not at all.
-func write(path string, pieces [][]byte, step func(string) error) (err error) {
+// fileWriter writes files so that they are there as a whole or not at all.
+type fileWriter struct {
+	step func(string) error
+	// sync waits until the file is on disk. That is worth it for a file that takes
+	// several requests to build: any file that a machine leaves behind when its power
+	// fails is found out by its checksums, and built anew.
+	sync bool
+}
+
+// write writes a file beside its place, and renames it.
+func (w *fileWriter) write(path string, pieces [][]byte) (err error) {
 	tmp := path + tmpSuffix
 	defer func() {
-		if err != nil && step("remove") == nil {
+		if err != nil && w.step("remove") == nil {
 			_ = os.Remove(tmp) // It is overwritten by the next one if it stays.
 		}
 	}()
-	if err := step("create"); err != nil {
+	if err := w.step("create"); err != nil {
 		return err
 	}
-	if err := writeSynced(tmp, pieces, step); err != nil {
+	if err := w.create(tmp, pieces); err != nil {
 		return err
 	}
-	if err := step("rename"); err != nil {
+	if err := w.step("rename"); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path), step)
+	return os.Rename(tmp, path)
 }
 
-// writeSynced writes a file, and returns when it is on disk.
-func writeSynced(path string, pieces [][]byte, step func(string) error) (err error) {
+// create writes a file.
+func (w *fileWriter) create(path string, pieces [][]byte) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer errcapture.Do(&err, f.Close, "close")
 	for _, p := range pieces {
-		if err := step("write"); err != nil {
+		if err := w.step("write"); err != nil {
 			return err
 		}
 		if _, err := f.Write(p); err != nil {
 			return err
 		}
 	}
-	if err := step("sync"); err != nil {
+	if !w.sync {
+		return nil
+	}
+	if err := w.step("sync"); err != nil {
 		return err
 	}
 	return f.Sync()
-}
-
-// syncDir makes a renaming last.
-func syncDir(dir string, step func(string) error) (err error) {
-	if err := step("sync directory"); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer errcapture.Do(&err, d.Close, "close directory")
-	return d.Sync()
 }

@@ -130,7 +130,11 @@ func (h *Header) check() error {
 
 // str returns the i-th string, which must be there.
 func (h *Header) str(i uint32) []byte {
-	s, _, _ := takeBytes(h.strs[binary.LittleEndian.Uint32(h.offsets[4*i:]):])
+	b := h.strs[binary.LittleEndian.Uint32(h.offsets[4*i:]):]
+	if n := b[0]; n < 0x80 { // Nearly all are so short.
+		return b[1 : 1+n : 1+n]
+	}
+	s, _, _ := takeBytes(b)
 	return s
 }
 

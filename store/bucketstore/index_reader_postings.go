@@ -27,9 +27,9 @@ func (x *indexReader) postings(ctx context.Context, ms []*labels.Matcher) (refs 
 			return x.offsets(ids.decode(nil)), rest, nil
 		}
 	}
-	groups, ok := x.groups(ms)
+	groups, ok, err := x.groups(ctx, ms)
 	if !ok {
-		return nil, nil, nil
+		return nil, nil, err
 	}
 	x.fromCache(ctx, groups)
 	x.lazy.plan(groups, x.seriesBytes(), x.ranger.opts.requestCost)

@@ -2,6 +2,7 @@ package bucketstore
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -34,22 +35,23 @@ func (g *group) bytes() int64 { return 4*g.entries + 12*int64(g.runs.len()) }
 func (g *group) all() bool { return g.name == "" }
 
 // groups returns what matchers select: the series that are in all groups but in
-// none of those that subtract. It is false if no series can match.
+// none of those that subtract. It is false if no series can match. The error is
+// the context's.
 //
 // A series matches if each matcher matches the value of its label, which is empty
 // if it has no such label. So a matcher that does not match the empty value wants
 // one of the values that it matches; any other one wants none of those that it
 // does not match. Matchers on the same label want what each of them wants.
-func (x *indexReader) groups(ms []*labels.Matcher) ([]*group, bool) {
+func (x *indexReader) groups(ctx context.Context, ms []*labels.Matcher) ([]*group, bool, error) {
 	var out []*group
 	base := false
 	for i, m := range ms {
 		if slices.ContainsFunc(ms[:i], func(o *labels.Matcher) bool { return o.Name == m.Name }) {
 			continue
 		}
-		g, ok := x.group(m.Name, ms[i:])
+		g, ok, err := x.group(ctx, m.Name, ms[i:])
 		if !ok {
-			return nil, false
+			return nil, false, err
 		}
 		if g == nil {
 			continue
@@ -60,16 +62,16 @@ func (x *indexReader) groups(ms []*labels.Matcher) ([]*group, bool) {
 	if !base {
 		all := &group{entries: int64(x.header.SeriesCount())}
 		if all.entries == 0 {
-			return nil, false
+			return nil, false, nil
 		}
 		out = append(out, all)
 	}
-	return out, true
+	return out, true, nil
 }
 
 // group returns what the matchers on that label select. It is nil if they select
 // everything, and false if nothing.
-func (x *indexReader) group(name string, ms []*labels.Matcher) (*group, bool) {
+func (x *indexReader) group(ctx context.Context, name string, ms []*labels.Matcher) (*group, bool, error) {
 	g := &group{name: name, subtract: true}
 	v, has := x.header.Values(name)
 	g.values = v
@@ -83,11 +85,15 @@ func (x *indexReader) group(name string, ms []*labels.Matcher) (*group, bool) {
 			g.subtract = false
 		}
 		if has {
-			wanted = wanted.intersect(matchValues(x.matches, v, x.block.id, m))
+			matching, err := matchValues(ctx, x.matches, v, x.block.id, m)
+			if err != nil {
+				return nil, false, err
+			}
+			wanted = wanted.intersect(matching)
 		}
 	}
 	if !g.subtract && len(wanted) == 0 {
-		return nil, false
+		return nil, false, nil
 	}
 	if g.runs = wanted; g.subtract {
 		g.runs = wanted.invert(v.Len())
@@ -104,11 +110,11 @@ func (x *indexReader) group(name string, ms []*labels.Matcher) (*group, bool) {
 	// Each series is in the postings of one value of a label at most.
 	switch all := g.entries == int64(x.header.SeriesCount()); {
 	case g.subtract && all:
-		return nil, false
+		return nil, false, nil
 	case len(g.runs) == 0 || all:
-		return nil, true
+		return nil, true, nil
 	}
-	return g, true
+	return g, true, nil
 }
 
 // lazyOptions say when postings are not fetched.

@@ -1,6 +1,7 @@
 package bucketstore
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -61,46 +62,48 @@ func (rs valueRuns) intersect(other valueRuns) valueRuns {
 	return out
 }
 
-// matchValues returns the values that match. A regular expression that is no
+// matchValues returns the values that match, or the context's error. A regular expression that is no
 // list of values is evaluated for each value that begins as it does; the cache
 // remembers the result.
-func matchValues(c *matchCache, v indexheader.Values, id ulid.ULID, m *labels.Matcher) valueRuns {
+func matchValues(ctx context.Context, c *matchCache, v indexheader.Values, id ulid.ULID, m *labels.Matcher) (valueRuns, error) {
 	switch m.Type {
 	case labels.MatchEqual:
-		return findValues(v, []string{m.Value})
+		return findValues(v, []string{m.Value}), nil
 	case labels.MatchNotEqual:
-		return findValues(v, []string{m.Value}).invert(v.Len())
+		return findValues(v, []string{m.Value}).invert(v.Len()), nil
 	}
-	rs := matchPositive(c, v, id, m)
+	rs, err := matchPositive(ctx, c, v, id, m)
 	if m.Type == labels.MatchNotRegexp {
-		return rs.invert(v.Len())
+		return rs.invert(v.Len()), err
 	}
-	return rs
+	return rs, err
 }
 
 // matchPositive returns the values that the regular expression of m matches,
 // whether m wants them or not.
-func matchPositive(c *matchCache, v indexheader.Values, id ulid.ULID, m *labels.Matcher) valueRuns {
+func matchPositive(ctx context.Context, c *matchCache, v indexheader.Values, id ulid.ULID, m *labels.Matcher) (valueRuns, error) {
 	switch m.Value {
 	case ".*":
-		return valueRuns(nil).add(0, v.Len())
+		return valueRuns(nil).add(0, v.Len()), nil
 	case ".+":
 		lo := 0
 		if v.Len() > 0 && len(v.At(0)) == 0 {
 			lo = 1
 		}
-		return valueRuns(nil).add(lo, v.Len())
+		return valueRuns(nil).add(lo, v.Len()), nil
 	}
 	if set := m.SetMatches(); len(set) > 0 {
-		return findValues(v, set)
+		return findValues(v, set), nil
 	}
 	key := matchKey{id, m.Name, m.Value}
 	if rs, ok := c.get(key); ok {
-		return rs
+		return rs, nil
 	}
-	rs := scanValues(v, m)
-	c.set(key, rs)
-	return rs
+	rs, err := scanValues(ctx, v, m)
+	if err == nil {
+		c.set(key, rs)
+	}
+	return rs, err
 }
 
 // findValues returns those of the values that are there.
@@ -126,7 +129,7 @@ const scanBytes = 8 << 10
 
 // scanValues evaluates the regular expression of m for each value that has its
 // prefix.
-func scanValues(v indexheader.Values, m *labels.Matcher) valueRuns {
+func scanValues(ctx context.Context, v indexheader.Values, m *labels.Matcher) (valueRuns, error) {
 	lo, hi := 0, v.Len()
 	if p := m.Prefix(); p != "" {
 		lo, hi = v.Prefixed(p)
@@ -149,12 +152,15 @@ func scanValues(v indexheader.Values, m *labels.Matcher) valueRuns {
 	for i := lo; i < hi; i++ {
 		text = append(text, v.At(i)...)
 		ends = append(ends, len(text))
-		if len(text) >= scanBytes {
-			flush(i + 1)
+		if len(text) < scanBytes {
+			continue
+		}
+		if flush(i + 1); ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 	}
 	flush(hi)
-	return slices.Clip(out)
+	return slices.Clip(out), nil
 }
 
 // matchKey is a regular expression on a label of a block.

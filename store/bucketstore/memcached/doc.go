@@ -12,7 +12,8 @@
 // size; what does not fit is dropped.
 //
 // Keys are our own, and Thanos' store gateways do not find each other's values
-// under them: the two may share servers, but nothing else. A server that holds
-// anything else, or that somebody wrote to, costs time and never makes an answer
-// wrong: bucketstore checks what it gets.
+// under them: the two may share servers, but nothing else. A value that is not the
+// one that was set costs time and never makes an answer wrong: bucketstore checks
+// what it gets. The check is no signature, so whoever may write to the servers on
+// purpose must be trusted.
 package memcached
