@@ -27,6 +27,8 @@ type fileWriter struct {
 	buf  *bufio.Writer
 	pos  uint64 // with what is in buf
 	step stepFunc
+
+	zeros [16]byte
 }
 
 func createFile(name string, bufSize int, step stepFunc) (*fileWriter, error) {
@@ -61,7 +63,7 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 // pad writes zeros up to a multiple of align, at most 16.
 func (w *fileWriter) pad(align uint64) error {
 	if rest := w.pos % align; rest != 0 {
-		_, err := w.Write(make([]byte, 16)[:align-rest])
+		_, err := w.Write(w.zeros[:align-rest])
 		return err
 	}
 	return nil

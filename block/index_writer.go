@@ -32,6 +32,7 @@ type indexWriter struct {
 	names  map[uint32]uint64 // how many series have a label, by the place of its name
 	batch  int               // how many postings are sorted at once, at least
 	buf    []byte
+	head   [binary.MaxVarintLen64]byte
 }
 
 // indexBuffer is the size of the buffer of an index file.
@@ -129,10 +130,9 @@ func (w *indexWriter) addSeries(lset []LabelRef, chunks []ChunkMeta) (uint64, er
 		b = binary.AppendVarint(b, int64(c.Ref)-int64(prev.Ref))
 	}
 	w.buf = b
-	var head [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(head[:], uint64(len(b)))
+	n := binary.PutUvarint(w.head[:], uint64(len(b)))
 	w.buf = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	if _, err := w.f.Write(head[:n]); err != nil {
+	if _, err := w.f.Write(w.head[:n]); err != nil {
 		return 0, err
 	}
 	_, err := w.f.Write(w.buf)

@@ -24,9 +24,13 @@ func (w *Writer) check(lset []LabelRef, chunks []Chunk) error {
 	if len(chunks) == 0 {
 		return w.seriesError(lset, NoChunks, "")
 	}
-	var prev *ChunkMeta
+	var (
+		prev *ChunkMeta
+		two  [2]ChunkMeta // the current one and the one before, in turn
+	)
 	for i := range chunks {
-		c := ChunkMeta{MinTime: chunks[i].MinTime, MaxTime: chunks[i].MaxTime}
+		two[i%2] = ChunkMeta{MinTime: chunks[i].MinTime, MaxTime: chunks[i].MaxTime}
+		c := two[i%2]
 		if kind, ok := chunkOrder(prev, c); !ok {
 			return w.seriesError(lset, kind, describeChunk(prev, c))
 		}
@@ -35,7 +39,7 @@ func (w *Writer) check(lset []LabelRef, chunks []Chunk) error {
 				return w.seriesError(lset, kind, fmt.Sprintf("[%d, %d] in a block of [%d, %d)", c.MinTime, c.MaxTime, w.meta.MinTime, w.meta.MaxTime))
 			}
 		}
-		prev = &c
+		prev = &two[i%2]
 	}
 	return nil
 }
