@@ -30,7 +30,10 @@ func benchStore(b testing.TB, opts *bucketstore.Options) *bucketstore.Store {
 	for i := range benchBlocks {
 		put(b, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "eu-1", "replica", "a")}, benchData(i)...)
 	}
-	return open(b, bkt, opts)
+	s, err := bucketstore.Open(context.Background(), bkt, b.TempDir(), opts)
+	testutil.Ok(b, err)
+	b.Cleanup(func() { testutil.Ok(b, s.Close()) })
+	return s
 }
 
 // benchData returns the series of a block. Some gauges are shared out among the

@@ -30,11 +30,13 @@ func put(t testing.TB, bkt objstore.Bucket, opts *blocktest.Options, series ...b
 	return m
 }
 
-// open opens a Store that is closed at the end of the test.
+// open opens a Store that is closed at the end of the test. Memory that it has
+// given up is overwritten.
 func open(t testing.TB, bkt objstore.BucketReader, opts *bucketstore.Options) *bucketstore.Store {
 	t.Helper()
 	s, err := bucketstore.Open(context.Background(), bkt, t.TempDir(), opts)
 	testutil.Ok(t, err)
+	bucketstore.Poison(s)
 	t.Cleanup(func() { testutil.Ok(t, s.Close()) })
 	return s
 }

@@ -38,10 +38,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	items := func(name, help string, first float64) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(first, 2, 15),
-		}, []string{"data_type"})
+	byData := func(o prometheus.HistogramOpts, first float64) *prometheus.HistogramVec {
+		o.Buckets = prometheus.ExponentialBuckets(first, 2, 15)
+		return prometheus.NewHistogramVec(o, []string{"data_type"})
 	}
 	m := &metrics{
 		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -61,10 +60,22 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help:    "The total time taken to load a block in seconds.",
 			Buckets: []float64{0.1, 0.2, 0.5, 1, 2, 5, 15, 30, 60, 90, 120, 300},
 		}),
-		touched:      items("thanos_bucket_store_series_data_touched", "Number of items of a data type touched to fulfill a single Store API series request.", 200),
-		fetched:      items("thanos_bucket_store_series_data_fetched", "Number of items of a data type retrieved to fulfill a single Store API series request.", 200),
-		touchedBytes: items("thanos_bucket_store_series_data_size_touched_bytes", "Total size of items of a data type touched to fulfill a single Store API series request in Bytes.", 1024),
-		fetchedBytes: items("thanos_bucket_store_series_data_size_fetched_bytes", "Total size of items of a data type fetched to fulfill a single Store API series request in Bytes.", 1024),
+		touched: byData(prometheus.HistogramOpts{
+			Name: "thanos_bucket_store_series_data_touched",
+			Help: "Number of items of a data type touched to fulfill a single Store API series request.",
+		}, 200),
+		fetched: byData(prometheus.HistogramOpts{
+			Name: "thanos_bucket_store_series_data_fetched",
+			Help: "Number of items of a data type retrieved to fulfill a single Store API series request.",
+		}, 200),
+		touchedBytes: byData(prometheus.HistogramOpts{
+			Name: "thanos_bucket_store_series_data_size_touched_bytes",
+			Help: "Total size of items of a data type touched to fulfill a single Store API series request in Bytes.",
+		}, 1024),
+		fetchedBytes: byData(prometheus.HistogramOpts{
+			Name: "thanos_bucket_store_series_data_size_fetched_bytes",
+			Help: "Total size of items of a data type fetched to fulfill a single Store API series request in Bytes.",
+		}, 1024),
 		blocksQueried: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "thanos_bucket_store_series_blocks_queried",
 			Help:    "Number of blocks in a bucket store that were touched to satisfy a query.",

@@ -89,7 +89,8 @@ func (s *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 			return values, err
 		}
 		seen := map[string]struct{}{}
-		err := c.each(ctx, b, func(lset []byte) error {
+		has := labels.MustNewMatcher(labels.MatchNotEqual, req.Label, "")
+		err := c.each(ctx, choice{b.block, append(slices.Clip(b.matchers), has)}, func(lset []byte) error {
 			encoded.Each(lset, func(name, value []byte) bool {
 				if string(name) != req.Label {
 					return string(name) < req.Label

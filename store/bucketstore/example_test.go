@@ -1,0 +1,117 @@
+package bucketstore_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/thanos-io/objstore"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/bucketstore"
+)
+
+// upload puts a block with one series into a bucket, from one hour on.
+func upload(ctx context.Context, bkt objstore.Bucket, cluster string, from time.Duration) error {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
+	chunks, err := store.FloatChunks([]int64{from.Milliseconds(), from.Milliseconds() + 15_000}, []float64{1, 2})
+	if err != nil {
+		return err
+	}
+	var data []block.Chunk
+	for _, c := range chunks {
+		data = append(data, block.Chunk{MinTime: c.MinTime, MaxTime: c.MaxTime, Encoding: c.Raw.Encoding, Data: c.Raw.Bytes})
+	}
+	meta := &block.Meta{ULID: ulid.Make(), MinTime: from.Milliseconds(), MaxTime: (from + 2*time.Hour).Milliseconds()}
+	meta.Thanos = block.Thanos{Labels: map[string]string{"cluster": cluster}, Source: block.SourceTest}
+	up := block.Series{Labels: labels.FromStrings("__name__", "up", "job", "node"), Chunks: data}
+	if meta, err = block.WriteBlock(dir, meta, []block.Series{up}, nil); err != nil {
+		return err
+	}
+	_, err = block.Upload(ctx, bkt, filepath.Join(dir, meta.ULID.String()), nil)
+	return err
+}
+
+func Example() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "gateway")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
+	bkt := objstore.NewInMemBucket()         // S3, GCS, a directory: any bucket of objstore
+	for i, cluster := range []string{"eu", "us", "eu"} {
+		if err := upload(ctx, bkt, cluster, time.Duration(i)*2*time.Hour); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	s, err := bucketstore.Open(ctx, bkt, dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = s.Close() }() // Only memory is given back.
+	req := &store.SeriesRequest{MaxTime: (24 * time.Hour).Milliseconds()}
+	for series, err := range store.All(ctx, s, req, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(series.Labels, len(series.Chunks), "chunks")
+	}
+	clusters, err := s.LabelValues(ctx, &store.LabelValuesRequest{Label: "cluster", MaxTime: req.MaxTime})
+	fmt.Println(clusters, err)
+	names, err := s.LabelNames(ctx, &store.LabelNamesRequest{MaxTime: req.MaxTime})
+	fmt.Println(names, err)
+	info, err := s.Describe(ctx)
+	fmt.Println(info.LabelSets, time.UnixMilli(info.MaxTime+1).UTC().Format(time.TimeOnly), err)
+	// Output:
+	// {__name__="up", cluster="eu", job="node"} 2 chunks
+	// {__name__="up", cluster="us", job="node"} 1 chunks
+	// [eu us] <nil>
+	// [__name__ cluster job] <nil>
+	// [{cluster="eu"} {cluster="us"}] 06:00:00 <nil>
+}
+
+// ExampleStore_Run keeps up with a bucket in the background.
+func ExampleStore_Run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	dir, err := os.MkdirTemp("", "gateway")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
+	cache, err := bucketstore.NewMemoryCache(64<<20, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	bkt := objstore.NewInMemBucket()
+	s, err := bucketstore.Open(ctx, bkt, dir, &bucketstore.Options{
+		SyncInterval: 3 * time.Minute,
+		Cache:        cache,
+		Limits:       store.Limits{Series: 1_000_000, Bytes: 1 << 30},
+		MinTime:      block.TimeFromNow(-30 * 24 * time.Hour), // what is younger is another's
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	fmt.Println("synced:", s.Sync(ctx)) // also when Run does not
+	cancel()
+	fmt.Println("ran:", <-done)
+	fmt.Println("closed:", s.Close())
+	// Output:
+	// synced: <nil>
+	// ran: <nil>
+	// closed: <nil>
+}
