@@ -80,6 +80,12 @@ var layers = []layer{
 		reason:   "the Stores that read from Prometheus' HTTP API share its client, not each other",
 	},
 
+	{
+		packages: []string{"internal/indexheader"},
+		may:      concat(base, "block"),
+		reason:   "what is kept of an index is made from a block in a bucket, for whoever reads it from there",
+	},
+
 	// Kits for the tests of those who implement an interface. They come before
 	// the packages they stand beside, whose rows would match them too.
 	{
@@ -103,6 +109,11 @@ var layers = []layer{
 		packages: []string{"store/bucketstore"},
 		may:      concat(base, "store", "block", "internal/wire", "internal/indexheader"),
 		reason:   "L3: the one Store that reads blocks from a bucket",
+	},
+	{
+		packages: []string{"store/bucketstore/memcached"},
+		may:      base,
+		reason:   "a cache knows keys and values, not what they are of; only who uses it links the client",
 	},
 	{
 		packages: []string{"store/promstore", "store/promqlstore"},

@@ -119,14 +119,17 @@ func (m *memoryMetrics) register(reg prometheus.Registerer) error {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, label)
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, label)
-	}
 	added := counter("thanos_store_index_cache_items_added_total", "Items that were added to the memory cache.")
 	evicted := counter("thanos_store_index_cache_items_evicted_total", "Items that had to make room for others.")
 	overflowed := counter("thanos_store_index_cache_items_overflowed_total", "Items that were too large to be added.")
-	items := gauge("thanos_store_index_cache_items", "Items in the memory cache.")
-	bytes := gauge("thanos_store_index_cache_total_size_bytes", "Bytes of items in the memory cache, with their keys.")
+	items := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "thanos_store_index_cache_items",
+		Help: "Items in the memory cache.",
+	}, label)
+	bytes := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "thanos_store_index_cache_total_size_bytes",
+		Help: "Bytes of items in the memory cache, with their keys.",
+	}, label)
 	m.maxSize = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "thanos_store_index_cache_max_size_bytes",
 		Help: "Bytes that the memory cache may take.",
