@@ -55,29 +55,34 @@ func TestUploadCrashes(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, open := range buckets(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, dir := newBlock(t, t.TempDir(), 1)
-			local := readDir(t, dir)
-			cuts(t, open, func(t *testing.T, inner objstore.Bucket, bkt *blocktest.Bucket) {
-				// What an attempt before left, torn and too much.
-				put(t, inner, block.ObjectName(newID(1), "chunks/000002"), local["chunks/000002"][:9])
-				put(t, inner, block.ObjectName(newID(1), "chunks/000004"), "x")
-				_, err := block.Upload(ctx, bkt, dir, &block.UploadOptions{Concurrency: 1})
-				whole := wholeOrNot(t, inner, 1, local)
-				if bkt.Dead() {
-					testutil.Assert(t, errors.Is(err, blocktest.ErrDead), "%v", err)
-				} else {
-					testutil.Ok(t, err)
-					testutil.Assert(t, whole)
-				}
-				// Nothing but the bucket remembers: there is no directory to keep or wipe.
-				_, err = block.Upload(ctx, inner, dir, nil)
-				testutil.Ok(t, err)
-				testutil.Assert(t, wholeOrNot(t, inner, 1, local))
-			})
-		})
+		testUploadCrashes(ctx, t, name, open, 1)
+		testUploadCrashes(ctx, t, name, open, 3)
 	}
+}
+
+func testUploadCrashes(ctx context.Context, t *testing.T, name string, open func() objstore.Bucket, concurrency int) {
+	t.Run(fmt.Sprint(name, ", ", concurrency, " at a time"), func(t *testing.T) {
+		t.Parallel()
+		_, dir := newBlock(t, t.TempDir(), 1)
+		local := readDir(t, dir)
+		cuts(t, open, func(t *testing.T, inner objstore.Bucket, bkt *blocktest.Bucket) {
+			// What an attempt before left, torn and too much.
+			put(t, inner, block.ObjectName(newID(1), "chunks/000002"), local["chunks/000002"][:9])
+			put(t, inner, block.ObjectName(newID(1), "chunks/000004"), "x")
+			_, err := block.Upload(ctx, bkt, dir, &block.UploadOptions{Concurrency: concurrency})
+			whole := wholeOrNot(t, inner, 1, local)
+			if bkt.Dead() {
+				testutil.Assert(t, errors.Is(err, blocktest.ErrDead), "%v", err)
+			} else {
+				testutil.Ok(t, err)
+				testutil.Assert(t, whole)
+			}
+			// Nothing but the bucket remembers: there is no directory to keep or wipe.
+			_, err = block.Upload(ctx, inner, dir, nil)
+			testutil.Ok(t, err)
+			testutil.Assert(t, wholeOrNot(t, inner, 1, local))
+		})
+	})
 }
 
 func TestDeleteCrashes(t *testing.T) {

@@ -40,7 +40,8 @@ const defaultConcurrency = 4
 // objects that are there are kept if they have the right size: a ULID names
 // contents that do not change, and object stores have objects as a whole or not
 // at all. Where they may be torn, in a bucket that is a filesystem, their bytes
-// are compared.
+// are compared. Those older than a day are sent again, because a compactor may be
+// about to take them for what an aborted upload left.
 //
 // After an error, what was sent stays: it is invisible to readers, the next call
 // goes on from it, and to remove it could take it away from under another upload

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/efficientgo/core/errcapture"
 	"github.com/thanos-io/objstore"
@@ -56,9 +57,14 @@ func sameFiles(a, b *Meta) bool {
 	return true
 }
 
+// keepFor is how long what an upload has sent may be relied on. Compactors take
+// uploads that nobody has gone on with for 48 hours for aborted and delete them
+// object by object; what is sent anew keeps them from it.
+const keepFor = 24 * time.Hour
+
 // sameObject reports whether an object is what is to be uploaded under its name,
-// which has that size; content is read from its beginning, and rewound if it is
-// not. See Upload for when the size suffices.
+// which has that size, and may be relied on; content is read from its beginning,
+// and rewound if it is not. See Upload for when the size suffices.
 func sameObject(ctx context.Context, bkt objstore.Bucket, name string, content io.ReadSeeker, size int64) (same bool, err error) {
 	attrs, err := bkt.Attributes(ctx, name)
 	if bkt.IsObjNotFoundErr(err) {
@@ -67,7 +73,7 @@ func sameObject(ctx context.Context, bkt objstore.Bucket, name string, content i
 	if err != nil {
 		return false, objectError(bkt, "look at", name, err)
 	}
-	if attrs.Size != size {
+	if attrs.Size != size || time.Since(attrs.LastModified) > keepFor {
 		return false, nil
 	}
 	if bkt.Provider() != objstore.FILESYSTEM {

@@ -177,6 +177,23 @@ func TestUploadOverWhatIsThere(t *testing.T) {
 	}
 }
 
+// What has been there for long, a compactor may be deleting.
+func TestUploadDoesNotRelyOnWhatIsOld(t *testing.T) {
+	t.Parallel()
+	ctx, inner := context.Background(), objstore.NewInMemBucket()
+	m, dir := newBlock(t, t.TempDir(), 1)
+	local, id := readDir(t, dir), m.ULID.String()
+	for i, age := range []time.Duration{23 * time.Hour, 25 * time.Hour} {
+		name := id + "/" + block.SegmentName(i)
+		put(t, inner, name, local[block.SegmentName(i)])
+		testutil.Ok(t, inner.ChangeLastModified(name, time.Now().Add(-age)))
+	}
+	bkt := blocktest.NewBucket(inner)
+	_, err := block.Upload(ctx, bkt, dir, &block.UploadOptions{Concurrency: 1})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{id + "/chunks/000002", id + "/chunks/000003", id + "/index", id + "/meta.json"}, ops(bkt, objstore.OpUpload))
+}
+
 func TestUploadComparesWhereObjectsTear(t *testing.T) {
 	t.Parallel()
 	bkt, err := filesystem.NewBucket(t.TempDir())
