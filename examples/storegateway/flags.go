@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/examples/internal/objstore"
 	"github.com/thanoskit/thanoskit/examples/internal/program"
@@ -13,8 +15,8 @@ type flags struct {
 	dataDir         *string
 	relabel         *program.Content
 	lister          *string
-	indexCache      *int64
-	chunkCache      *int64
+	indexCache      *cacheFlags
+	chunkCache      *cacheFlags
 	downloadedBytes *int64
 	opts            bucketstore.Options
 }
@@ -26,8 +28,8 @@ func newFlags(p *program.Program) *flags {
 		relabel: program.NewContent(p.Flags, "selector.relabel-config", "relabel configurations that choose blocks by external labels and __block_id"),
 		lister:  p.Enum("block-discovery-strategy", "how blocks are found: all objects in one listing, or a listing for each block", "recursive", "concurrent"),
 
-		indexCache:      p.Bytes("index-cache-size", 250<<20, "memory for postings and series of indexes; 0 is none"),
-		chunkCache:      p.Bytes("chunk-cache-size", 0, "memory for chunks; 0 is none (not in Thanos)"),
+		indexCache:      newCacheFlags(p, "index-cache", 250<<20, "postings and series of indexes"),
+		chunkCache:      newCacheFlags(p, "chunk-cache", 0, "chunks (not in Thanos)"),
 		downloadedBytes: p.Bytes("store.grpc.downloaded-bytes-limit", 0, "most bytes of blocks that one call reads; 0 is without limit"),
 	}
 	o := &f.opts
@@ -44,8 +46,8 @@ func newFlags(p *program.Program) *flags {
 	return f
 }
 
-// options returns what the flags say.
-func (f *flags) options(p *program.Program) (*bucketstore.Options, error) {
+// options returns what the flags say, and closes the caches among it.
+func (f *flags) options(p *program.Program) (*bucketstore.Options, func() error, error) {
 	o := f.opts
 	o.Logger, o.Registerer = p.Log, p.Registry
 	o.Limits = p.Limits()
@@ -61,22 +63,20 @@ func (f *flags) options(p *program.Program) (*bucketstore.Options, error) {
 	}
 	relabel, err := f.relabel.Read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.Relabel, err = block.ParseRelabel(relabel); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Caches that share a registerer share its metrics.
-	for _, c := range []struct {
-		size int64
-		to   *bucketstore.Cache
-	}{{*f.indexCache, &o.Cache}, {*f.chunkCache, &o.ChunkCache}} {
-		if c.size == 0 {
-			continue
-		}
-		if *c.to, err = bucketstore.NewMemoryCache(c.size, &bucketstore.MemoryCacheOptions{Registerer: p.Registry}); err != nil {
-			return nil, err
-		}
+	index, closeIndex, err := f.indexCache.open(p)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &o, nil
+	chunks, closeChunks, err := f.chunkCache.open(p)
+	if err != nil {
+		return nil, nil, errors.Join(err, closeIndex())
+	}
+	o.Cache, o.ChunkCache = index, chunks
+	return &o, func() error { return errors.Join(closeIndex(), closeChunks()) }, nil
 }

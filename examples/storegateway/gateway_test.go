@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -19,23 +20,24 @@ import (
 )
 
 // parse returns the options that a command line makes.
-func parse(args ...string) (*bucketstore.Options, error) {
+func parse(t *testing.T, args ...string) (*bucketstore.Options, error) {
+	t.Helper()
 	p := program.New("store")
-	p.Flags.SetOutput(discard{})
+	p.Flags.SetOutput(io.Discard)
 	f := newFlags(p)
 	if err := p.Flags.Parse(args); err != nil {
 		return nil, err
 	}
-	return f.options(p)
+	o, closeCaches, err := f.options(p)
+	if err == nil {
+		t.Cleanup(func() { testutil.Ok(t, closeCaches()) })
+	}
+	return o, err
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
 func TestFlags(t *testing.T) {
 	t.Parallel()
-	o, err := parse()
+	o, err := parse(t)
 	testutil.Ok(t, err)
 	testutil.Equals(t, bucketstore.DefaultSyncInterval, o.SyncInterval)
 	testutil.Equals(t, bucketstore.DefaultDeletionDelay, o.DeletionDelay)
@@ -43,6 +45,7 @@ func TestFlags(t *testing.T) {
 	testutil.Assert(t, o.Cache != nil && o.ChunkCache == nil && o.Lister == nil)
 
 	o, err = parse(
+		t,
 		"--sync-block-duration=5m", "--ignore-deletion-marks-delay=2d", "--consistency-delay=30m",
 		"--store.index-header-lazy-reader-idle-timeout=0s", "--block-discovery-strategy=concurrent",
 		"--store.grpc.downloaded-bytes-limit=1MB", "--store.limits.request-series=7", "--store.limits.request-samples=240",
@@ -67,9 +70,27 @@ func TestFlags(t *testing.T) {
 		"--min-time=yesterday",
 		"--block-discovery-strategy=dowsing",
 		"--selector.relabel-config=[{action: replace}]",
+		"--index-cache.config={type: SHOEBOX}",
+		"--index-cache.config={type: IN-MEMORY, config: {size: 1MB}}",
+		"--index-cache.config={type: MEMCACHED, config: {}}",
+		"--index-cache.config={type: MEMCACHED, config: {addresses: [dnssrv+_memcached._tcp.example.org]}}",
+		"--chunk-cache.config={type: MEMCACHED, config: {addresses: ['127.0.0.1:11211'], auto_discovery: true}}",
 	} {
-		_, err := parse(bad)
+		_, err := parse(t, bad)
 		testutil.NotOk(t, err)
+	}
+}
+
+func TestCaches(t *testing.T) {
+	t.Parallel()
+	for _, config := range []string{
+		"{type: IN-MEMORY, config: {max_size: 10MB, max_item_size: 100KB}}",
+		"{type: in-memory}",
+		"{type: MEMCACHED, config: {addresses: ['127.0.0.1:11211'], timeout: 200ms, ttl: 1h, max_idle_connections: 10, max_item_size: 5MB, max_async_buffer_size: 100, max_get_multi_batch_size: 50}}",
+	} {
+		o, err := parse(t, "--index-cache.config="+config, "--chunk-cache.config="+config)
+		testutil.Ok(t, err)
+		testutil.Assert(t, o.Cache != nil && o.ChunkCache != nil)
 	}
 }
 
@@ -89,7 +110,7 @@ func TestGateway(t *testing.T) {
 	bkt := blocktest.NewBucket(objstore.NewInMemBucket())
 	_, err := blocktest.Golden(ctx, bkt, nil)
 	testutil.Ok(t, err)
-	opts, err := parse()
+	opts, err := parse(t)
 	testutil.Ok(t, err)
 
 	// The bucket is silent until the test has asked for what is not there yet.
@@ -146,7 +167,7 @@ func TestGatewayWithoutBucket(t *testing.T) {
 	t.Parallel()
 	bkt := blocktest.NewBucket(objstore.NewInMemBucket())
 	bkt.Fail(blocktest.Deny(nil))
-	opts, err := parse()
+	opts, err := parse(t)
 	testutil.Ok(t, err)
 	g := newGateway(bkt, t.TempDir(), opts)
 	err = g.run(t.Context())

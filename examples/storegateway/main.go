@@ -17,10 +17,11 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	if err := p.Parse(); err != nil {
 		return err
 	}
-	opts, err := flags.options(p)
+	opts, closeCaches, err := flags.options(p)
 	if err != nil {
 		return err
 	}
+	defer errcapture.Do(&err, closeCaches, "close caches")
 	bkt, err := flags.bucket.Open("store", p.Log, p.Registry)
 	if err != nil {
 		return err
