@@ -36,7 +36,7 @@ func BenchmarkMerge(b *testing.B) {
 			c := xorReplica(b, offset)
 			chunks, runs = append(chunks, c), append(runs, decoded(c.Bytes()))
 		}
-		for _, alg := range []dedup.Algorithm{decodeOnly{}, dedup.Penalty{}, dedup.Chain{}, prometheusChain{}} {
+		for _, alg := range []dedup.Algorithm{decodeOnly{}, dedup.Follow{}, dedup.Penalty{}, dedup.Chain{}, prometheusChain{}} {
 			for _, values := range []dedup.Values{dedup.Untyped, dedup.Counters} {
 				if _, ok := alg.(dedup.Penalty); !ok && values == dedup.Counters {
 					continue

@@ -76,14 +76,16 @@ func (v Values) String() string {
 	}
 }
 
-// Parse returns the algorithm of that name: "penalty" or "chain", the values of
-// Thanos' --deduplication.func.
+// Parse returns the algorithm of that name: "follow", or "penalty" or "chain", the
+// values of Thanos' --deduplication.func.
 //
 // Errors: *UnknownAlgorithmError for any other name. The empty one is among
 // them: it means penalty to Thanos' querier and chain to its compactor, so what
 // it means is for the program to say.
 func Parse(name string) (Algorithm, error) {
 	switch name {
+	case followName:
+		return Follow{}, nil
 	case penaltyName:
 		return Penalty{}, nil
 	case chainName:
@@ -101,5 +103,5 @@ type UnknownAlgorithmError struct {
 
 // Error implements error.
 func (e *UnknownAlgorithmError) Error() string {
-	return fmt.Sprintf("parse deduplication algorithm %q: unknown name, want %q or %q", e.Name, penaltyName, chainName)
+	return fmt.Sprintf("parse deduplication algorithm %q: unknown name, want %q, %q or %q", e.Name, followName, penaltyName, chainName)
 }

@@ -42,7 +42,7 @@ func TestValuesString(t *testing.T) {
 }
 
 func algorithms() []dedup.Algorithm {
-	return []dedup.Algorithm{dedup.Penalty{}, dedup.Chain{}}
+	return []dedup.Algorithm{dedup.Follow{}, dedup.Penalty{}, dedup.Chain{}}
 }
 
 // TestMergeFew shows that nothing is merged where there is nothing to merge.

@@ -5,7 +5,7 @@
 // another, because the label that told them apart has been removed, into one in
 // which each series comes once:
 //
-//	set = dedup.NewSeriesSet(set, dedup.Penalty{}, dedup.Untyped)
+//	set = dedup.NewSeriesSet(set, dedup.Follow{}, dedup.Untyped)
 //
 // # Algorithms
 //
@@ -16,8 +16,14 @@
 //	a        .    .    .                             .    .    .
 //	b         .    .    .    .    .    .    .    .
 //
-//	Chain    ab   ab   ab    b    b    b    b    b   a    a    a
+//	Follow   a    a    a     b    b    b    b    b   a    a    a
 //	Penalty  a    a    a          b    b    b    b             a
+//	Chain    ab   ab   ab    b    b    b    b    b   a    a    a
+//
+// Follow keeps to the first replica and has the others stand in for what it
+// misses, from the first scrape on and as long as it is away. What it promises is
+// written at its type: samples as they were, no holes that a replica could fill,
+// no resets that no replica saw, and the same answer wherever a query begins.
 //
 // Chain returns every sample of every replica once. That is right for copies
 // with identical times, such as replicated receivers hold. Replicas that scrape

@@ -12,6 +12,29 @@ import (
 	"github.com/thanoskit/thanoskit/dedup/deduptest"
 )
 
+// Two servers scrape the same target; the second one has what the first one
+// missed.
+func ExampleFollow() {
+	a := deduptest.Replica{float(0, 1), float(15_000, 2), float(30_000, 3), float(135_000, 10)}
+	b := deduptest.Replica{float(2_000, 1), float(17_000, 2), float(32_000, 3), float(47_000, 4), float(62_000, 5), float(77_000, 6)}
+
+	it := dedup.Follow{}.Merge(nil, dedup.Untyped, a, b)
+	for it.Next() != chunkenc.ValNone {
+		t, v := it.At()
+		fmt.Printf("%d s: %g\n", t/1000, v)
+	}
+	fmt.Println(it.Err())
+	// Output:
+	// 0 s: 1
+	// 15 s: 2
+	// 30 s: 3
+	// 47 s: 4
+	// 62 s: 5
+	// 77 s: 6
+	// 135 s: 10
+	// <nil>
+}
+
 // Two servers scrape the same target; the second one fills the first one's gap.
 func ExamplePenalty() {
 	a := deduptest.Replica{float(0, 1), float(15_000, 2), float(30_000, 3), float(135_000, 10)}
@@ -126,5 +149,5 @@ func ExampleParse() {
 	fmt.Println(errors.As(err, &unknown), err)
 	// Output:
 	// penalty <nil>
-	// true parse deduplication algorithm "newest": unknown name, want "penalty" or "chain"
+	// true parse deduplication algorithm "newest": unknown name, want "follow", "penalty" or "chain"
 }

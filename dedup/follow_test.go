@@ -1,0 +1,76 @@
+package dedup_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/dedup"
+	"github.com/thanoskit/thanoskit/dedup/deduptest"
+)
+
+func TestFloorDiv(t *testing.T) {
+	t.Parallel()
+	for _, tc := range [][3]int64{{0, 5, 0}, {4, 5, 0}, {5, 5, 1}, {-1, 5, -1}, {-5, 5, -1}, {-6, 5, -2}} {
+		if got := dedup.FloorDiv(tc[0], tc[1]); got != tc[2] {
+			t.Errorf("%d / %d: %d, want %d", tc[0], tc[1], got, tc[2])
+		}
+	}
+}
+
+// TestFollowRunsAreSteps merges with and without what runs knows, from replicas
+// that have runs and from ones that have none.
+func TestFollowRunsAreSteps(t *testing.T) {
+	t.Parallel()
+	var ran int
+	for seed := range uint64(1000) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		replicas := deduptest.Random(rng)
+		if seed%2 == 0 {
+			replicas = long(rng)
+		}
+		iterables := deduptest.Iterables(replicas)
+		want, err := deduptest.Walk(dedup.Stepping(dedup.Follow{}.Merge(nil, dedup.Untyped, iterables...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range replicas {
+			if rng.IntN(3) > 0 {
+				iterables[i] = replicas[i].Runs(1 + rng.IntN(120))
+			}
+		}
+		it := dedup.Follow{}.Merge(nil, dedup.Untyped, iterables...)
+		got, err := deduptest.Walk(it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := deduptest.Differ(want, got); at >= 0 {
+			t.Fatalf("seed %d: sample %d of %v, want %v", seed, at, got, want)
+		}
+		if dedup.HasRun(it) {
+			ran++
+		}
+	}
+	if ran < 400 {
+		t.Errorf("only %d cases had runs", ran)
+	}
+}
+
+// long makes replicas of hours, with gaps.
+func long(rng *rand.Rand) []deduptest.Replica {
+	out := make([]deduptest.Replica, 2+rng.IntN(3))
+	for i := range out {
+		v := 0.0
+		for t := rng.Int64N(15_000); t < 4*3600_000; t += 15_000 {
+			if rng.IntN(200) == 0 {
+				t += rng.Int64N(900_000)
+			}
+			if v += rng.Float64(); rng.IntN(300) == 0 {
+				v = 0
+			}
+			out[i] = append(out[i], deduptest.Sample{T: t + rng.Int64N(50), Type: chunkenc.ValFloat, V: v})
+		}
+	}
+	return out
+}
