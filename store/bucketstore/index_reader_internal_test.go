@@ -368,3 +368,28 @@ func TestSeriesOutside(t *testing.T) {
 	}
 	testutil.Equals(t, 0, x.bkt.Stats().Requests)
 }
+
+// FuzzMatchers compares any two matchers with Prometheus.
+func FuzzMatchers(f *testing.F) {
+	for i, v := range matcherValues {
+		f.Add(uint8(i), v, uint8(i/4), matcherValues[(i*7)%len(matcherValues)])
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	x := newIndexed(f, writeIndex(f, randomSeries(rnd, 100), oneChunk), 0)
+	s := x.source(f, nil, rangeOptions{requestCost: 1})
+	f.Fuzz(func(t *testing.T, i uint8, v string, j uint8, w string) {
+		names := []string{"a", "b", "c", "i", "__name__", "absent", "é"}
+		var ms []*labels.Matcher
+		for k, v := range map[uint8]string{i: v, j: w} {
+			m, err := labels.NewMatcher(labels.MatchType(k%4), names[int(k/4)%len(names)], v)
+			if err != nil {
+				return
+			}
+			ms = append(ms, m)
+		}
+		got, _, _ := selected(t, x.reader(t, s, nil), ms)
+		if want := x.want(t, 16, ms); !slices.Equal(got, want) {
+			t.Fatalf("%v: %d series, not %d", ms, len(got), len(want))
+		}
+	})
+}

@@ -268,9 +268,11 @@ func (t *trip) read(ctx context.Context, p part) (*[]byte, error) {
 	buf := t.bufs.get(p.size)
 	n := p.size
 	var err error
-	if p.size <= t.opts.maxRange || t.object.short {
+	switch {
+	case p.size == 0: // There is no such range in HTTP.
+	case p.size <= t.opts.maxRange || t.object.short:
 		n, err = t.get(ctx, p.off, *buf)
-	} else {
+	default:
 		g, gctx := errgroup.WithContext(ctx)
 		for at := int64(0); at < p.size; at += t.opts.maxRange {
 			piece := (*buf)[at:min(at+t.opts.maxRange, p.size)]

@@ -138,6 +138,19 @@ func TestFetchAtEnd(t *testing.T) {
 	testutil.Equals(t, 0, bkt.OpenBodies())
 }
 
+// TestFetchNothing has parts without bytes: no bucket has such ranges.
+func TestFetchNothing(t *testing.T) {
+	t.Parallel()
+	bkt, o, data := testObject(t, 1000)
+	r := newRanger(bkt, rangeOptions{requestCost: 1})
+	for _, parts := range [][]part{nil, {{5, 0}}, {{5, 0}, {900, 0}}} {
+		use, n := collect(t, data, parts)
+		testutil.Ok(t, r.fetch(t.Context(), o, parts, nil, use))
+		testutil.Equals(t, len(parts), *n)
+	}
+	testutil.Equals(t, 0, bkt.Stats().Requests)
+}
+
 func TestFetchFaults(t *testing.T) {
 	t.Parallel()
 	parts := []part{{0, 100}, {1000, 100}, {2000, 100}, {3000, 100}}
