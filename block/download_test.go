@@ -280,3 +280,52 @@ func TestDownloadFullDisk(t *testing.T) {
 		testutil.Equals(t, "", cmp.Diff(visible(t, bkt, m.ULID), readDir(t, dir)))
 	}
 }
+
+// A disk that refuses any one thing is an error; the next call ends it.
+func TestDownloadDiskFails(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m, bkt := uploaded(t)
+	want := visible(t, bkt, m.ULID)
+	for n := 1; ; n++ {
+		dir := filepath.Join(t.TempDir(), m.ULID.String())
+		// Something to be removed.
+		testutil.Ok(t, os.MkdirAll(dir+block.DownloadSuffix, 0o750))
+		testutil.Ok(t, os.WriteFile(filepath.Join(dir+block.DownloadSuffix, "x"), nil, 0o600))
+		opts, steps := &block.DownloadOptions{Concurrency: 1}, 0
+		opts.SetStep(func(op, file string) error {
+			if steps++; steps == n {
+				return fmt.Errorf("%s %s: %w", op, file, syscall.EIO)
+			}
+			return nil
+		})
+		err := block.Download(ctx, bkt, m.ULID, dir, opts)
+		if steps < n {
+			testutil.Ok(t, err)
+			testutil.Assert(t, n > 20, "%d", n)
+			return
+		}
+		testutil.Assert(t, errors.Is(err, syscall.EIO), "%v", err)
+		if _, err := os.Stat(dir); err == nil {
+			testutil.Equals(t, "", cmp.Diff(want, readDir(t, dir)))
+		}
+		testutil.Ok(t, block.Download(ctx, bkt, m.ULID, dir, nil))
+		testutil.Equals(t, "", cmp.Diff(want, readDir(t, dir)))
+		testutil.Equals(t, 0, bkt.OpenBodies())
+	}
+}
+
+// The disk itself may refuse: a file is where the directory is to be.
+func TestDownloadNowhere(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m, bkt := uploaded(t)
+	file := filepath.Join(t.TempDir(), "x")
+	testutil.Ok(t, os.WriteFile(file, nil, 0o600))
+	testutil.NotOk(t, block.Download(ctx, bkt, m.ULID, filepath.Join(file, "y"), nil))
+	testutil.NotOk(t, block.Download(ctx, bkt, m.ULID, file, nil))
+	dir := filepath.Join(t.TempDir(), m.ULID.String())
+	testutil.Ok(t, os.MkdirAll(filepath.Join(dir+block.DownloadSuffix, "index"), 0o700))
+	testutil.NotOk(t, block.Download(ctx, bkt, m.ULID, dir, nil))
+	testutil.Equals(t, 0, bkt.OpenBodies())
+}

@@ -384,6 +384,11 @@ func TestFetchMeta(t *testing.T) {
 		testutil.Assert(t, ok, "%s: %v", name, err)
 		testutil.Equals(t, id, metaErr.Block)
 	}
+	putMeta(t, bkt, m)
+	put(t, bkt, name, strings.Replace(object(t, bkt, name), `"version": 1,`, `"version": 7,`, 1))
+	_, err = block.FetchMeta(ctx, bkt, m.ULID)
+	unsupported, ok := errors.AsType[*block.UnsupportedError](err)
+	testutil.Assert(t, ok && unsupported.Block == m.ULID, "%v", err)
 	testutil.Equals(t, 0, bkt.OpenBodies())
 }
 

@@ -103,15 +103,14 @@ func sameBytes(a, b io.Reader) (bool, error) {
 	for {
 		n, errA := io.ReadFull(a, x)
 		m, errB := io.ReadFull(b, y)
-		if !bytes.Equal(x[:n], y[:m]) {
-			return false, nil
-		}
 		endA, endB := ended(errA), ended(errB)
 		switch {
 		case errA != nil && !endA:
 			return false, errA
 		case errB != nil && !endB:
 			return false, errB
+		case !bytes.Equal(x[:n], y[:m]):
+			return false, nil
 		case endA || endB:
 			return endA && endB, nil
 		}

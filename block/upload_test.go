@@ -11,6 +11,7 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/providers/filesystem"
 
@@ -300,4 +301,73 @@ func TestUploadTwice(t *testing.T) {
 	testutil.Ok(t, <-errs)
 	testutil.Ok(t, <-errs)
 	testutil.Equals(t, "", cmp.Diff(without(readDir(t, dir), "meta.json"), without(visible(t, inner, m.ULID), "meta.json")))
+}
+
+func TestUploadOfWhatChanges(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m, dir := newBlock(t, t.TempDir(), 1)
+	bkt := blocktest.NewBucket(objstore.NewInMemBucket())
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op != objstore.OpUpload || !strings.HasSuffix(r.Name, "000002") {
+			return nil
+		}
+		return os.Truncate(filepath.Join(dir, "chunks/000002"), 9)
+	})
+	_, err := block.Upload(ctx, bkt, dir, nil)
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "a block does not change"), "%v", err)
+	testutil.Assert(t, visible(t, bkt, m.ULID) == nil)
+}
+
+func TestUploadHashesDiffer(t *testing.T) {
+	t.Parallel()
+	m, bkt := uploaded(t)
+	_, dir := newBlock(t, t.TempDir(), 1)
+	b, err := os.ReadFile(filepath.Join(dir, "index"))
+	testutil.Ok(t, err)
+	b[20]++
+	testutil.Ok(t, os.WriteFile(filepath.Join(dir, "index"), b, 0o600))
+	_, err = block.Upload(context.Background(), bkt, dir, &block.UploadOptions{Hash: block.HashSHA256})
+	testutil.Assert(t, errors.Is(err, block.ErrExists) && strings.Contains(err.Error(), m.ULID.String()), "%v", err)
+}
+
+// What cannot be compared is an error, not a difference.
+func TestUploadCannotCompare(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	inner, err := filesystem.NewBucket(t.TempDir())
+	testutil.Ok(t, err)
+	bkt := blocktest.NewBucket(inner)
+	m, dir := newBlock(t, t.TempDir(), 1)
+	put(t, bkt, block.ObjectName(m.ULID, "chunks/000001"), readDir(t, dir)["chunks/000001"])
+	bkt.Body(blocktest.Broken(10, blocktest.ErrFault))
+	_, err = block.Upload(ctx, bkt, dir, nil)
+	testutil.Assert(t, errors.Is(err, blocktest.ErrFault), "%v", err)
+	testutil.Equals(t, 0, bkt.OpenBodies())
+}
+
+// Objects that are not there are no failures in a bucket's own metrics.
+func TestNotFoundIsExpected(t *testing.T) {
+	t.Parallel()
+	ctx, reg := context.Background(), prometheus.NewRegistry()
+	bkt := objstore.WrapWithMetrics(objstore.NewInMemBucket(), reg, "test")
+	_, dir := newBlock(t, t.TempDir(), 1)
+	_, err := block.Upload(ctx, bkt, dir, nil)
+	testutil.Ok(t, err)
+	_, err = block.PutMark(ctx, bkt, block.Mark{Kind: block.NoCompactMark, Block: newID(1)})
+	testutil.Ok(t, err)
+	_, err = block.FetchMeta(ctx, bkt, newID(2))
+	testutil.Assert(t, errors.Is(err, block.ErrNotFound), "%v", err)
+	families, err := reg.Gather()
+	testutil.Ok(t, err)
+	for _, f := range families {
+		if f.GetName() != "objstore_bucket_operation_failures_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			testutil.Equals(t, 0.0, m.GetCounter().GetValue(), m.String())
+		}
+		return
+	}
+	t.Fatal("no metrics")
 }
