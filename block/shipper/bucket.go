@@ -138,19 +138,28 @@ func (r *syncRun) upload(ctx context.Context, dir string) error {
 }
 
 // missing returns a file of a block that is in its meta.json and not in the
-// bucket, or "". It is two requests.
+// bucket, or "". It is two requests, and one more for what they do not show: in
+// some stores listings lag behind.
 func (s *Shipper) missing(ctx context.Context, meta *block.Meta) (string, error) {
-	names := map[string]bool{}
+	listed := map[string]bool{}
 	for _, dir := range []string{meta.ULID.String(), block.ObjectName(meta.ULID, block.ChunksDir)} {
 		if err := s.bkt.Iter(ctx, dir, func(name string) error {
-			names[name] = true
+			listed[name] = true
 			return nil
 		}); err != nil {
 			return "", fmt.Errorf("list objects: %w", err)
 		}
 	}
 	for _, f := range meta.Thanos.Files {
-		if !names[block.ObjectName(meta.ULID, f.RelPath)] {
+		name := block.ObjectName(meta.ULID, f.RelPath)
+		if listed[name] {
+			continue
+		}
+		there, err := s.bkt.Exists(ctx, name)
+		if err != nil {
+			return "", fmt.Errorf("look for %s: %w", name, err)
+		}
+		if !there {
 			return f.RelPath, nil
 		}
 	}

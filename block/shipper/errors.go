@@ -17,8 +17,8 @@ var (
 	ErrNoExternalLabels = errors.New("no external labels")
 	// ErrBusy says that another shipper is at work in the directory.
 	ErrBusy = errors.New("another shipper is at work in the directory")
-	// ErrVanished says that a block was deleted before it had been sent. It is a
-	// warning: nobody can send it any more.
+	// ErrVanished says that a block was deleted in the data directory before it had
+	// been sent. It is a warning: nobody can send it any more.
 	ErrVanished = errors.New("deleted before it was sent")
 	// ErrOverlap says that a compacted block overlaps with blocks of the bucket.
 	ErrOverlap = errors.New("overlaps with blocks of the bucket")

@@ -6,24 +6,35 @@ import (
 	"time"
 )
 
-// Run Syncs at once and then every Options.Interval, and logs the errors of
-// Syncs: each when it comes up, not again while it lasts. It returns nil when the
-// context ends.
+// labelsInterval is how often is looked whether there are external labels: a
+// sidecar has to ask Prometheus for them first.
+const labelsInterval = time.Second
+
+// Run Syncs at once and then every Options.Interval, and as soon as there are
+// external labels if there were none. It logs the errors of Syncs: each when it
+// comes up, not again while it lasts. It returns nil when the context ends.
 func (s *Shipper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	known := map[string]bool{}
+	known, nameless := map[string]bool{}, false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		_, err := s.Sync(ctx)
-		if ctx.Err() == nil {
-			known = s.report(err, known)
+		if !nameless || !s.external().IsEmpty() {
+			_, err := s.Sync(ctx)
+			if ctx.Err() == nil {
+				known = s.report(err, known)
+			}
+			nameless = errors.Is(err, ErrNoExternalLabels)
 		}
-		timer.Reset(s.opts.Interval)
+		if nameless {
+			timer.Reset(min(labelsInterval, s.opts.Interval))
+		} else {
+			timer.Reset(s.opts.Interval)
+		}
 	}
 }
 
@@ -35,7 +46,7 @@ func (s *Shipper) report(err error, known map[string]bool) map[string]bool {
 		now[text] = true
 		switch {
 		case known[text]:
-		case errors.Is(e, ErrBusy):
+		case errors.Is(e, ErrBusy), errors.Is(e, ErrNoExternalLabels): // as at the start
 			s.opts.Logger.Info("blocks not uploaded", "dir", s.dir, "err", e)
 		default:
 			s.opts.Logger.Error("blocks not uploaded", "dir", s.dir, "err", e)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,8 @@ import (
 	"github.com/thanoskit/thanoskit/block/shipper"
 )
 
-// Run syncs at once and then at intervals, and says what is wrong once.
+// Run syncs at once, as soon as there are external labels, and then at intervals,
+// and says what is wrong once.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -27,9 +29,15 @@ func TestRun(t *testing.T) {
 		bkt := blocktest.NewBucket(objstore.NewInMemBucket())
 		first := put(t, dir, spec{n: 1, at: 0})
 		var log bytes.Buffer
-		lset := labels.EmptyLabels()
+		var named atomic.Bool
 		s := newShipper(t, bkt, dir, shipper.Options{
-			ExternalLabels: func() labels.Labels { return lset }, Interval: time.Minute,
+			ExternalLabels: func() labels.Labels {
+				if named.Load() {
+					return external()
+				}
+				return labels.EmptyLabels()
+			},
+			Interval: time.Minute,
 			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 				if a.Key == slog.TimeKey || a.Key == "duration" || a.Key == "dir" {
 					return slog.Attr{}
@@ -45,12 +53,12 @@ func TestRun(t *testing.T) {
 			defer log.Reset()
 			return log.String()
 		}
-		testutil.Equals(t, "level=ERROR msg=\"blocks not uploaded\" err=\"no external labels\"\n", lines())
+		testutil.Equals(t, "level=INFO msg=\"blocks not uploaded\" err=\"no external labels\"\n", lines())
 		time.Sleep(3 * time.Minute)
 		testutil.Equals(t, "", lines())
 
-		lset = external()
-		time.Sleep(time.Minute)
+		named.Store(true)
+		time.Sleep(time.Second)
 		testutil.Equals(t, "level=INFO msg=\"block uploaded\" block="+first.String()+" min_time=0 max_time=7170001 level=1\n"+
 			"level=INFO msg=\"all blocks uploaded again\"\n", lines())
 

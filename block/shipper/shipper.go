@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Shipper struct {
 	syncing  sync.Mutex
 	verdicts map[ulid.ULID]verdict
 	warned   map[string]bool // what the last Sync warned of
+	waiting  []ulid.ULID     // what it should have sent and did not
 	bucket   *block.Fetcher  // for overlaps, made when it is needed
 }
 
@@ -59,6 +61,9 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Shipper, error) {
 }
 
 func (s *Shipper) recordPath() string { return filepath.Join(s.dir, s.opts.MetaFileName) }
+
+// external returns the external labels as they are now.
+func (s *Shipper) external() labels.Labels { return s.opts.ExternalLabels().WithoutEmpty() }
 
 // do takes a step that changes the data directory.
 func (s *Shipper) do(op string, f func() error) error {
@@ -119,12 +124,7 @@ func (r *Result) skip(id ulid.ULID, why Reason) {
 }
 
 func (r *Result) skipped(why Reason) bool {
-	for _, s := range r.Skipped {
-		if s.Reason == why {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Skipped, func(s Skip) bool { return s.Reason == why })
 }
 
 // Sync sends the finished blocks that have not been sent yet, once.
@@ -142,7 +142,7 @@ func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
 	defer s.syncing.Unlock()
 	defer func() { s.metrics.synced(&res, s.opts.UploadCompacted, err) }()
 
-	external := s.opts.ExternalLabels().WithoutEmpty()
+	external := s.external()
 	if external.IsEmpty() {
 		return res, ErrNoExternalLabels
 	}
@@ -187,20 +187,21 @@ func (r *syncRun) run(ctx context.Context) error {
 		return err
 	}
 	r.s.forget(r.local)
+	r.lost()
+	defer func() { r.s.waiting = r.unsent() }()
 	if r.sent, err = readRecord(r.s.recordPath()); err != nil {
 		r.warn(err)
 	}
-	var unsent []ulid.ULID
-	for _, id := range r.local {
-		if !r.sent[id] {
-			unsent = append(unsent, id)
-		}
-	}
-	metas, bad := r.s.readMetas(unsent)
+	unknown := slices.DeleteFunc(slices.Clone(r.local), func(id ulid.ULID) bool { return r.sent[id] })
+	metas, bad := r.s.readMetas(unknown)
 	errs, held := r.unreadable(bad)
 	for _, meta := range metas {
 		if ctx.Err() != nil {
 			return errors.Join(append(errs, ctx.Err())...)
+		}
+		if why := r.s.stays(meta); why != "" {
+			r.res.skip(meta.ULID, why)
+			continue
 		}
 		if held {
 			r.res.skip(meta.ULID, HeldBack)
@@ -213,6 +214,26 @@ func (r *syncRun) run(ctx context.Context) error {
 	}
 	r.save() // also without blocks: those that are gone are taken out
 	return errors.Join(errs...)
+}
+
+// lost warns of blocks that are gone since the last Sync could not send them.
+func (r *syncRun) lost() {
+	for _, id := range r.s.waiting {
+		if !slices.Contains(r.local, id) {
+			r.warn(&Error{Block: id, Op: "upload", Err: ErrVanished})
+		}
+	}
+}
+
+// unsent returns the blocks that the next Sync is to send.
+func (r *syncRun) unsent() []ulid.ULID {
+	var ids []ulid.ULID
+	for _, s := range r.res.Skipped {
+		if s.Reason == Failed || s.Reason == HeldBack {
+			ids = append(ids, s.Block)
+		}
+	}
+	return ids
 }
 
 // unreadable says what becomes of blocks without a readable meta.json, and
@@ -233,17 +254,20 @@ func (r *syncRun) unreadable(bad []*Error) (errs []error, held bool) {
 	return errs, len(errs) > 0 && !r.s.opts.AllowOutOfOrder
 }
 
+// stays says why a block is not to be sent at all, or "".
+func (s *Shipper) stays(meta *block.Meta) Reason {
+	switch {
+	case meta.Stats.NumSamples == 0:
+		return Empty
+	case meta.Compaction.Level > 1 && !s.opts.UploadCompacted:
+		return Compacted
+	}
+	return ""
+}
+
 // one sends a block, or finds out why not.
 func (r *syncRun) one(ctx context.Context, meta *block.Meta) error {
 	id := meta.ULID
-	switch {
-	case meta.Stats.NumSamples == 0:
-		r.res.skip(id, Empty)
-		return nil
-	case meta.Compaction.Level > 1 && !r.s.opts.UploadCompacted:
-		r.res.skip(id, Compacted)
-		return nil
-	}
 	where, err := r.lookUp(ctx, id)
 	if err != nil {
 		return r.failed(ctx, id, "look up", err)

@@ -464,6 +464,52 @@ func TestVanishes(t *testing.T) {
 	testutil.Assert(t, sent > 0 && lost > 0, "sent %d, lost %d", sent, lost)
 }
 
+// A block that could not be sent and is gone by the next Sync is not forgotten
+// in silence.
+func TestVanishesWhileWaiting(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	failed, heldBack := put(t, dir, spec{n: 1, at: 0}), put(t, dir, spec{n: 2, at: 2})
+	put(t, dir, spec{n: 3, at: 4, level: 2}) // Prometheus' own
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	bkt.Fail(blocktest.EveryNth(1, blocktest.ErrFault))
+	_, err := s.Sync(t.Context())
+	testutil.NotOk(t, err)
+	bkt.Fail(nil)
+	for n := range 3 {
+		testutil.Ok(t, os.RemoveAll(filepath.Join(dir, newID(n+1).String())))
+	}
+	for _, want := range [][]ulid.ULID{{failed, heldBack}, nil} {
+		res, err := s.Sync(t.Context())
+		testutil.Ok(t, err)
+		var got []ulid.ULID
+		for _, w := range res.Warnings {
+			lost, ok := errors.AsType[*shipper.Error](w)
+			testutil.Assert(t, ok && errors.Is(w, shipper.ErrVanished), "%v", w)
+			got = append(got, lost.Block)
+		}
+		testutil.Equals(t, want, got)
+	}
+}
+
+// Listings that lag behind say nothing about what is there.
+func TestLaggingListings(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	id := put(t, dir, spec{n: 1, at: 0})
+	res, err := newShipper(t, laggingBucket{bkt}, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+	testutil.Equals(t, []ulid.ULID{id}, visible(t, bkt, dir))
+}
+
+// laggingBucket lists nothing.
+type laggingBucket struct{ objstore.Bucket }
+
+func (laggingBucket) Iter(context.Context, string, func(string) error, ...objstore.IterOption) error {
+	return nil
+}
+
 func TestDirectoryErrors(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "absent")

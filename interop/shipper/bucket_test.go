@@ -22,24 +22,28 @@ import (
 	"github.com/thanoskit/thanoskit/interop/internal/s3"
 )
 
-// configs are the kinds of buckets, each as Thanos' YAML.
-var configs = map[string]func(testing.TB) string{
-	"filesystem": func(t testing.TB) string {
-		return fmt.Sprintf("type: FILESYSTEM\nconfig:\n  directory: %s\n", t.TempDir())
-	},
-	"S3": func(t testing.TB) string { return s3.Start(t).Config("below/a/prefix") },
-}
+// kinds are kinds of buckets.
+var kinds = []string{"filesystem", "S3"}
 
 // bucket is a bucket that programs and tests know.
 type bucket struct {
 	objstore.Bucket
 	config string // file
+	dir    string // where its objects are, as files
 }
 
 func newBucket(t testing.TB, kind string) *bucket {
 	t.Helper()
-	yaml := configs[kind](t)
 	b := &bucket{config: filepath.Join(t.TempDir(), "bucket.yml")}
+	var yaml string
+	if kind == "S3" {
+		const prefix = "below/a/prefix"
+		srv := s3.Start(t)
+		yaml, b.dir = srv.Config(prefix), filepath.Join(srv.Dir, filepath.FromSlash(prefix))
+	} else {
+		b.dir = t.TempDir()
+		yaml = fmt.Sprintf("type: FILESYSTEM\nconfig:\n  directory: %s\n", b.dir)
+	}
 	if err := os.WriteFile(b.config, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +57,22 @@ func newBucket(t testing.TB, kind string) *bucket {
 		}
 	})
 	return b
+}
+
+// count returns how many objects there are of blocks.
+func (b *bucket) count(blocks []string) int {
+	n := 0
+	for _, path := range blocks {
+		for _, dir := range []string{"", block.ChunksDir} {
+			entries, _ := os.ReadDir(filepath.Join(b.dir, filepath.Base(path), dir)) // it may not be there yet
+			for _, e := range entries {
+				if !e.IsDir() {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
 
 // look is what readers see in a bucket.

@@ -24,7 +24,7 @@ import (
 // with it.
 func TestShips(t *testing.T) {
 	t.Parallel()
-	for kind := range configs {
+	for _, kind := range kinds {
 		for _, version := range []string{currentPrometheus, debianPrometheus} {
 			t.Run(kind+" "+version, func(t *testing.T) {
 				t.Parallel()
@@ -117,7 +117,7 @@ func (s *sidecar) metric(t testing.TB, pattern string) string {
 // sends what the other one has sent.
 func TestTurns(t *testing.T) {
 	t.Parallel()
-	for kind := range configs {
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			const each = 3
