@@ -60,7 +60,7 @@ func (w *segmentWriter) cut() error {
 		if err := w.step.do("mkdir", dir); err != nil {
 			return err
 		}
-		if err := os.Mkdir(dir, 0o777); err != nil {
+		if err := os.Mkdir(dir, 0o777); err != nil { //nolint:gosec // As Prometheus writes blocks: who may read them is the umask's to say.
 			return err
 		}
 	}

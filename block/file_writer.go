@@ -35,7 +35,7 @@ func createFile(name string, bufSize int, step stepFunc) (*fileWriter, error) {
 	if err := step.do("create", name); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // As Prometheus writes blocks: who may read them is the umask's to say.
 	if err != nil {
 		return nil, err
 	}

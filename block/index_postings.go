@@ -183,7 +183,7 @@ func (p *postingsWriter) copyTable() error {
 		return err
 	}
 	sum := crc32.New(castagnoli)
-	sum.Write(head[4:]) //nolint:errcheck // a hash never fails.
+	sum.Write(head[4:])
 	if _, err := io.Copy(io.MultiWriter(p.f, sum), p.table.f); err != nil {
 		return err
 	}

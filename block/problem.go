@@ -2,6 +2,7 @@ package block
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 )
@@ -75,11 +76,7 @@ const (
 // Unreadable reports whether readers fail at such a problem, or miss data. What
 // is left is data that is read, but is not as it should be.
 func (k ProblemKind) Unreadable() bool {
-	switch k {
-	case MissingFile, CorruptMeta, CorruptIndex, CorruptPostings, CorruptChunk, Unsupported, UnsortedSeries:
-		return true
-	}
-	return false
+	return slices.Contains([]ProblemKind{MissingFile, CorruptMeta, CorruptIndex, CorruptPostings, CorruptChunk, Unsupported, UnsortedSeries}, k)
 }
 
 // SeriesError is a series that a Writer does not take, or that two series cannot

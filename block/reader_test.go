@@ -28,7 +28,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	defer r.Close() //nolint:errcheck // an example.
+	defer r.Close()
 	fmt.Println(r.Meta(), "index version", r.IndexVersion())
 	fmt.Println(r.Symbols().Len(), "symbols, the first is", r.Symbols().String(0))
 
@@ -56,7 +56,7 @@ func ExampleReader_All() {
 		fmt.Println(err)
 		return
 	}
-	defer r.Close() //nolint:errcheck // an example.
+	defer r.Close()
 	for s, err := range r.All(context.Background()) {
 		if err != nil {
 			fmt.Println(err)

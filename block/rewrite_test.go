@@ -22,7 +22,7 @@ import (
 
 func ExampleRewriteBlock() {
 	out, _ := os.MkdirTemp("", "block")
-	defer os.RemoveAll(out) //nolint:errcheck // an example.
+	defer os.RemoveAll(out)
 
 	meta, err := block.RewriteBlock(context.Background(), "testdata/index_format_v1/01DXXFZDYD1MQW6079WK0K6EDQ", out, &block.RewriteOptions{
 		ULID:      newID(1),
@@ -123,9 +123,7 @@ func TestRewriteIntervals(t *testing.T) {
 }
 
 func withoutHint(s string) string {
-	if i := strings.Index(s, " hint "); i >= 0 {
-		return s[:i]
-	}
+	s, _, _ = strings.Cut(s, " hint ")
 	return s
 }
 
@@ -162,7 +160,7 @@ func TestRewriteCopiesTheRest(t *testing.T) {
 
 func TestRewriteRelabel(t *testing.T) {
 	t.Parallel()
-	l := func(ss ...string) labels.Labels { return labels.FromStrings(ss...) }
+	l := labels.FromStrings
 	series := []block.Series{
 		blocktest.Floats(l("a", "1", "pod", "x"), 0, 10, 1, 2),
 		blocktest.Floats(l("a", "1", "pod", "y"), 100, 10, 3, 4),
@@ -205,7 +203,7 @@ func TestRewriteRelabel(t *testing.T) {
 
 func TestRewriteErrors(t *testing.T) {
 	t.Parallel()
-	l := func(ss ...string) labels.Labels { return labels.FromStrings(ss...) }
+	l := labels.FromStrings
 	raw := blocktest.Build(t, t.TempDir(), nil,
 		blocktest.Floats(l("a", "1", "pod", "x"), 0, 10, 1, 2),
 		blocktest.Floats(l("a", "1", "pod", "y"), 5, 10, 3, 4),

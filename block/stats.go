@@ -20,7 +20,7 @@ func (g *indexStatsGatherer) add(off uint64, chunks []ChunkMeta) {
 		g.stats.SeriesMaxSize = max(g.stats.SeriesMaxSize, int64(off-g.last))
 	}
 	g.last = off
-	for i := 0; i < len(chunks)-2; i++ {
+	for i := range len(chunks) - 2 {
 		if a, b := chunks[i].Ref, chunks[i+1].Ref; a.Segment() == b.Segment() {
 			g.stats.ChunkMaxSize = max(g.stats.ChunkMaxSize, int64(b.Offset())-int64(a.Offset()))
 		}

@@ -63,7 +63,7 @@ type postingsCheck struct {
 	found               map[uint32]postingSum // of the others, by place of the label's name
 }
 
-func (c *postingsCheck) problem(off uint64, format string, args ...any) {
+func (c *postingsCheck) problemf(off uint64, format string, args ...any) {
 	c.add(CorruptPostings, c.index.corrupt(off, fmt.Errorf(format, args...)))
 }
 
@@ -74,12 +74,12 @@ func (c *postingsCheck) entry(name, value []byte, off uint64) error {
 	}
 	x := c.index
 	if order := cmp.Or(bytes.Compare(c.lastName, name), bytes.Compare(c.lastValue, value)); order >= 0 && c.entries > 1 && x.version != index.FormatV1 {
-		c.problem(x.toc.PostingsTable, "%q=%q follows %q=%q", name, value, c.lastName, c.lastValue)
+		c.problemf(x.toc.PostingsTable, "%q=%q follows %q=%q", name, value, c.lastName, c.lastValue)
 	}
 	c.lastName, c.lastValue = name, value
 	list, err := x.postingsAt(off)
 	if err != nil {
-		c.problem(off, "postings of %q=%q: %w", name, value, err)
+		c.problemf(off, "postings of %q=%q: %w", name, value, err)
 		return nil
 	}
 	if c.bytes += len(list); c.bytes > len(x.b) {
@@ -92,7 +92,7 @@ func (c *postingsCheck) entry(name, value []byte, off uint64) error {
 	n, ok := x.symbols.Find(string(name))
 	place, okToo := x.symbols.Find(string(value))
 	if !ok || !okToo {
-		c.problem(x.toc.PostingsTable, "%q=%q is not among the symbols", name, value)
+		c.problemf(x.toc.PostingsTable, "%q=%q is not among the symbols", name, value)
 		return nil
 	}
 	sum := c.found[n]
@@ -104,7 +104,7 @@ func (c *postingsCheck) entry(name, value []byte, off uint64) error {
 // list adds a list to a sum.
 func (c *postingsCheck) list(sum *postingSum, place uint32, name, value []byte, off uint64, list []byte) {
 	if !c.index.eachPosting(list, func(series uint64) { sum.add(place, series) }) {
-		c.problem(off, "postings of %q=%q do not ascend", name, value)
+		c.problemf(off, "postings of %q=%q do not ascend", name, value)
 	}
 }
 
@@ -112,11 +112,11 @@ func (c *postingsCheck) list(sum *postingSum, place uint32, name, value []byte, 
 func (c *postingsCheck) compare() {
 	table := c.index.toc.PostingsTable
 	if c.everything != c.all {
-		c.problem(table, "postings of all series have %d series, there are %d", c.everything.n, c.all.n)
+		c.problemf(table, "postings of all series have %d series, there are %d", c.everything.n, c.all.n)
 	}
 	for name := range uint32(c.index.symbols.Len()) {
 		if is, has := c.found[name], c.sums[name]; is != has {
-			c.problem(table, "postings of label %q are not those of its series: %d and %d", c.index.symbols.Bytes(name), is.n, has.n)
+			c.problemf(table, "postings of label %q are not those of its series: %d and %d", c.index.symbols.Bytes(name), is.n, has.n)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func ExampleVerifyBucket() {
 		_ = bkt.Upload(ctx, id+"/"+file, bytes.NewReader(b))
 	}
 	dir, _ := os.MkdirTemp("", "block")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 
 	blockID, _ := block.ParseID(id)
 	report, err := block.VerifyBucket(ctx, bkt, blockID, dir, nil)

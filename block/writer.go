@@ -140,7 +140,7 @@ func (w *Writer) start() error {
 	if err := w.opts.step.do("mkdir", tmp); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(tmp, 0o777); err != nil {
+	if err := os.MkdirAll(tmp, 0o777); err != nil { //nolint:gosec // As Prometheus writes blocks: who may read them is the umask's to say.
 		return err
 	}
 	w.tmp = tmp

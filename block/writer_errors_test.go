@@ -20,7 +20,7 @@ import (
 
 func ExampleWriter() {
 	dir, _ := os.MkdirTemp("", "block")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 
 	meta := &block.Meta{ULID: newID(1), Thanos: block.Thanos{Labels: map[string]string{"cluster": "eu"}, Source: block.SourceTest}}
 	w, err := block.NewWriter(dir, meta, nil)
@@ -28,7 +28,7 @@ func ExampleWriter() {
 		fmt.Println(err)
 		return
 	}
-	defer w.Close()                                                 //nolint:errcheck // nothing to do after Commit.
+	defer w.Close()
 	for _, s := range []string{"__name__", "a", "b", "job", "up"} { // ascending
 		if err := w.AddSymbol(s); err != nil {
 			fmt.Println(err)
@@ -55,7 +55,7 @@ func ExampleWriter() {
 
 func ExampleWriteBlock() {
 	dir, _ := os.MkdirTemp("", "block")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 
 	var e block.ChunkEncoder
 	if err := e.Float(1000, 1); err != nil {

@@ -62,9 +62,7 @@ func Downsample(resolution block.Resolution, series ...block.Series) []block.Ser
 	out := make([]block.Series, len(series))
 	for i, s := range series {
 		samples, err := Samples(s.Chunks...)
-		if err != nil {
-			panic(err)
-		}
+		must(err)
 		out[i] = block.Series{Labels: s.Labels, Chunks: aggregateChunks(int64(resolution), samples)}
 	}
 	return out
@@ -164,9 +162,7 @@ func aggregateHistograms(a *Aggregates, windows [][]Sample, at func(int) int64) 
 			}
 			next.CounterResetHint, total.CounterResetHint = histogram.GaugeType, histogram.GaugeType
 			t, _, _, err := total.Add(next)
-			if err != nil {
-				panic(err)
-			}
+			must(err)
 			total = t
 		}
 		total.CounterResetHint = histogram.GaugeType
@@ -187,13 +183,9 @@ func asFloats(s Sample) *histogram.FloatHistogram {
 // in it: only those are never cut.
 func oneChunk(samples []Sample) chunkenc.Chunk {
 	c, err := promcompat.NewChunk(samples[0].Type())
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	app, err := promcompat.NewAppender(c)
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	for _, s := range samples {
 		if s.FH == nil {
 			app.Append(s.T, s.F)
@@ -205,9 +197,7 @@ func oneChunk(samples []Sample) chunkenc.Chunk {
 		}
 		h.CounterResetHint = histogram.GaugeType
 		next, _, err := app.AppendFloatHistogram(nil, s.T, h, false)
-		if err != nil {
-			panic(err)
-		}
+		must(err)
 		if next != nil {
 			c = next
 		}

@@ -17,7 +17,7 @@ import (
 func ExampleBuild() {
 	t := &testing.T{} // the test's own
 	dir, _ := os.MkdirTemp("", "blocktest")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 
 	built := blocktest.Build(t, dir, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "eu")},
 		blocktest.Floats(labels.FromStrings("__name__", "up", "job", "b"), 0, 15_000, 1, 1, 0),
@@ -25,7 +25,7 @@ func ExampleBuild() {
 	)
 
 	r, _ := block.Open(built)
-	defer r.Close() //nolint:errcheck // an example.
+	defer r.Close()
 	for s, err := range r.All(context.Background()) {
 		samples, _ := blocktest.Samples(s.Chunks...)
 		fmt.Println(s.Labels, samples, err)

@@ -56,7 +56,7 @@ type differ struct {
 	more      int
 }
 
-func (d *differ) add(format string, args ...any) {
+func (d *differ) addf(format string, args ...any) {
 	if len(d.lines) == maxDifferences {
 		d.more++
 		return
@@ -96,7 +96,7 @@ func (s *side) next() {
 func (d *differ) series(ra, rb *block.Reader) error {
 	a, b := newSide(ra), newSide(rb)
 	for a.ok || b.ok {
-		order := 0
+		var order int
 		switch {
 		case !a.ok:
 			order = 1
@@ -107,10 +107,10 @@ func (d *differ) series(ra, rb *block.Reader) error {
 		}
 		switch {
 		case order < 0:
-			d.add("series %s: only in the first block", a.lset)
+			d.addf("series %s: only in the first block", a.lset)
 			a.next()
 		case order > 0:
-			d.add("series %s: only in the second block", b.lset)
+			d.addf("series %s: only in the second block", b.lset)
 			b.next()
 		default:
 			if err := d.chunks(a, b); err != nil {
@@ -148,11 +148,11 @@ func (d *differ) chunks(a, b *side) error {
 	for k, name := range trackNames() {
 		if line := diffSamples(sa[k], sb[k]); line != "" {
 			same = false
-			d.add("series %s: %s%s", a.lset, name, line)
+			d.addf("series %s: %s%s", a.lset, name, line)
 		}
 	}
 	if same && d.structure {
-		d.add("series %s: %s", a.lset, diffChunks(ca, cb))
+		d.addf("series %s: %s", a.lset, diffChunks(ca, cb))
 	}
 	return nil
 }
@@ -237,15 +237,15 @@ func diffChunks(a, b []block.Chunk) string {
 
 func (d *differ) meta(a, b *block.Meta) {
 	if a.MinTime != b.MinTime || a.MaxTime != b.MaxTime {
-		d.add("meta.json: range is [%d, %d), and [%d, %d) in the second block", a.MinTime, a.MaxTime, b.MinTime, b.MaxTime)
+		d.addf("meta.json: range is [%d, %d), and [%d, %d) in the second block", a.MinTime, a.MaxTime, b.MinTime, b.MaxTime)
 	}
 	if a.Resolution() != b.Resolution() {
-		d.add("meta.json: resolution is %s, and %s in the second block", a.Resolution(), b.Resolution())
+		d.addf("meta.json: resolution is %s, and %s in the second block", a.Resolution(), b.Resolution())
 	}
 	if !labels.Equal(a.Labels(), b.Labels()) {
-		d.add("meta.json: external labels are %s, and %s in the second block", a.Labels(), b.Labels())
+		d.addf("meta.json: external labels are %s, and %s in the second block", a.Labels(), b.Labels())
 	}
 	if a.Stats != b.Stats {
-		d.add("meta.json: stats are %+v, and %+v in the second block", a.Stats, b.Stats)
+		d.addf("meta.json: stats are %+v, and %+v in the second block", a.Stats, b.Stats)
 	}
 }

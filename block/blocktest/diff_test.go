@@ -18,7 +18,7 @@ import (
 func ExampleDiff() {
 	t := &testing.T{} // the test's own
 	dir, _ := os.MkdirTemp("", "blocktest")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 	up := labels.FromStrings("__name__", "up")
 	a := blocktest.Build(t, dir, nil, blocktest.Floats(up, 0, 15_000, 1, 1, 0, 1))
 	b := blocktest.Build(t, dir, nil, blocktest.Floats(up, 0, 15_000, 1, 1, 1, 1))
@@ -31,7 +31,7 @@ func ExampleDiff() {
 func ExampleDiffSamples() {
 	t := &testing.T{} // the test's own
 	dir, _ := os.MkdirTemp("", "blocktest")
-	defer os.RemoveAll(dir) //nolint:errcheck // an example.
+	defer os.RemoveAll(dir)
 	up := labels.FromStrings("__name__", "up")
 	samples := []blocktest.Sample{{T: 1, F: 2}, {T: 3, F: 4}, {T: 5, F: 6}}
 	a := blocktest.Build(t, dir, nil, block.Series{Labels: up, Chunks: blocktest.Chunks(2, samples...)})

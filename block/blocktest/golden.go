@@ -26,9 +26,7 @@ var golden embed.FS
 // ten days, and raw for two hours more.
 func GoldenFS() fs.FS {
 	sub, err := fs.Sub(golden, "testdata/golden")
-	if err != nil {
-		panic(err) // Sub refuses names that are not valid alone.
-	}
+	must(err) // Sub refuses names that are not valid alone.
 	return sub
 }
 

@@ -134,6 +134,7 @@ func (g *generator) sample(i, n int) Sample {
 		if i >= n/3 && i < 2*n/3 {
 			return Sample{H: g.histogram()}
 		}
+	case Counter:
 	}
 	return Sample{F: g.counter()}
 }

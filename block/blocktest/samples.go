@@ -60,9 +60,7 @@ func Chunks(perChunk int, samples ...Sample) []block.Chunk {
 		default:
 			err = e.Float(s.T, s.F)
 		}
-		if err != nil {
-			panic(err)
-		}
+		must(err)
 	}
 	return e.Chunks()
 }
@@ -116,4 +114,11 @@ func appendSamples(out []Sample, c chunkenc.Chunk) ([]Sample, error) {
 		out = append(out, s)
 	}
 	return out, it.Err()
+}
+
+// must is for what only a test that is wrong itself can run into.
+func must(err error) {
+	if err != nil {
+		panic(err) //nolint:forbidigo // A builder for tests has nobody to return an error to.
+	}
 }
