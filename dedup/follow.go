@@ -20,13 +20,16 @@ const followName = "follow"
 //
 //  1. Every sample is some replica's sample, unaltered but for counter reset
 //     hints of histograms, and times ascend.
-//  2. Where a replica has samples at distances of up to 1¼ S, no distance is
-//     longer than 2 S, S being the longest of the replicas'.
+//  2. Where a replica has samples at distances of S, no distance is longer than
+//     2 S, S being the longest of the replicas'. Jitter comes on top.
 //  3. Where it changes over, samples below the last one that was returned are
-//     left out for at most one S while their replica itself shows no drop; and
-//     after a drop, samples above it of a replica that has not seen it yet. So a
-//     counter drops where replicas drop, and nowhere else. A replica's drop that
-//     another one has shown already counts as the same.
+//     left out for at most three quarters of S, while their replica itself shows
+//     no drop; and after a drop, samples above it of a replica that has not seen
+//     it yet. A replica's drop that another one has shown already counts as the
+//     same. So a counter drops once where it was reset, and nowhere else, as long
+//     as what replicas scrape is at most half an S older than its time; and what
+//     it increases by over 4 S and more lies between what it does in the replicas
+//     that are complete there, widened by an S at each edge and each reset.
 //  4. What is returned at a time depends only on the samples in the four windows
 //     before. So a query that begins earlier has the same samples, from there
 //     on, whatever the chunks are and in whichever order they came.

@@ -26,7 +26,7 @@ func main() { program.Main("query", run) }
 func run(ctx context.Context, p *program.Program) (err error) {
 	endpoints := newEndpointFlags(p)
 	replicaLabels := p.Strings("query.replica-label", "label that tells replicas apart")
-	algorithm := p.Enum("deduplication.func", "how replicas are merged", "penalty", "chain")
+	algorithm := p.Enum("deduplication.func", "how replicas are merged", "penalty", "chain", "follow")
 	timeout := p.Flags.Duration("query.timeout", 2*time.Minute, "longest time that a query may take")
 	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
