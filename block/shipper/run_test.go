@@ -54,17 +54,17 @@ func TestRun(t *testing.T) {
 			return log.String()
 		}
 		testutil.Equals(t, "level=INFO msg=\"blocks not uploaded\" err=\"no external labels\"\n", lines())
-		time.Sleep(3 * time.Minute)
+		<-time.After(3 * time.Minute)
 		testutil.Equals(t, "", lines())
 
 		named.Store(true)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		testutil.Equals(t, "level=INFO msg=\"block uploaded\" block="+first.String()+" min_time=0 max_time=7170001 level=1\n"+
 			"level=INFO msg=\"all blocks uploaded again\"\n", lines())
 
 		second := put(t, dir, spec{n: 2, at: 2})
 		bkt.Fail(blocktest.Deny(nil))
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		got := lines()
 		testutil.Equals(t, 1, strings.Count(got, "\n"), got)
 		testutil.Assert(t, strings.Contains(got, "look up block "+second.String()) && strings.Contains(got, "access denied"), got)

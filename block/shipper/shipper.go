@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,7 +112,8 @@ type Result struct {
 	// Found are those that turned out to be in the bucket already, though it was
 	// not known that they had been sent.
 	Found []ulid.ULID
-	// Skipped are those that are still only here, the oldest first.
+	// Skipped are the others that are not known to have been sent: those without a
+	// readable meta.json, then the oldest first.
 	Skipped []Skip
 	// Warnings are what should be looked at though it kept nothing from being
 	// sent: *UnreadableError, and others that are ErrVanished or ErrRecord. They
@@ -152,8 +154,9 @@ func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	r := &syncRun{s: s, work: w, external: external, res: &res, warned: map[string]bool{}}
-	defer func() { s.warned = r.warned }()
-	return res, r.run(ctx)
+	err = r.run(ctx)
+	s.warned = r.warned
+	return res, err
 }
 
 // syncRun is one Sync.
@@ -281,6 +284,7 @@ func (r *syncRun) one(ctx context.Context, meta *block.Meta) error {
 		r.res.skip(id, Deleted)
 		r.sent[id] = true // and never comes back
 		return nil
+	case absent:
 	}
 	if meta.Compaction.Level > 1 && !r.s.opts.AllowOutOfOrder {
 		if err := r.compare(ctx, meta); errors.Is(err, ErrOverlap) {
@@ -342,6 +346,7 @@ func (r *syncRun) send(ctx context.Context, local *block.Meta) error {
 		"level", local.Compaction.Level, "duration", time.Since(began))
 	r.res.Uploaded = append(r.res.Uploaded, id)
 	r.sent[id] = true
+	delete(r.s.verdicts, id)
 	r.save() // Prometheus may wait for it
 	return nil
 }
@@ -358,9 +363,7 @@ func (r *syncRun) unstage(id ulid.ULID) {
 func (r *syncRun) dress(local *block.Meta) *block.Meta {
 	meta := *local
 	meta.Thanos.Labels = make(map[string]string, len(local.Thanos.Labels)+r.external.Len())
-	for name, value := range local.Thanos.Labels {
-		meta.Thanos.Labels[name] = value
-	}
+	maps.Copy(meta.Thanos.Labels, local.Thanos.Labels)
 	r.external.Range(func(l labels.Label) { meta.Thanos.Labels[l.Name] = l.Value })
 	meta.Thanos.Source = r.s.opts.Source
 	return &meta

@@ -424,6 +424,23 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// Nothing is ever written to a link that is there already, which would be
+// Prometheus' own file.
+func TestLinkIsThere(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	id := put(t, dir, spec{n: 1, at: 0})
+	before := readFiles(t, filepath.Join(dir, id.String()))
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	s.SetLink(func(from, to string) error {
+		return errors.Join(os.Link(from, to), &os.LinkError{Op: "link", Err: syscall.EEXIST})
+	})
+	_, err := s.Sync(t.Context())
+	failed, ok := errors.AsType[*shipper.Error](err)
+	testutil.Assert(t, ok && failed.Op == "link" && errors.Is(err, fs.ErrExist), "%v", err)
+	testutil.Equals(t, before, readFiles(t, filepath.Join(dir, id.String())))
+}
+
 // Prometheus may delete a block at any step. If the links were made it is sent,
 // if not there is a warning.
 func TestVanishes(t *testing.T) {

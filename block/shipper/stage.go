@@ -160,7 +160,8 @@ func copyFile(from, to string) (err error) {
 		return err
 	}
 	defer errcapture.Do(&err, in.Close, "close")
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// What is there already could be a link to Prometheus' own file.
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

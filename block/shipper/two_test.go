@@ -126,7 +126,6 @@ type world struct {
 	s       *shipper.Shipper
 	n       int
 	local   []ulid.ULID
-	known   bool // no record was lost since blocks were deleted in the bucket
 	deleted map[ulid.ULID]bool
 	seen    map[string]int
 }

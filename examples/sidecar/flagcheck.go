@@ -57,15 +57,15 @@ func (c *flagCheck) check(values map[string]string) (warnings []error, err error
 	delayed := values[delayCompactFlag]
 	switch {
 	case delayed != "" && filepath.Clean(delayed) != filepath.Clean(c.metaFile):
-		return nil, fmt.Errorf("Prometheus delays compaction by --%s=%s, but what has been uploaded is written to %s: "+
+		return nil, fmt.Errorf("compaction by Prometheus is delayed by its --%s=%s, but what has been uploaded is written to %s: "+
 			"set that flag of Prometheus, or --tsdb.path and --shipper.meta-file-name here, so that both are the same file",
 			delayCompactFlag, delayed, c.metaFile)
 	case delayed == "" && shortest != longest && !c.ignoreUnequal:
-		return nil, fmt.Errorf("Prometheus compacts blocks (--%s=%s, --%s=%s), so that some could be gone before they are uploaded: "+
+		return nil, fmt.Errorf("blocks are compacted by Prometheus (--%s=%s, --%s=%s), so that some could be gone before they are uploaded: "+
 			"set --%s=%s on Prometheus, or --%s=%s since 3.9, or accept it with --shipper.ignore-unequal-block-size here",
 			minBlockFlag, shortest, maxBlockFlag, longest, maxBlockFlag, shortest, delayCompactFlag, c.metaFile)
 	case delayed == "" && shortest != longest:
-		warnings = append(warnings, fmt.Errorf("Prometheus compacts blocks (--%s=%s, --%s=%s): one whose upload fails until then will not be in the bucket",
+		warnings = append(warnings, fmt.Errorf("blocks are compacted by Prometheus (--%s=%s, --%s=%s): one whose upload fails until then will not be in the bucket",
 			minBlockFlag, shortest, maxBlockFlag, longest))
 	}
 	if shortest != usualBlock && shortest != 0 {

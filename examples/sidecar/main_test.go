@@ -38,10 +38,10 @@ func TestFlagCheck(t *testing.T) {
 		"other units":       {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "120m"}},
 		"no such flags":     {flags: map[string]string{}},
 		"compaction":        {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h"}, err: []string{"--storage.tsdb.max-block-duration=2h on Prometheus", "--storage.tsdb.delay-compact-file.path=" + metaFile, "--shipper.ignore-unequal-block-size"}},
-		"accepted":          {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h"}, ignore: true, warnings: []string{"Prometheus compacts blocks"}},
+		"accepted":          {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h"}, ignore: true, warnings: []string{"compacted by Prometheus"}},
 		"delayed":           {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h", delayCompactFlag: "/data/./thanos.shipper.json"}},
 		"delayed elsewhere": {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "2h", delayCompactFlag: "/other.json"}, ignore: true, err: []string{"--storage.tsdb.delay-compact-file.path=/other.json", metaFile, "--shipper.meta-file-name"}},
-		"not delayed":       {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h", delayCompactFlag: ""}, err: []string{"Prometheus compacts blocks"}},
+		"not delayed":       {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h", delayCompactFlag: ""}, err: []string{"compacted by Prometheus"}},
 		"long blocks":       {flags: map[string]string{minBlockFlag: "1d", maxBlockFlag: "1d"}, warnings: []string{"range of 1d", "recommended is 2h"}},
 		"no duration":       {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "x"}, err: []string{"flag --storage.tsdb.max-block-duration of Prometheus"}},
 		"no duration, min":  {flags: map[string]string{minBlockFlag: "", maxBlockFlag: "2h"}, err: []string{"flag --storage.tsdb.min-block-duration of Prometheus"}},
@@ -90,11 +90,11 @@ func TestValidate(t *testing.T) {
 		synctest.Wait()
 		testutil.Assert(t, strings.Contains(s.ready().Error(), "connection refused"), "%v", s.ready())
 		failure = nil
-		time.Sleep(checkInterval)
+		<-time.After(checkInterval)
 		synctest.Wait()
 		testutil.Assert(t, strings.Contains(s.ready().Error(), "--storage.tsdb.max-block-duration=1h on Prometheus"), "%v", s.ready())
 		values = map[string]string{minBlockFlag: "1h", maxBlockFlag: "1h"}
-		time.Sleep(checkInterval)
+		<-time.After(checkInterval)
 		testutil.Assert(t, <-done)
 		testutil.Ok(t, s.ready())
 		testutil.Assert(t, strings.Contains(log.String(), "recommended is 2h"), log.String())
