@@ -1,6 +1,7 @@
 package block
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -39,6 +40,20 @@ func checkBuckets(e chunkenc.Encoding, data []byte) error {
 		return fmt.Errorf("%w: %w", errMalformedChunk, errShort)
 	}
 	return nil
+}
+
+// errMalformedChunk says that a chunk is not what its encoding says.
+var errMalformedChunk = errors.New("malformed chunk")
+
+// decodeSafely decodes a chunk that was not made here. The iterators of
+// histograms trust what they read: where that makes them panic, it is an error.
+func decodeSafely(decode func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: decoding panics: %v", errMalformedChunk, r)
+		}
+	}()
+	return decode()
 }
 
 // bitReader takes bits from the front of bytes. After the first that is not

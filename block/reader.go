@@ -12,6 +12,9 @@ import (
 // Reader reads a block on disk: symbols, series and chunks, in order and
 // unchanged.
 //
+// Tombstones, which Prometheus may have beside the index, are not looked at, as
+// in Thanos.
+//
 // Files are mapped into memory. Nothing is read into the heap but the places of
 // symbols, and the symbols themselves once a label is asked for as a string.
 //

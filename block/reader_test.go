@@ -227,6 +227,19 @@ func TestIterationAllocatesNothing(t *testing.T) {
 	testutil.Assert(t, allocs < 20, "%v allocations for 300 series", allocs)
 }
 
+// TestWritingAllocatesNothing: not per series either, by references.
+func TestWritingAllocatesNothing(t *testing.T) {
+	allocs := func(n int) float64 {
+		dir := blocktest.Build(t, t.TempDir(), nil, blocktest.Random(5, &blocktest.RandomOptions{Series: n, Samples: 10})...)
+		r, err := block.Open(dir)
+		testutil.Ok(t, err)
+		defer func() { testutil.Ok(t, r.Close()) }()
+		return testing.AllocsPerRun(3, func() { copyBlock(t, r, t.TempDir(), nil) })
+	}
+	few, many := allocs(100), allocs(1100)
+	testutil.Assert(t, many-few < 200, "%v allocations for 100 series, %v for 1100", few, many)
+}
+
 func TestSymbols(t *testing.T) {
 	t.Parallel()
 	long := string(bytes.Repeat([]byte("x"), 300))

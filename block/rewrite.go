@@ -32,8 +32,6 @@ type RewriteOptions struct {
 	// in the order of the old block; after is empty for one that is gone, deleted
 	// has the intervals that samples were looked for in.
 	Changed func(before, after labels.Labels, deleted []Interval)
-
-	step stepFunc
 }
 
 // RewriteBlock makes a new block from one on disk, with series dropped, samples
@@ -95,7 +93,7 @@ func (w *rewriter) run(out string) (_ *Meta, err error) {
 	if err := w.prepare(); err != nil {
 		return nil, err
 	}
-	w.w, err = NewWriter(out, w.meta(), &WriterOptions{SegmentSize: w.opts.SegmentSize, step: w.opts.step})
+	w.w, err = NewWriter(out, w.meta(), &WriterOptions{SegmentSize: w.opts.SegmentSize})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +148,7 @@ func (w *rewriter) prepare() error {
 
 // meta is what the new block's meta.json begins with.
 func (w *rewriter) meta() *Meta {
-	m := cloneMeta(w.r.Meta())
+	m := newMeta(w.r.Meta())
 	m.ULID = w.opts.ULID
 	if m.ULID.IsZero() {
 		m.ULID = ulid.Make()

@@ -150,16 +150,19 @@ func (w *rewriter) without(c Chunk, cut []Interval) ([]Chunk, error) {
 		return nil, &CorruptError{Block: w.r.Meta().ULID, File: ChunksDir, Err: err}
 	}
 	e := ChunkEncoder{PerChunk: 1<<16 - 1} // no more than there were
-	it := chunks[0].Iterator(nil)
-	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
-		if inside(it.AtT(), cut) {
-			continue
+	err = decodeSafely(func() error {
+		it := chunks[0].Iterator(nil)
+		for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
+			if inside(it.AtT(), cut) {
+				continue
+			}
+			if err := e.Sample(vt, it); err != nil {
+				return err
+			}
 		}
-		if err := e.Sample(vt, it); err != nil {
-			return nil, err
-		}
-	}
-	if err := it.Err(); err != nil {
+		return it.Err()
+	})
+	if err != nil {
 		return nil, &CorruptError{Block: w.r.Meta().ULID, File: ChunksDir, Err: fmt.Errorf("chunk of [%d, %d]: %w", c.MinTime, c.MaxTime, err)}
 	}
 	return e.Chunks(), nil

@@ -74,9 +74,11 @@ func Verify(ctx context.Context, dir string, opts *VerifyOptions) (_ *Report, er
 }
 
 // VerifyBucket is Verify of a block in a bucket, which is downloaded into a new
-// directory below dir and removed again.
+// directory below dir and removed again. A block that Download refuses for what
+// is in it has that, and that alone, in its Report.
 //
-// Errors: those of Download and Verify. ErrNotFound if there is no such block.
+// Errors: ErrNotFound if there is no meta.json, those of the bucket, of Download
+// and of Verify.
 // Cost: all of the block over the network and on disk.
 func VerifyBucket(ctx context.Context, bkt objstore.BucketReader, id ulid.ULID, dir string, opts *VerifyOptions) (_ *Report, err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -88,10 +90,25 @@ func VerifyBucket(ctx context.Context, bkt objstore.BucketReader, id ulid.ULID, 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	local := filepath.Join(tmp, id.String())
-	if err := Download(ctx, bkt, id, local, nil); err != nil {
+	otherwise := CorruptMeta
+	if _, err = FetchMeta(ctx, bkt, id); err == nil {
+		otherwise = CorruptChunk
+		err = Download(ctx, bkt, id, local, nil)
+	} else if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("verify block %s: %w", id, err)
 	}
-	return Verify(ctx, local, opts)
+	switch {
+	case err == nil:
+		return Verify(ctx, local, opts)
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnsupported), errors.Is(err, ErrNotFound):
+		report := &Report{Block: id}
+		if e, ok := errors.AsType[*CorruptError](err); ok && e.File == IndexFile {
+			otherwise = CorruptIndex
+		}
+		report.add(kindOf(err, otherwise), 1, err)
+		return report, nil
+	}
+	return nil, fmt.Errorf("verify block %s: %w", id, err)
 }
 
 // verifier is one run of Verify.

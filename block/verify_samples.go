@@ -1,7 +1,6 @@
 package block
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -84,17 +83,17 @@ func (d *sampleDecoder) times(c chunkenc.Chunk) (err error) {
 		d.ts, d.vs, err = xor.Decode(c.Bytes(), math.MaxInt64, d.ts, d.vs)
 		return err
 	}
-	// The iterators of histograms trust what they read.
-	defer func() {
-		if r := recover(); r != nil {
-			d.it, err = nil, fmt.Errorf("%w: decoding panics: %v", errMalformedChunk, r)
+	it := d.it
+	d.it = nil // what is left of one that panicked is not used again
+	err = decodeSafely(func() error {
+		it = c.Iterator(it)
+		for it.Next() != chunkenc.ValNone {
+			d.ts = append(d.ts, it.AtT())
 		}
-	}()
-	d.it = c.Iterator(d.it)
-	for d.it.Next() != chunkenc.ValNone {
-		d.ts = append(d.ts, d.it.AtT())
+		return it.Err()
+	})
+	if err == nil {
+		d.it = it
 	}
-	return d.it.Err()
+	return err
 }
-
-var errMalformedChunk = errors.New("malformed chunk")

@@ -301,3 +301,44 @@ func TestVerifyChunks(t *testing.T) {
 		testutil.Assert(t, report.Count(tc.kind) == 1, "%s: %s", name, report)
 	}
 }
+
+// TestVerifyBucketReports: what keeps a block from being downloaded is a problem
+// of the block too.
+func TestVerifyBucketReports(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, tc := range map[string]struct {
+		change func(bkt *objstore.InMemBucket, id string) error
+		kind   block.ProblemKind
+	}{
+		"nothing": {func(*objstore.InMemBucket, string) error { return nil }, ""},
+		"index is gone": {func(bkt *objstore.InMemBucket, id string) error {
+			return bkt.Delete(ctx, id+"/index")
+		}, block.MissingFile},
+		"segment is cut": {func(bkt *objstore.InMemBucket, id string) error {
+			return bkt.Upload(ctx, id+"/chunks/000001", strings.NewReader("\x85\xbd\x40\xdd\x01\x00\x00\x00"))
+		}, block.CorruptChunk},
+		"index is another": {func(bkt *objstore.InMemBucket, id string) error {
+			return bkt.Upload(ctx, id+"/index", strings.NewReader("no index"))
+		}, block.CorruptIndex},
+		"no JSON": {func(bkt *objstore.InMemBucket, id string) error {
+			return bkt.Upload(ctx, id+"/meta.json", strings.NewReader("{"))
+		}, block.CorruptMeta},
+	} {
+		bkt := objstore.NewInMemBucket()
+		m, err := block.Upload(ctx, bkt, smallBlock(t), nil)
+		testutil.Ok(t, err)
+		testutil.Ok(t, tc.change(bkt, m.ULID.String()))
+		dir := t.TempDir()
+		report, err := block.VerifyBucket(ctx, bkt, m.ULID, dir, nil)
+		testutil.Ok(t, err)
+		isEmpty(t, dir)
+		if tc.kind == "" {
+			testutil.Ok(t, report.Err())
+			continue
+		}
+		testutil.Assert(t, report.Count(tc.kind) == 1 && report.Unreadable() && report.Block == m.ULID, "%s: %s", name, report)
+	}
+	_, err := block.VerifyBucket(ctx, objstore.NewInMemBucket(), newID(1), t.TempDir(), nil)
+	testutil.Assert(t, errors.Is(err, block.ErrNotFound), "%v", err)
+}

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
@@ -30,7 +32,7 @@ const tmpSuffix = ".tmp-for-creation"
 // WriterOptions say how a block is written. The zero value, and nil, are good.
 type WriterOptions struct {
 	// SegmentSize is how many bytes a segment of chunks has at most, unless a
-	// single chunk has more: 512 MiB if 0, as in Prometheus.
+	// single chunk has more: 512 MiB if 0, as in Prometheus, and below 4 GiB.
 	SegmentSize int64
 	// Unchecked writes what is wrong: series and chunks out of order, overlapping
 	// or outside of the block's range. It is there to test readers with.
@@ -92,22 +94,25 @@ type Writer struct {
 // made if it is not there. What a writer of the same block that died has left is
 // removed.
 //
-// Input: meta is copied. Version, Stats, Thanos.IndexStats, Thanos.Files and
-// Thanos.SegmentFiles are filled in by Commit. So are, if they are not set,
+// Input: meta is copied, but for UploadTime. Version, Stats, Thanos.IndexStats,
+// Thanos.Files and Thanos.SegmentFiles are filled in by Commit. So are, if they are not set,
 // Compaction, as for a block of level 1 that is its own source, and the range, as
 // that of the samples: MinTime and MaxTime both 0 is not set.
 // Errors: fs.ErrExist if the block is there, MetaError, those of the file system.
 func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
-	w := &Writer{meta: cloneMeta(meta), parent: dir, minTime: math.MaxInt64, maxTime: math.MinInt64}
+	w := &Writer{meta: newMeta(meta), parent: dir, minTime: math.MaxInt64, maxTime: math.MinInt64}
 	if opts != nil {
 		w.opts = *opts
 	}
-	w.opts.SegmentSize = max(w.opts.SegmentSize, 0)
-	if w.opts.SegmentSize == 0 {
+	var errs []error
+	switch size := w.opts.SegmentSize; {
+	case size == 0:
 		w.opts.SegmentSize = chunks.DefaultChunkSegmentSize
+	case size < 0 || size > math.MaxUint32: // references have 4 bytes
+		errs = append(errs, fmt.Errorf("option SegmentSize is %d, not from 0 to %d", size, uint32(math.MaxUint32)))
 	}
 	w.meta.Version = metaVersion
-	if err := w.meta.Validate(); err != nil {
+	if err := errors.Join(append(errs, w.meta.Validate())...); err != nil {
 		return nil, fmt.Errorf("write block: %w", err)
 	}
 	if err := w.start(); err != nil {
@@ -116,12 +121,15 @@ func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// cloneMeta copies a Meta as deep as a Writer changes it.
-func cloneMeta(m *Meta) *Meta {
+// newMeta copies what a new block has from a Meta that the caller keeps.
+func newMeta(m *Meta) *Meta {
 	c := *m
+	c.Stats = Stats{}
 	c.Compaction.Sources = slices.Clone(m.Compaction.Sources)
-	c.Thanos.Files, c.Thanos.SegmentFiles, c.Thanos.IndexStats = nil, nil, IndexStats{}
-	c.Stats = Stats{NumTombstones: 0}
+	t := &c.Thanos
+	t.Files, t.SegmentFiles, t.IndexStats, t.UploadTime = nil, nil, IndexStats{}, time.Time{}
+	t.Labels = make(map[string]string, len(m.Thanos.Labels))
+	maps.Copy(t.Labels, m.Thanos.Labels)
 	return &c
 }
 

@@ -235,6 +235,10 @@ func TestWriterMisuse(t *testing.T) {
 		_, err := block.NewWriter(t.TempDir(), meta, nil)
 		testutil.Assert(t, errors.Is(err, block.ErrCorrupt), "%s: %v", name, err)
 	}
+	for _, size := range []int64{-1, 1 << 32} {
+		_, err := block.NewWriter(t.TempDir(), &block.Meta{ULID: newID(1)}, &block.WriterOptions{SegmentSize: size})
+		testutil.Assert(t, err != nil && strings.Contains(err.Error(), "SegmentSize"), "%v", err)
+	}
 }
 
 func isEmpty(t testing.TB, dir string) {

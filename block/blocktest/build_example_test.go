@@ -37,6 +37,27 @@ func ExampleBuild() {
 	// {cluster="eu"} 0 45001
 }
 
+func ExampleRandom() {
+	series := blocktest.Random(1, &blocktest.RandomOptions{Series: 2, Samples: 150, Kinds: []blocktest.Kind{blocktest.Counter, blocktest.IntHistogram}})
+	for _, s := range series {
+		samples, err := blocktest.Samples(s.Chunks...)
+		fmt.Println(s.Labels.Get("kind"), len(s.Chunks) > 1, len(samples), err)
+	}
+	// Output:
+	// counter true 150 <nil>
+	// histogram true 150 <nil>
+}
+
+func ExampleChunks() {
+	for _, c := range blocktest.Chunks(2, blocktest.Sample{T: 1, F: 1}, blocktest.Sample{T: 2, F: 2}, blocktest.Sample{T: 3, F: 3}) {
+		samples, err := blocktest.Samples(c)
+		fmt.Println(c.MinTime, c.MaxTime, samples, err)
+	}
+	// Output:
+	// 1 2 [1 1 2 2] <nil>
+	// 3 3 [3 3] <nil>
+}
+
 func TestRandomIsTheSame(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
