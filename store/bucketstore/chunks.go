@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,8 +30,11 @@ const (
 	smallestGuess = 64
 	// plainGuess is a guess where nothing is known: 120 samples of a gauge.
 	plainGuess = 1 << 10
-	// largestChunk is how far apart two chunks may be for the one to be taken for
-	// the end of the other, where nothing is known.
+	// largestGuess bounds guesses, whatever meta.json says: room is kept for as
+	// much.
+	largestGuess = 64 << 10
+	// largestChunk is how far apart two chunks may be at most for the one to be taken
+	// for the end of the other.
 	largestChunk = 1 << 20
 	// maxChunk is what no chunk takes: not even a histogram with all of its buckets
 	// in use in every sample.
@@ -46,7 +48,7 @@ type chunkSizes struct {
 }
 
 func newChunkSizes(m *block.Meta) chunkSizes {
-	s := chunkSizes{largest: uint32(min(max(m.Thanos.IndexStats.ChunkMaxSize, 0), math.MaxInt32))}
+	s := chunkSizes{largest: uint32(min(max(m.Thanos.IndexStats.ChunkMaxSize, 0), largestChunk))}
 	total := int64(0)
 	for _, f := range m.Segments() {
 		if f.SizeBytes == 0 {
@@ -55,7 +57,7 @@ func newChunkSizes(m *block.Meta) chunkSizes {
 		total += f.SizeBytes
 	}
 	if n := int64(m.Stats.NumChunks); n > 0 {
-		s.average = uint32(min(total/n, math.MaxInt32))
+		s.average = uint32(min(total/n, largestChunk))
 	}
 	return s
 }
@@ -77,9 +79,9 @@ func (s *chunkSizes) between(ref, next uint64) (uint32, bool) {
 func (s *chunkSizes) guess() uint32 {
 	switch {
 	case s.largest > 0:
-		return max(s.largest, smallestGuess)
+		return bound(s.largest)
 	case s.average > 0:
-		return min(max(3*s.average, 4*smallestGuess), largestChunk)
+		return bound(max(3*s.average, 4*smallestGuess))
 	}
 	return plainGuess
 }
@@ -92,10 +94,12 @@ func (s *chunkSizes) like(others uint32) uint32 {
 	}
 	n := others + others/2 + smallestGuess
 	if s.largest > 0 {
-		n = min(n, max(s.largest, smallestGuess))
+		n = min(n, s.largest)
 	}
-	return n
+	return bound(n)
 }
+
+func bound(guess uint32) uint32 { return min(max(guess, smallestGuess), largestGuess) }
 
 // slot is a chunk that is to be loaded, and the place for it.
 type slot struct {
@@ -229,6 +233,7 @@ func (l *chunkLoader) fill(s *slot, b []byte) (need uint32) {
 		l.damaged(l.corrupt(s.ref, errChunkChecksum))
 		return 0
 	}
+	l.stats.touch(kindChunks, int64(n+len(whole)))
 	place := s.page.mem[s.at : s.at : s.at+int(s.size)]
 	if len(data) > cap(place) { // it was guessed smaller
 		place = make([]byte, 0, len(data))
