@@ -102,11 +102,15 @@ func gateway(t testing.TB, kind string, b bucket, args ...string) *server {
 	return component(t, kind, "store", "storegateway", append(args, b.flag(), "--data-dir="+t.TempDir())...)
 }
 
-// querier starts a querier over an endpoint and waits until it knows it.
-func querier(t testing.TB, kind string, endpoint *server) *server {
+// querier starts a querier over endpoints and waits until it knows all of them.
+func querier(t testing.TB, kind string, endpoints ...*server) *server {
 	t.Helper()
-	q := component(t, kind, "query", "querier", "--query.replica-label=replica", "--endpoint="+endpoint.grpc)
-	proc.Await(t, "endpoint", q.Process, time.Minute, func(ctx context.Context) error {
+	args := []string{"--query.replica-label=replica"}
+	for _, e := range endpoints {
+		args = append(args, "--endpoint="+e.grpc)
+	}
+	q := component(t, kind, "query", "querier", args...)
+	proc.Await(t, "endpoints", q.Process, time.Minute, func(ctx context.Context) error {
 		body, err := proc.Get(ctx, "http://"+q.http+"/api/v1/stores")
 		if err != nil {
 			return err
@@ -120,14 +124,18 @@ func querier(t testing.TB, kind string, endpoint *server) *server {
 		if err := json.Unmarshal(body, &stores); err != nil {
 			return err
 		}
+		known := 0
 		for _, kind := range stores.Data {
 			for _, e := range kind {
 				if e.LastError == nil && len(e.LabelSets) > 0 {
-					return nil
+					known++
 				}
 			}
 		}
-		return fmt.Errorf("endpoint is not known: %s", body)
+		if known < len(endpoints) {
+			return fmt.Errorf("%d of %d endpoints are known: %s", known, len(endpoints), body)
+		}
+		return nil
 	})
 	return q
 }
