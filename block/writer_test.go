@@ -3,8 +3,10 @@ package block_test
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -19,8 +21,7 @@ import (
 	"github.com/thanoskit/thanoskit/block/blocktest"
 )
 
-// TestTSDBReadsWhatIsWritten: Prometheus' own reader finds the same chunks, and
-// Prometheus' own writers write the same bytes.
+// TestTSDBReadsWhatIsWritten: Prometheus' own reader finds the same chunks.
 func TestTSDBReadsWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	series := blocktest.Random(7, &blocktest.RandomOptions{Series: 60, Jitter: 500, Gaps: 0.05})
@@ -50,15 +51,36 @@ func TestTSDBReadsWhatIsWritten(t *testing.T) {
 	}
 	testutil.Ok(t, set.Err())
 	testutil.Equals(t, len(series), n)
+}
 
-	want := t.TempDir()
-	writeWithTSDB(t, want, series)
-	for _, file := range []string{"index", "chunks/000001"} {
-		a, err := os.ReadFile(filepath.Join(want, file))
-		testutil.Ok(t, err)
-		b, err := os.ReadFile(filepath.Join(dir, file))
-		testutil.Ok(t, err)
-		testutil.Assert(t, bytes.Equal(a, b), "%s is not what Prometheus writes", file)
+// TestWritesWhatTSDBWrites: Prometheus' own writers make the same bytes of the
+// same series.
+func TestWritesWhatTSDBWrites(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("long", 100)
+	for name, series := range map[string][]block.Series{
+		"random":         blocktest.Random(7, &blocktest.RandomOptions{Series: 60, Jitter: 500, Gaps: 0.05}),
+		"one":            {blocktest.Floats(labels.FromStrings("a", "b"), 0, 1, 1)},
+		"negative times": {blocktest.Floats(labels.FromStrings("a", "b"), -5000, 1000, 1, 2, 3)},
+		"a value is a name": {
+			blocktest.Floats(labels.FromStrings("a", "b", "b", "a"), 0, 1, 1),
+			blocktest.Floats(labels.FromStrings("a", "b", "c", "a", "é\xff", long), 0, 1, 1),
+			blocktest.Floats(labels.FromStrings("b", "c"), 0, 1, 1),
+		},
+		"many values": blocktest.Random(8, &blocktest.RandomOptions{Series: 700, Samples: 1}),
+		"far apart": {{Labels: labels.FromStrings("a", "b"), Chunks: blocktest.Chunks(1,
+			blocktest.Sample{T: math.MinInt64 / 4}, blocktest.Sample{T: 0}, blocktest.Sample{T: math.MaxInt64 / 4})}},
+	} {
+		dir, want := blocktest.Build(t, t.TempDir(), nil, series...), t.TempDir()
+		writeWithTSDB(t, want, series)
+		for _, file := range []string{"index", "chunks/000001"} {
+			a, err := os.ReadFile(filepath.Join(want, file))
+			testutil.Ok(t, err)
+			b, err := os.ReadFile(filepath.Join(dir, file))
+			testutil.Ok(t, err)
+			testutil.Assert(t, bytes.Equal(a, b), "%s: %s is not what Prometheus writes", name, file)
+		}
+		mustVerify(t, dir)
 	}
 }
 
