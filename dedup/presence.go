@@ -72,7 +72,7 @@ type presences struct {
 	// never if there is none.
 	//
 	// Decisions depend on those before. Lest that go on for ever, each window begins
-	// as if the first replica that is there then had been followed. Until the first
+	// as if the first replica that missed no scrape then had been followed. Until the first
 	// decision in it, what comes out may differ a little from what was decided.
 	out int64
 	// cover is that time, or later that of a sample in whose place it came.
@@ -108,7 +108,7 @@ func (ps *presences) enter(t int64) {
 		ps.of[i].out.t = never
 	}
 	for i := range ps.of {
-		if p := &ps.of[i]; ps.begun && ps.there(i, b*window) {
+		if p := &ps.of[i]; ps.begun && ps.heldOn(i, b*window) {
 			p.out, ps.out, ps.cover = p.real, p.real.t, p.real.t
 			break
 		}
@@ -164,6 +164,17 @@ func (ps *presences) there(i int, t int64) bool {
 	}
 	interval := ps.scrapeInterval(i, t)
 	return interval == 0 || t-p.last < interval*3/4
+}
+
+// heldOn reports whether replica i may have been followed up to t: whether it
+// missed no scrape.
+func (ps *presences) heldOn(i int, t int64) bool {
+	p := &ps.of[i]
+	if p.last == never || p.stale || t-p.last >= window {
+		return false
+	}
+	interval := ps.scrapeInterval(i, t)
+	return interval == 0 || t-p.last < interval*5/4
 }
 
 // left reports whether replica i still has the series at t.
