@@ -123,15 +123,15 @@ func (b *Bucket) Hide(f func(name string) bool) {
 type When int
 
 const (
-	// Before: the request is not made.
+	// Before says that the request is not made.
 	Before When = iota
-	// Torn: the request is made by half. Of an upload, the first half of the object
-	// is there afterwards, as a filesystem leaves it; of a body, the first half can be
-	// read. What has no half is not made. (Object stores leave nothing of half an
-	// upload: that is Before.)
+	// Torn says that the request is made by half. Of an upload, the first half of
+	// the object is there afterwards, as a filesystem leaves it; of a body, the first
+	// half can be read. What has no half is not made. (Object stores leave nothing of
+	// half an upload: that is Before.)
 	Torn
-	// After: the request is made, but nobody hears of its answer. A step is taken,
-	// and is the last.
+	// After says that the request is made, but nobody hears of its answer. A step is
+	// taken, and is the last.
 	After
 )
 

@@ -13,7 +13,7 @@ func Latency(d time.Duration) func(Request) time.Duration {
 }
 
 // EveryNth is a [Bucket.Fail] that fails the n-th, 2n-th... of the requests it
-// sees, steps aside, with err.
+// sees, steps aside, with err. n is at least 1.
 func EveryNth(n int64, err error) func(Request) error {
 	var seen atomic.Int64
 	return func(r Request) error {

@@ -15,8 +15,8 @@ import (
 
 // From which range on Thanos downsamples, by resolution.
 const (
-	downsampleRaw         = 40 * time.Hour
-	downsampleFiveMinutes = 10 * 24 * time.Hour
+	downsampleFirst = 40 * time.Hour      // Raw to 5m.
+	downsampleAgain = 10 * 24 * time.Hour // 5m to 1h.
 )
 
 // column is one of inspect's.
@@ -133,9 +133,10 @@ func inspectTable(v *block.View, metas []*block.Meta) [][]string {
 func untilDownsampled(r block.Resolution, span time.Duration) string {
 	switch r {
 	case block.Raw:
-		return (downsampleRaw - span).String()
+		return (downsampleFirst - span).String()
 	case block.FiveMinutes:
-		return (downsampleFiveMinutes - span).String()
+		return (downsampleAgain - span).String()
+	case block.OneHour:
 	}
 	return "-"
 }

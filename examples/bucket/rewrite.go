@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/common/model"
@@ -121,14 +122,15 @@ func change(before, after labels.Labels, deleted []block.Interval) string {
 	case len(deleted) == 0:
 		return fmt.Sprintf("~ %s to %s", before, after)
 	}
-	out := fmt.Sprintf("~ %s", before)
+	var out strings.Builder
+	fmt.Fprintf(&out, "~ %s", before)
 	if !labels.Equal(before, after) {
-		out += fmt.Sprintf(" to %s", after)
+		fmt.Fprintf(&out, " to %s", after)
 	}
 	for _, i := range deleted {
-		out += fmt.Sprintf(" without [%d, %d]", i.Mint, i.Maxt)
+		fmt.Fprintf(&out, " without [%d, %d]", i.Mint, i.Maxt)
 	}
-	return out
+	return out.String()
 }
 
 // parseDeletions reads what Thanos calls deletion requests.

@@ -35,10 +35,10 @@ func newGateway(bkt objstore.BucketReader, dir string, opts *bucketstore.Options
 // the bucket cannot be listed at the start ends the program.
 func (g *gateway) run(ctx context.Context) error {
 	s, err := bucketstore.Open(ctx, g.bkt, g.dir, g.opts)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	switch {
+	case ctx.Err() != nil && err != nil: // The program ends while it starts.
+		return nil
+	case err != nil:
 		return fmt.Errorf("load blocks: %w", err)
 	}
 	g.opened.Store(s)
