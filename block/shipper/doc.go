@@ -16,7 +16,9 @@
 // and a newer one waits for an older one that could not be sent, unless
 // Options.AllowOutOfOrder says otherwise: a compactor that saw the newer one
 // first might compact around the gap. Blocks without samples stay, and so do those
-// that Prometheus compacted itself, unless Options.UploadCompacted.
+// that Prometheus compacted itself, unless Options.UploadCompacted. One of these
+// that overlaps with blocks of the bucket stays, and is an error, but nothing
+// waits for it.
 //
 // # What is in the bucket is never in doubt
 //
@@ -24,7 +26,15 @@
 // filesystem has no links, so that Prometheus may delete it meanwhile; its own
 // meta.json is not touched. meta.json goes last, with Thanos' section in it, so
 // that a shipper that dies at any point leaves no block that readers take for
-// one; the next Sync sends it again, whole.
+// one; the next Sync goes on from there. When all is sent the bucket is asked
+// whether all is there: a cleaner may have taken the block for a dead upload and
+// deleted objects of it meanwhile.
+//
+// A block is read before it is sent. One that readers could not read, because it
+// is damaged or of a kind that they do not know, is sent with a warning, or
+// skipped with Options.SkipCorrupted. What the others yield in passing is
+// index_stats in meta.json, with which gateways read less; Thanos' sidecar leaves
+// them out.
 //
 // Which blocks have been sent is kept in thanos.shipper.json in the data
 // directory, as Thanos does, and Prometheus can delay compaction by it
@@ -42,7 +52,10 @@
 // A Sync holds a lock on <dir>/thanos/upload/<name of the file>/lock, which its
 // death releases, and keeps its links beside it. Of two shippers on one
 // directory one works and the other gets ErrBusy; shippers with other file names,
-// such as those for another bucket, do not see each other.
+// such as those for another bucket, do not see each other. The filesystem has to
+// have locks, which Prometheus asks of it as well. A Thanos sidecar knows no such
+// lock: at the same time as one, a block may be sent twice, which is harmless but
+// in a bucket that is a directory, where readers meet files as they are written.
 //
 // The package does not compact, delete or read back blocks; see block for that,
 // and promstore for the reading half of a sidecar.

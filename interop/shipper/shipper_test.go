@@ -43,6 +43,9 @@ func TestShips(t *testing.T) {
 				if got := s.metric(t, "thanos_shipper_uploads_total"); got != "6" {
 					t.Errorf("uploads: %s", got)
 				}
+				if got := s.metric(t, "thanos_shipper_corrupted_blocks_total"); got != "0" {
+					t.Errorf("blocks of Prometheus taken for corrupted: %s\n%s", got, s.Tail(10))
+				}
 				if got := s.metric(t, `thanos_objstore_bucket_operations_total{bucket="[^"]+",operation="upload"}`); got != "18" {
 					t.Errorf("operations: %s", got)
 				}
