@@ -211,6 +211,7 @@ func (w *rewriter) plan() ([]planned, error) {
 		}
 		return n
 	}
+	lb := labels.NewBuilder(labels.EmptyLabels())
 	it := w.r.Series()
 	for i := 0; it.Next(); i++ {
 		if i%ctxEvery == 0 && w.ctx.Err() != nil {
@@ -220,7 +221,10 @@ func (w *rewriter) plan() ([]planned, error) {
 		keep, cut := w.judge(before)
 		after := labels.EmptyLabels()
 		if keep && !allDeleted(it.Chunks(), cut) {
-			after, keep = relabel.Process(before, w.relabel...)
+			lb.Reset(before)
+			if keep = relabel.ProcessBuilder(lb, w.relabel...); keep {
+				after = lb.Labels()
+			}
 		}
 		if !keep || after.IsEmpty() {
 			w.changed(before, labels.EmptyLabels(), wholly(keep, cut))

@@ -48,7 +48,7 @@ const windowsPerChunk = 140
 
 // Downsample makes aggregates of raw series: a window each resolution, aligned
 // to it, known by its last ms or by its last sample if that is the last of its
-// chunk. NaN and stale markers are left out. Of the types that a series has only
+// chunk; a chunk ends where the schema of histograms changes. NaN and stale markers are left out. Of the types that a series has only
 // the first counts.
 //
 // The counter of floats begins with the first raw value, rises by what the raw
@@ -88,12 +88,23 @@ func aggregateChunks(r int64, samples []Sample) []block.Chunk {
 				}
 				windows++
 			}
+			if schema(kept[n]) != schema(kept[0]) {
+				break
+			}
 			n++
 		}
 		out = append(out, aggregate(r, kept[:n]))
 		kept = kept[n:]
 	}
 	return out
+}
+
+// schema is that of a histogram: a chunk has but one.
+func schema(s Sample) int32 {
+	if s.Type() == chunkenc.ValFloat {
+		return 0
+	}
+	return asFloats(s).Schema
 }
 
 // windowEnd is the last ms of the window that t is in.
@@ -157,9 +168,6 @@ func aggregateHistograms(a *Aggregates, windows [][]Sample, at func(int) int64) 
 		total := asFloats(w[0]).Copy()
 		for _, x := range w[1:] {
 			next := asFloats(x).Copy()
-			if next.Schema < total.Schema {
-				total = total.CopyToSchema(next.Schema)
-			}
 			next.CounterResetHint, total.CounterResetHint = histogram.GaugeType, histogram.GaugeType
 			t, _, _, err := total.Add(next)
 			must(err)
@@ -192,9 +200,6 @@ func oneChunk(samples []Sample) chunkenc.Chunk {
 			continue
 		}
 		h := s.FH.Copy()
-		if least := leastSchema(samples); h.Schema > least {
-			h = h.CopyToSchema(least)
-		}
 		h.CounterResetHint = histogram.GaugeType
 		next, _, err := app.AppendFloatHistogram(nil, s.T, h, false)
 		must(err)
@@ -203,13 +208,4 @@ func oneChunk(samples []Sample) chunkenc.Chunk {
 		}
 	}
 	return c
-}
-
-// leastSchema is the schema that all histograms can be brought to.
-func leastSchema(samples []Sample) int32 {
-	least := samples[0].FH.Schema
-	for _, s := range samples {
-		least = min(least, s.FH.Schema)
-	}
-	return least
 }
