@@ -160,11 +160,13 @@ func (l *chunkLoader) round(ctx context.Context, slots []slot) (short []slot, er
 	}
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	for from, to := 0, 0; from < len(slots); from = to {
-		for to = from + 1; to < len(slots) && slots[to].ref>>32 == slots[from].ref>>32; {
-			to++
+	for len(slots) > 0 {
+		n := 1
+		for n < len(slots) && slots[n].ref>>32 == slots[0].ref>>32 {
+			n++
 		}
-		of := slots[from:to]
+		of := slots[:n]
+		slots = slots[n:]
 		g.Go(func() error {
 			missing, err := l.segment(ctx, of)
 			mu.Lock()

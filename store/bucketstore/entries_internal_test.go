@@ -51,7 +51,7 @@ func encodeEntry(refs []uint32, metas []chunks.Meta) []byte {
 // newEntries returns entries for a block without external labels.
 func newEntries(mint, maxt int64, sizes chunkSizes, rest ...*labels.Matcher) *entries {
 	e := &entries{mint: mint, maxt: maxt}
-	a := newAlgebra(labels.EmptyLabels(), nil, nil, nil)
+	a := newAlgebra(labels.EmptyLabels(), func(string) bool { return false }, nil, nil)
 	e.begin(&a, &sizes, symbolAt, rest)
 	return e
 }
@@ -174,7 +174,7 @@ func TestEntriesInParts(t *testing.T) {
 	}
 	for range 500 {
 		external := []labels.Labels{labels.EmptyLabels(), labels.FromStrings("a", "over"), labels.FromStrings("b", "added")}[r.Intn(3)]
-		a := newAlgebra(external, []string{"__name__", "a", "zone"}, []string{"zone"}[:r.Intn(2)], nil)
+		a := newAlgebra(external, func(n string) bool { return n == "__name__" || n == "a" || n == "zone" }, []string{"zone"}[:r.Intn(2)], nil)
 		e := &entries{maxt: 100}
 		e.begin(&a, &chunkSizes{}, symbolAt, nil)
 		var got, want [][]byte

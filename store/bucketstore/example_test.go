@@ -43,28 +43,39 @@ func upload(ctx context.Context, bkt objstore.Bucket, cluster string, from time.
 }
 
 func Example() {
-	ctx := context.Background()
+	if err := gateway(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// {__name__="up", cluster="eu", job="node"} 2 chunks
+	// {__name__="up", cluster="us", job="node"} 1 chunks
+	// [eu us] <nil>
+	// [__name__ cluster job] <nil>
+	// [{cluster="eu"} {cluster="us"}] 06:00:00 <nil>
+}
+
+func gateway(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "gateway")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
 	bkt := objstore.NewInMemBucket()         // S3, GCS, a directory: any bucket of objstore
 	for i, cluster := range []string{"eu", "us", "eu"} {
 		if err := upload(ctx, bkt, cluster, time.Duration(i)*2*time.Hour); err != nil {
-			log.Fatal(err)
+			return err
 		}
 	}
 
 	s, err := bucketstore.Open(ctx, bkt, dir, nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = s.Close() }() // Only memory is given back.
 	req := &store.SeriesRequest{MaxTime: (24 * time.Hour).Milliseconds()}
 	for series, err := range store.All(ctx, s, req, nil) {
 		if err != nil {
-			log.Fatal(err)
+			return err
 		}
 		fmt.Println(series.Labels, len(series.Chunks), "chunks")
 	}
@@ -74,25 +85,31 @@ func Example() {
 	fmt.Println(names, err)
 	info, err := s.Describe(ctx)
 	fmt.Println(info.LabelSets, time.UnixMilli(info.MaxTime+1).UTC().Format(time.TimeOnly), err)
-	// Output:
-	// {__name__="up", cluster="eu", job="node"} 2 chunks
-	// {__name__="up", cluster="us", job="node"} 1 chunks
-	// [eu us] <nil>
-	// [__name__ cluster job] <nil>
-	// [{cluster="eu"} {cluster="us"}] 06:00:00 <nil>
+	return nil
 }
 
 // ExampleStore_Run keeps up with a bucket in the background.
 func ExampleStore_Run() {
-	ctx, cancel := context.WithCancel(context.Background())
+	if err := keepUp(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// synced: <nil>
+	// ran: <nil>
+	// closed: <nil>
+}
+
+func keepUp(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	dir, err := os.MkdirTemp("", "gateway")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
 	cache, err := bucketstore.NewMemoryCache(64<<20, nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	bkt := objstore.NewInMemBucket()
 	s, err := bucketstore.Open(ctx, bkt, dir, &bucketstore.Options{
@@ -102,7 +119,7 @@ func ExampleStore_Run() {
 		MinTime:      block.TimeFromNow(-30 * 24 * time.Hour), // what is younger is another's
 	})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -110,8 +127,5 @@ func ExampleStore_Run() {
 	cancel()
 	fmt.Println("ran:", <-done)
 	fmt.Println("closed:", s.Close())
-	// Output:
-	// synced: <nil>
-	// ran: <nil>
-	// closed: <nil>
+	return nil
 }

@@ -27,17 +27,20 @@ func (s *Store) Describe(ctx context.Context) (store.Info, error) {
 	if s.closed {
 		return store.Info{}, ErrClosed
 	}
+	now := time.Now()
 	info := store.Info{
 		Component: "store", MinTime: math.MaxInt64, MaxTime: math.MinInt64,
 		SupportsSharding: true, SupportsWithoutReplicaLabels: true,
 	}
 	for _, set := range s.sets {
-		covered := set.covered()
-		for i, r := range covered {
-			covered[i].MinTime, covered[i].MaxTime = s.opts.clamp(r.MinTime, r.MaxTime, time.Now())
-			info.MinTime, info.MaxTime = min(info.MinTime, covered[i].MinTime), max(info.MaxTime, covered[i].MaxTime)
+		for _, r := range set.covered() {
+			r.MinTime, r.MaxTime = s.opts.clamp(r.MinTime, r.MaxTime, now)
+			if r.MinTime > r.MaxTime { // it left a range that moves
+				continue
+			}
+			info.MinTime, info.MaxTime = min(info.MinTime, r.MinTime), max(info.MaxTime, r.MaxTime)
+			info.TSDBs = append(info.TSDBs, r)
 		}
-		info.TSDBs = append(info.TSDBs, covered...)
 		info.LabelSets = append(info.LabelSets, set.labels)
 	}
 	slices.SortFunc(info.LabelSets, labels.Compare)

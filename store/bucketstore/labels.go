@@ -20,10 +20,9 @@ type algebra struct {
 	shard   *sharder // nil if not sharded
 }
 
-// newAlgebra returns the algebra of a block with these external labels and label
-// names of its own, which ascend.
-func newAlgebra(external labels.Labels, own, replica []string, shard *store.Shard) algebra {
-	has := func(name string) bool { _, ok := slices.BinarySearch(own, name); return ok }
+// newAlgebra returns the algebra of a block with these external labels. has says
+// which label names its series have.
+func newAlgebra(external labels.Labels, has func(name string) bool, replica []string, shard *store.Shard) algebra {
 	var drop []string
 	for _, n := range replica {
 		if n != "" && (has(n) || external.Has(n)) {

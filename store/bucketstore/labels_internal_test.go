@@ -38,7 +38,7 @@ func TestOrder(t *testing.T) {
 		if r.Intn(2) == 0 {
 			replica = nil
 		}
-		alg := newAlgebra(external, own, replica, nil)
+		alg := newAlgebra(external, func(n string) bool { return slices.Contains(own, n) }, replica, nil)
 		var in []labels.Labels
 		for range 30 {
 			in = append(in, few(r, own))

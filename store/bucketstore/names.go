@@ -26,7 +26,7 @@ func (s *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 	q := labelQuery{store: s, limit: req.Limit, outcome: req.Outcome, req: &store.SeriesRequest{
 		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: req.Matchers, Strategy: req.Strategy,
 		WithoutReplicaLabels: req.WithoutReplicaLabels, StoreHints: req.StoreHints, SkipChunks: true,
-	}, op: "label names", hints: wire.LabelNamesRequestHintsType, response: wire.LabelNamesResponseHintsType}
+	}, op: "LabelNames", hints: wire.LabelNamesRequestHintsType, response: wire.LabelNamesResponseHintsType}
 	return q.run(ctx, func(ctx context.Context, c *call, b choice) ([]string, error) {
 		names := map[string]struct{}{}
 		if len(b.matchers) == 0 {
@@ -75,7 +75,7 @@ func (s *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 	q := labelQuery{store: s, limit: req.Limit, outcome: req.Outcome, req: &store.SeriesRequest{
 		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: req.Matchers, Strategy: req.Strategy,
 		StoreHints: req.StoreHints, SkipChunks: true,
-	}, op: "label values", hints: wire.LabelValuesRequestHintsType, response: wire.LabelValuesResponseHintsType}
+	}, op: "LabelValues", hints: wire.LabelValuesRequestHintsType, response: wire.LabelValuesResponseHintsType}
 	return q.run(ctx, func(ctx context.Context, c *call, b choice) ([]string, error) {
 		if v := b.block.labels.Get(req.Label); v != "" {
 			return c.externalValue(ctx, b, v)

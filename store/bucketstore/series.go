@@ -28,7 +28,6 @@ type call struct {
 	// has given up.
 	ctx        context.Context
 	mint, maxt int64 // as clamped by the options
-	want       []*labels.Matcher
 
 	chosen []choice
 	broken []*loadedBlock // would have been chosen

@@ -64,7 +64,7 @@ func Open(ctx context.Context, bkt objstore.BucketReader, dir string, opts *Opti
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("create directory: %w", err)
 	}
 	log := newSyncLog(o.Logger)

@@ -152,13 +152,18 @@ func (s *stream) add(_ int, entry []byte, next uint64) error {
 // enough reports whether so many series are all that the call may want.
 func (s *stream) enough(taken int) bool {
 	limit := s.call.req.Limit
-	return limit > 0 && taken >= limit && !s.algebra.order.merges()
+	if limit <= 0 || taken < limit || s.algebra.order.merges() {
+		return false
+	}
+	// Series that lack the aggregates that are wanted are left out later.
+	return s.call.req.SkipChunks || !isDownsampled(s.block.meta)
 }
 
 // prepare makes everything ready for the first entry.
 func (s *stream) prepare(x *indexReader, rest []*labels.Matcher) {
 	c := s.call
-	s.algebra = newAlgebra(s.block.labels, x.labelNames(), c.req.WithoutReplicaLabels, c.req.Shard)
+	has := func(name string) bool { _, ok := x.header.Values(name); return ok }
+	s.algebra = newAlgebra(s.block.labels, has, c.req.WithoutReplicaLabels, c.req.Shard)
 	s.entries = c.store.entries.get()
 	s.entries.mint, s.entries.maxt, s.entries.skipChunks = c.mint, c.maxt, c.req.SkipChunks
 	s.entries.begin(&s.algebra, &s.block.sizes, x.symbol, rest)

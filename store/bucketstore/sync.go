@@ -117,8 +117,8 @@ func (s *Store) loadBlock(ctx context.Context, b *loadedBlock) error {
 	s.metrics.loads.Inc()
 	start := time.Now()
 	err := b.header.Prepare(ctx)
-	if ctx.Err() != nil {
-		return nil // nothing is known of the block
+	if ctx.Err() != nil { // nothing is known of the block
+		return ctx.Err()
 	}
 	s.metrics.loadDuration.Observe(time.Since(start).Seconds())
 	if err != nil {
@@ -247,7 +247,7 @@ func (l *syncLog) report(err error) (failed bool) {
 
 // unjoin returns the errors that were joined, or the one that was not.
 func unjoin(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Of the outermost only.
+	if j, ok := err.(interface{ Unwrap() []error }); ok { // of the outermost only
 		return j.Unwrap()
 	}
 	if err == nil {
