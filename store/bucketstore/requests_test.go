@@ -12,6 +12,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/bucketstore"
 )
@@ -73,4 +74,53 @@ func TestRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// blockingWriter waits for release with each frame.
+type blockingWriter struct {
+	sink
+	release chan struct{}
+}
+
+func (w *blockingWriter) SendFrame(f *encoded.Frame) error {
+	<-w.release
+	return w.sink.SendFrame(f)
+}
+
+// TestReadsAhead has a reader that does not read: of each block, not more than
+// three batches are in memory. Then it reads one frame after the other.
+func TestReadsAhead(t *testing.T) {
+	bkt := newBucket()
+	var data []block.Series
+	for i := range 3000 {
+		vs := make([]float64, 2*store.SamplesPerChunk)
+		for j := range vs {
+			vs[j] = float64(i*7919%(j+1)) / 3
+		}
+		data = append(data, blocktest.Floats(labels.FromStrings("__name__", "m", "id", fmt.Sprintf("%04d", i)), 0, 15_000, vs...))
+	}
+	m := put(t, bkt, nil, data...)
+	total := 0
+	for _, f := range m.Segments() {
+		total += int(f.SizeBytes)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const batch = 128 << 10
+		s := open(t, bkt, &bucketstore.Options{CallBytes: 1})
+		bkt.Reset()
+		w := &blockingWriter{release: make(chan struct{})}
+		done := make(chan error)
+		go func() { done <- s.Series(context.Background(), &store.SeriesRequest{MaxTime: hour}, w) }()
+		synctest.Wait()
+		read := 0
+		for _, r := range bkt.Requests() {
+			if about(m.ULID, "chunks")(r) {
+				read += int(r.Length)
+			}
+		}
+		testutil.Assert(t, read >= 2*batch && read <= 4*batch && read < total/2, "%d of %d bytes read ahead", read, total)
+		close(w.release)
+		testutil.Ok(t, <-done)
+		testutil.Equals(t, len(data), w.series)
+	})
 }
