@@ -81,7 +81,7 @@ func Build(ctx context.Context, bkt objstore.BucketReader, meta *block.Meta, pat
 		return err
 	}
 	pieces, err := r.encode()
-	if version, ok := errors.AsType[unknownVersion](err); ok {
+	if version, ok := errors.AsType[unknownVersionError](err); ok {
 		return &block.UnsupportedError{Block: r.block, File: block.IndexFile, What: version.Error()}
 	}
 	if err != nil {

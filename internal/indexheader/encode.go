@@ -28,7 +28,7 @@ type remote struct {
 
 // encode returns the local file in pieces.
 //
-// Errors: what is wrong with the index; an unknownVersion.
+// Errors: what is wrong with the index; an unknownVersionError.
 func (r *remote) encode() ([][]byte, error) {
 	version, err := parseVersion(r.head)
 	if err != nil {

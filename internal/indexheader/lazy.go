@@ -210,7 +210,7 @@ func (l *Lazy) sound() bool {
 
 // build builds the file. The lock is held.
 func (l *Lazy) build(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Dir(l.path()), 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(l.path()), 0o750); err != nil {
 		return &DiskError{Path: l.path(), Err: err}
 	}
 	return Build(ctx, l.pool.bkt, l.meta, l.path(), &l.pool.opts)

@@ -23,10 +23,10 @@ var (
 	errShort    = errors.New("unexpected end")
 )
 
-// unknownVersion is the version of an index that we do not know.
-type unknownVersion byte
+// unknownVersionError is the version of an index that we do not know.
+type unknownVersionError byte
 
-func (v unknownVersion) Error() string { return fmt.Sprintf("index version %d", byte(v)) }
+func (v unknownVersionError) Error() string { return fmt.Sprintf("index version %d", byte(v)) }
 
 // toc is the table of contents: where sections begin in the index.
 type toc struct {
@@ -94,7 +94,7 @@ func parseVersion(b []byte) (int, error) {
 		return 0, fmt.Errorf("magic %x", m)
 	}
 	if b[4] != v1 && b[4] != v2 {
-		return 0, unknownVersion(b[4])
+		return 0, unknownVersionError(b[4])
 	}
 	return int(b[4]), nil
 }
@@ -166,7 +166,8 @@ func parsePostingsTable(b []byte) ([]listing, error) {
 		if keys != 2 {
 			return nil, fmt.Errorf("entry of %d strings", keys)
 		}
-		l, ok := listing{}, false
+		var l listing
+		var ok bool
 		if l.name, b, ok = takeBytes(b[k:]); !ok {
 			return nil, errShort
 		}

@@ -41,17 +41,17 @@ func (h *hedger) begin(size int) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tokens = min(h.tokens+float64(h.opts.share)/1000, maxHedgeTokens)
-	return max(h.opts.delay, h.slow*sizeFactor(size))
+	return max(h.opts.delay, time.Duration(float64(h.slow)*sizeFactor(size)))
 }
 
 // sizeFactor is how many times as long a request takes for its size: one and one
 // more for each MiB.
-func sizeFactor(size int) time.Duration { return 1 + time.Duration(size>>20) }
+func sizeFactor(size int) float64 { return 1 + float64(size>>20) }
 
 // end moves the estimate after a request that took that long: up by 19 steps or
 // down by one, so that it comes to rest where one in 20 takes longer.
 func (h *hedger) end(size int, took time.Duration) {
-	took /= sizeFactor(size)
+	took = time.Duration(float64(took) / sizeFactor(size))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch step := max(h.slow/200, 10*time.Microsecond); {

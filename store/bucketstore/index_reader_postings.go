@@ -23,7 +23,7 @@ func (x *indexReader) postings(ctx context.Context, ms []*labels.Matcher) (refs 
 	if b, ok := x.cache.get1(ctx, itemExpanded, key.text); ok {
 		x.st.cache(kindPostings, 1, 1)
 		if ids, rest, ok := key.decode(b); ok {
-			x.st.touch(kindPostings, 1, int64(len(b)))
+			x.st.touch(kindPostings, int64(len(b)))
 			return x.offsets(ids.decode(nil)), rest, nil
 		}
 	}
@@ -108,7 +108,7 @@ func (x *indexReader) fromCache(ctx context.Context, groups []*group) {
 	for i, v := range values {
 		if v != nil && len(v)%4 == 0 {
 			groups[i].list, groups[i].known = v, true
-			x.st.touch(kindPostings, 1, int64(len(v)))
+			x.st.touch(kindPostings, int64(len(v)))
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (x *indexReader) fetchGroups(ctx context.Context, groups []*group) error {
 		if err != nil {
 			return o.corrupt(fmt.Errorf("postings at %d: %w", parts[i].off, err))
 		}
-		x.st.touch(kindPostings, 1, int64(len(b)))
+		x.st.touch(kindPostings, int64(len(b)))
 		wanted[i].group.add(l)
 		return nil
 	})

@@ -38,7 +38,7 @@ func (x *indexReader) series(ctx context.Context, refs []uint64, use func(i int,
 	x.cachePages(pages, refs)
 	for i := range x.found {
 		b := x.entry(i)
-		x.st.touch(kindSeries, 1, int64(len(b)))
+		x.st.touch(kindSeries, int64(len(b)))
 		if err := use(i, b, x.found[i].next); err != nil {
 			return err
 		}

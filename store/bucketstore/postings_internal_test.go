@@ -184,6 +184,7 @@ func BenchmarkIntersect(b *testing.B) {
 					out = append(out, it.At())
 				}
 				testutil.Ok(b, it.Err())
+				testutil.Assert(b, len(out) <= len(ids))
 			}
 		})
 	}

@@ -186,7 +186,7 @@ func (r *ranger) fetch(ctx context.Context, o object, parts []part, st *callStat
 	defer t.losers.Wait()
 	defer cancel()
 	deliver := func(j joined, b []byte) error {
-		b = b[:len(b):len(b)]
+		b = slices.Clip(b) // What was in the buffer before is not of the object.
 		for i := j.first; i < j.last; i++ {
 			at, end := parts[i].off-j.off, parts[i].end()-j.off
 			at, end = min(at, int64(len(b))), min(end, int64(len(b)))

@@ -393,6 +393,59 @@ func TestFetchCached(t *testing.T) {
 	testutil.Assert(t, errors.Is(err, block.ErrCorrupt), "%v", err)
 }
 
+// TestFetchCachedPieces has ranges that overlap: what they have in common is read
+// once.
+func TestFetchCachedPieces(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	bkt, o, data := testObject(t, size)
+	cache, err := NewMemoryCache(32<<20, nil)
+	testutil.Ok(t, err)
+	sealed, err := newSealedCache(cache, prometheus.NewRegistry())
+	testutil.Ok(t, err)
+	r := newRanger(bkt, rangeOptions{})
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		var parts []part
+		for off := rnd.Int64N(100_000); off < size; off += rnd.Int64N(400_000) {
+			parts = append(parts, part{off, min(1+rnd.Int64N(300_000), size-off)})
+		}
+		seen := 0
+		testutil.Ok(t, r.fetchCached(t.Context(), sealed, o, parts, nil, func(i int, b []byte) error {
+			seen++
+			if p := parts[i]; !bytes.Equal(data[p.off:p.end()], b) {
+				t.Errorf("part %v differs", p)
+			}
+			return nil
+		}))
+		testutil.Equals(t, len(parts), seen)
+	}
+	parts := []part{{100, size - 200}}
+	ok := func(int, []byte) error { return nil }
+	testutil.Ok(t, r.fetchCached(t.Context(), sealed, o, parts, nil, ok))
+	bkt.Reset()
+	testutil.Ok(t, r.fetchCached(t.Context(), sealed, o, parts, nil, ok))
+	testutil.Ok(t, r.fetchCached(t.Context(), sealed, o, []part{{pieceSize, 3 * pieceSize}}, nil, ok))
+	testutil.Equals(t, 0, bkt.Stats().Requests)
+}
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	parts := []part{{5, 10}, {pieceSize - 1, pieceSize}, {pieceSize - 1, 2 * pieceSize}, {0, 2 * pieceSize}}
+	c := cut(parts, false)
+	testutil.Equals(t, []int{0, 1, 2, 5, 7}, c.first)
+	for i, p := range parts {
+		at := p.off
+		for _, piece := range c.pieces[c.first[i]:c.first[i+1]] {
+			testutil.Equals(t, at, piece.off)
+			testutil.Assert(t, piece.size > 0 && piece.size <= pieceSize)
+			at = piece.end()
+		}
+		testutil.Equals(t, p.end(), at)
+	}
+	testutil.Equals(t, parts, cut(parts, true).pieces)
+}
+
 func TestBufferPool(t *testing.T) {
 	t.Parallel()
 	var p bufferPool

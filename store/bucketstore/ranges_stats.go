@@ -64,12 +64,12 @@ func (st *callStats) fetch(k dataKind, items int) {
 	}
 }
 
-// touch counts items that a call used, wherever they were from.
-func (st *callStats) touch(k dataKind, items int, bytes int64) {
+// touch counts an item that a call used, wherever it was from.
+func (st *callStats) touch(k dataKind, bytes int64) {
 	if st == nil {
 		return
 	}
-	st.kinds[k].touched.Add(int64(items))
+	st.kinds[k].touched.Add(1)
 	st.kinds[k].touchedBytes.Add(bytes)
 }
 
@@ -88,9 +88,6 @@ func (st *callStats) addRefetches(n int) {
 		st.refetches.Add(int64(n))
 	}
 }
-
-// addChunk counts a chunk of that many bytes that was used.
-func (st *callStats) addChunk(bytes int) { st.touch(kindChunks, 1, int64(bytes)) }
 
 // addHedge and addRetry count a request that was sent beside, or after, another
 // one for the same range.

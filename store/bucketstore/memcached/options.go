@@ -65,7 +65,7 @@ func (o *Options) withDefaults() (Options, error) {
 	fill(&out.QueueBytes, 64<<20, "QueueBytes", &errs)
 	fill(&out.Writers, 8, "Writers", &errs)
 	if out.Expiration > maxExpiration {
-		errs = append(errs, fmt.Errorf("Expiration %v is longer than %v", out.Expiration, maxExpiration))
+		errs = append(errs, fmt.Errorf("%s %v is longer than %v", "Expiration", out.Expiration, maxExpiration))
 	}
 	return out, errors.Join(errs...)
 }
