@@ -77,6 +77,26 @@ func TestRecordCannotBeWritten(t *testing.T) {
 	testutil.Equals(t, []ulid.ULID{id}, res.Found)
 }
 
+// The record is there before anything is sent: a Prometheus that delays
+// compaction by it takes all blocks for sent if there is none.
+func TestRecordComesFirst(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"none": "", "corrupt": "{"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+			put(t, dir, spec{n: 1, at: 0})
+			if text != "" {
+				testutil.Ok(t, os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), []byte(text), 0o600))
+			}
+			bkt.Fail(blocktest.EveryNth(1, blocktest.ErrFault))
+			_, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+			testutil.NotOk(t, err)
+			testutil.Equals(t, record(), readRecord(t, dir))
+		})
+	}
+}
+
 // What another shipper adds to the record meanwhile, such as a Thanos sidecar,
 // is kept.
 func TestRecordOfAnother(t *testing.T) {

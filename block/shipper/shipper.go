@@ -195,6 +195,8 @@ func (r *syncRun) run(ctx context.Context) error {
 	if r.sent, err = readRecord(r.s.recordPath()); err != nil {
 		r.warn(err)
 	}
+	// At once: without the file, Prometheus takes all blocks for sent.
+	r.save()
 	unknown := slices.DeleteFunc(slices.Clone(r.local), func(id ulid.ULID) bool { return r.sent[id] })
 	metas, bad := r.s.readMetas(unknown)
 	errs, held := r.unreadable(bad)
@@ -215,7 +217,7 @@ func (r *syncRun) run(ctx context.Context) error {
 			held = !r.s.opts.AllowOutOfOrder && !errors.Is(err, ErrOverlap)
 		}
 	}
-	r.save() // also without blocks: those that are gone are taken out
+	r.save()
 	return errors.Join(errs...)
 }
 

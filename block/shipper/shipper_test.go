@@ -472,8 +472,8 @@ func TestVanishes(t *testing.T) {
 			testutil.Assert(t, errors.Is(res.Warnings[0], shipper.ErrVanished), "%v", res.Warnings)
 			testutil.Equals(t, []shipper.Skip{{Block: id, Reason: shipper.Vanished}}, res.Skipped)
 			testutil.Equals(t, 0, bkt.Stats().Ops[objstore.OpUpload].Requests)
-		default: // before it was seen
-			testutil.Equals(t, 1, n)
+		default: // before its meta.json was read: at the directory and the record
+			testutil.Assert(t, n <= 3, "step %d", n)
 		}
 		_, err = os.Stat(filepath.Join(dir, "thanos", "upload", shipper.DefaultMetaFileName, id.String()))
 		testutil.Assert(t, errors.Is(err, fs.ErrNotExist), "%v", err)
