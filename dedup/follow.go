@@ -85,8 +85,9 @@ type followIterator struct {
 	spliced bool
 	// ahead are floats that were merged already and come next.
 	ahead floats
-	// scratch is for counts of histograms.
-	scratch *histogram.FloatHistogram
+	// scratch is for counts of histograms. It is memory of this iterator alone: what
+	// an iterator returns where none is given may be its own.
+	scratch histogram.FloatHistogram
 }
 
 // Next implements chunkenc.Iterator.
@@ -176,7 +177,7 @@ func (it *followIterator) returnedFrom(i int) {
 func (it *followIterator) read(c *cursor) sample {
 	s := sample{t: c.t, kind: c.vt, v: c.v}
 	if c.vt != chunkenc.ValFloat {
-		_, it.scratch = c.it.AtFloatHistogram(it.scratch)
+		c.it.AtFloatHistogram(&it.scratch)
 		s.kind, s.v = chunkenc.ValFloatHistogram, it.scratch.Count
 		s.gauge = it.scratch.CounterResetHint == histogram.GaugeType
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
@@ -50,7 +51,16 @@ func TestPromQLScriptsOnReplicas(t *testing.T) {
 	promqltest.RunBuiltinTestsWithStorage(t, engine, onReplicas)
 }
 
-// inProcess, overGRPC and onReplicas are generic because the type of the argument
+// TestPromQLScriptsFollowing runs on two replicas that are the same, and on a
+// complete one beside one with holes, merged by Follow: nothing is missing and
+// nothing is altered, NaN included.
+func TestPromQLScriptsFollowing(t *testing.T) {
+	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
+	t.Run("identical", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(t, engine, identicalFollowed) })
+	t.Run("holes", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(t, engine, holesFollowed) })
+}
+
+// inProcess and the like are generic because the type of the argument
 // differs between versions of Prometheus; it is a *testing.T.
 
 func inProcess[T any](t T) storage.Storage {
@@ -69,6 +79,11 @@ func overGRPC[T any](t T) storage.Storage {
 }
 
 func onReplicas[T any](t T) storage.Storage {
+	return newReplicas(t, &query.Options{})
+}
+
+// newReplicas makes a fan-out of two replicas.
+func newReplicas(t any, opts *query.Options) *scriptStorage {
 	// Open-ended, since a fan-out asks a member for its bounds once.
 	mems := []*memstore.Store{memstore.New(&memstore.Options{OpenEnd: true}), memstore.New(&memstore.Options{OpenEnd: true})}
 	members := make([]fanout.Member, len(mems))
@@ -78,7 +93,7 @@ func onReplicas[T any](t T) storage.Storage {
 	}
 	f, err := fanout.New(fanout.Static(members...), nil)
 	testutil.Ok(asTB(t), err)
-	opts := &query.Options{ReplicaLabels: []string{"the_replica"}}
+	opts.ReplicaLabels = []string{"the_replica"}
 	return newScriptStorage(t, opts, f, func() error { return nil }, mems...)
 }
 
@@ -90,7 +105,25 @@ type scriptStorage struct {
 	queryable       storage.Queryable
 	mems            []*memstore.Store
 	skipped         map[string]bool // series of which the second replica missed a sample
-	stop            func() error
+	// missing says which samples of each series the second replica misses; nil is
+	// the first one.
+	missing  func(n int) bool
+	appended map[string]int
+	stop     func() error
+}
+
+func identicalFollowed[T any](t T) storage.Storage {
+	return newFollowed(t, func(int) bool { return false })
+}
+
+func holesFollowed[T any](t T) storage.Storage {
+	return newFollowed(t, func(n int) bool { return n%5 < 2 })
+}
+
+func newFollowed(t any, missing func(n int) bool) storage.Storage {
+	s := newReplicas(t, &query.Options{Algorithm: dedup.Follow{}})
+	s.missing, s.appended = missing, map[string]int{}
+	return s
 }
 
 // seriesCalls counts calls of Series by test.
@@ -99,7 +132,7 @@ var seriesCalls sync.Map
 // withoutSelectors are scripts that read no series at all.
 const withoutSelectors = "literals.test"
 
-func newScriptStorage(t any, opts *query.Options, s store.Store, stop func() error, mems ...*memstore.Store) storage.Storage {
+func newScriptStorage(t any, opts *query.Options, s store.Store, stop func() error, mems ...*memstore.Store) *scriptStorage {
 	tb := asTB(t)
 	n, seen := seriesCalls.LoadOrStore(tb.Name(), &atomic.Int64{})
 	calls := n.(*atomic.Int64)
@@ -154,8 +187,16 @@ func (a *appender) AppendHistogram(_ storage.SeriesRef, l labels.Labels, t int64
 func (a *appender) Commit() error { return nil }
 
 func (a *appender) each(l labels.Labels, f func(*memstore.Store) error) error {
+	n := a.s.appended[l.String()]
+	if a.s.missing != nil {
+		a.s.appended[l.String()] = n + 1
+	}
 	for i, m := range a.s.mems {
-		if i > 0 && !a.s.skipped[l.String()] && l.Get(labels.MetricName) != "http_requests_nan" {
+		if a.s.missing != nil {
+			if i > 0 && a.s.missing(n) {
+				continue
+			}
+		} else if i > 0 && !a.s.skipped[l.String()] && l.Get(labels.MetricName) != "http_requests_nan" {
 			a.s.skipped[l.String()] = true
 			continue
 		}
