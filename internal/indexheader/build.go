@@ -98,7 +98,7 @@ func Build(ctx context.Context, bkt objstore.BucketReader, meta *block.Meta, pat
 func readRemote(ctx context.Context, bkt objstore.BucketReader, meta *block.Meta, o *Options) (*remote, error) {
 	r := &remote{block: meta.ULID, size: meta.IndexSize()}
 	f := indexFile{bkt: bkt, id: meta.ULID}
-	if r.size == 0 {
+	if r.size <= 0 {
 		attrs, err := bkt.Attributes(ctx, f.name())
 		if err != nil {
 			return nil, f.fail("look up", err)

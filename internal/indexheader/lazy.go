@@ -146,7 +146,7 @@ func (l *Lazy) load(ctx context.Context) (*Header, error) {
 // own reports whether a file is of the index that it should be of.
 func (l *Lazy) own(h *head) bool {
 	size := l.meta.IndexSize()
-	return h.block == l.meta.ULID && (size == 0 || h.indexSize == uint64(size))
+	return h.block == l.meta.ULID && (size <= 0 || h.indexSize == uint64(size))
 }
 
 // ref returns the header if it is open, and counts a use of it.
