@@ -66,19 +66,15 @@ func (s *shipping) start(p *program.Program, prometheus *promstore.Store) (stop 
 	}
 	s.check.metaFile = filepath.Join(*s.dir, s.upload.MetaFileName)
 	s.await(errors.New("flags of Prometheus not read yet"))
-	if err := checkDataDir(*s.dir); err != nil {
-		p.Log.Error("data directory of Prometheus not found", "err", err)
-	}
 	p.Go(func(ctx context.Context) error {
-		// Without external labels, which come with the first sync, nothing is uploaded.
-		flags := func(ctx context.Context) (map[string]string, error) {
-			if _, err := prometheus.Describe(ctx); err != nil {
-				return nil, err
-			}
-			return prometheus.Flags(ctx)
-		}
-		if !s.validate(ctx, p.Log, flags) {
+		if !s.validate(ctx, p.Log, prometheus.Flags) {
 			return nil
+		}
+		if err := checkDataDir(*s.dir); err != nil { // Prometheus is up, so it must be there
+			p.Log.Error("data directory of Prometheus not found", "err", err)
+		}
+		if prometheus.ExternalLabels().IsEmpty() {
+			_ = prometheus.Sync(ctx) // so as not to wait for them; the store's own Run says what is wrong
 		}
 		return ship.Run(ctx)
 	})
