@@ -65,8 +65,9 @@ func (e *entries) layOut(pg *page, series []entry, chunks int, slots []slot, dow
 		pg.Series = append(pg.Series, encoded.Series{Labels: pg.mem[at:len(pg.mem):len(pg.mem)]})
 		r := chunkRun{next, next}
 		if !e.skipChunks {
-			for _, c := range e.chunks[x.chunks.from:x.chunks.to] {
-				pg.chunks[next] = encoded.Chunk{MinTime: c.mint, MaxTime: c.maxt}
+			for i := x.chunks.from; i < x.chunks.to; i++ {
+				c := &e.chunks[i]
+				pg.chunks[next].MinTime, pg.chunks[next].MaxTime = c.mint, c.maxt
 				slots = append(slots, slot{ref: c.ref, size: c.size, page: pg, chunk: next, at: len(pg.mem)})
 				pg.mem = pg.mem[:len(pg.mem)+int(c.size)]
 				next++

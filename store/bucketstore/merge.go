@@ -85,7 +85,7 @@ func (m *merge) run(ctx context.Context, streams []*stream) error {
 		if err := m.advance(ctx, c); err != nil {
 			return err
 		}
-		m.tree.fix()
+		m.tree.fix(m.group[0].series.Labels)
 	}
 	if len(m.group) > 0 {
 		if err := m.finishSeries(); err != nil {

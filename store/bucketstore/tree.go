@@ -1,6 +1,10 @@
 package bucketstore
 
-import "github.com/thanoskit/thanoskit/internal/encoded"
+import (
+	"bytes"
+
+	"github.com/thanoskit/thanoskit/internal/encoded"
+)
 
 // tree is a tournament over cursors, in which each match keeps its loser: when
 // the winner moves on, it plays those that lost to it and no others.
@@ -26,12 +30,17 @@ func (t *tree) build(cursors []*cursor) {
 	t.winner = winners[1]
 }
 
-// fix is called when the winner has moved.
-func (t *tree) fix() {
+// fix is called when the winner has moved on from a series with these labels.
+// Where blocks have the same series, the others stand there still, which costs
+// less to see than an order does.
+func (t *tree) fix(from []byte) {
 	c := t.winner
+	moved := c.ended || !bytes.Equal(c.labels, from)
 	for i := c.place / 2; i > 0; i /= 2 {
-		if l := t.losers[i]; before(l, c) {
+		l := t.losers[i]
+		if moved && !l.ended && bytes.Equal(l.labels, from) || before(l, c) {
 			t.losers[i], c = c, l
+			moved = false
 		}
 	}
 	t.winner = c
@@ -44,6 +53,8 @@ func before(a, b *cursor) bool {
 	if a.ended || b.ended {
 		return !a.ended
 	}
-	order := encoded.CompareLabels(a.labels, b.labels)
-	return order < 0 || order == 0 && a.place < b.place
+	if bytes.Equal(a.labels, b.labels) {
+		return a.place < b.place
+	}
+	return encoded.CompareLabels(a.labels, b.labels) < 0
 }
