@@ -170,14 +170,19 @@ func (f indexFile) read(ctx context.Context, off, n int64) (b []byte, err error)
 	}
 	defer errcapture.Do(&err, body.Close, "close index")
 	b = make([]byte, n)
-	got, err := io.ReadFull(body, b)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	got := 0
+	for got < len(b) && err == nil {
+		var k int
+		k, err = body.Read(b[got:])
+		got += k
+	}
+	switch {
+	case got == len(b):
+		return b, nil
+	case errors.Is(err, io.EOF): // Not a broken connection, which is another error.
 		return nil, f.corrupt(fmt.Errorf("%d of %d bytes at %d: %w", got, n, off, io.ErrUnexpectedEOF))
 	}
-	if err != nil {
-		return nil, f.fail("read", err)
-	}
-	return b, nil
+	return nil, f.fail("read", err)
 }
 
 // tmpSuffix is that of a file that is being written. There is at most one, which

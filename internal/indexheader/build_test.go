@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,8 +147,12 @@ func TestBuildFaults(t *testing.T) {
 	t.Run("body breaks", func(t *testing.T) {
 		t.Parallel()
 		bkt, meta := put(t, idx)
-		bkt.Body(blocktest.Broken(50, blocktest.ErrFault))
-		testutil.Assert(t, errors.Is(build(t, bkt, meta), blocktest.ErrFault))
+		for _, cause := range []error{blocktest.ErrFault, io.ErrUnexpectedEOF} {
+			bkt.Body(blocktest.Broken(50, cause))
+			err := build(t, bkt, meta)
+			testutil.Assert(t, errors.Is(err, cause), "%v", err)
+			testutil.Assert(t, !errors.Is(err, block.ErrCorrupt), "%v", err)
+		}
 	})
 	t.Run("canceled", func(t *testing.T) {
 		t.Parallel()

@@ -83,8 +83,12 @@ type answer struct {
 }
 
 // hedged reads a range by one request, and by a second one beside it if that is
-// slow. The first that succeeds wins, the other one is cancelled.
+// slow: not if it waits for others to end, and not if a second one had to. The
+// first that succeeds wins, the other one is cancelled.
 func (t *trip) hedged(ctx context.Context, off int64, buf []byte) (int64, error) {
+	if err := t.slot(ctx); err != nil {
+		return 0, err
+	}
 	if t.hedges.opts.delay == 0 {
 		return t.once(ctx, off, buf)
 	}
@@ -104,14 +108,12 @@ func (t *trip) hedged(ctx context.Context, off int64, buf []byte) (int64, error)
 		})
 	}
 	send()
-	running := 1
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
-	var failed answer
-	for {
+	for running := 1; ; {
 		select {
 		case <-timer.C:
-			if running == 1 && t.hedges.allow() {
+			if t.mayHedge() {
 				t.st.addHedge()
 				send()
 				running++
@@ -120,14 +122,26 @@ func (t *trip) hedged(ctx context.Context, off int64, buf []byte) (int64, error)
 			running--
 			if a.err == nil {
 				copy(buf, (*a.buf)[:a.n])
-				t.bufs.put(a.buf)
-				return a.n, nil
 			}
 			t.bufs.put(a.buf)
-			failed = a
-			if running == 0 {
-				return failed.n, failed.err
+			if a.err == nil || running == 0 {
+				return a.n, a.err
 			}
 		}
 	}
+}
+
+// mayHedge reports whether a second request may be sent at once, and takes a slot
+// for it.
+func (t *trip) mayHedge() bool {
+	select {
+	case t.slots <- struct{}{}:
+	default:
+		return false
+	}
+	if t.hedges.allow() {
+		return true
+	}
+	<-t.slots
+	return false
 }

@@ -169,8 +169,9 @@ func (j *joiner) near(gap int64) bool {
 
 // fetch reads parts of an object, which ascend by offset and may overlap. It
 // calls use once for each, in order, on the caller's goroutine. What it is called
-// with is valid until it returns; it is shorter than wanted only at the
-// end of an object whose size is not known.
+// with is valid until it returns; it is shorter than wanted only at the end of an
+// object whose size is not known. Up to its capacity is what follows in the
+// object, as far as that was read along.
 //
 // Errors: that of use; *block.CorruptError if the object ends too early;
 // block.ErrNotFound, ErrAccessDenied; the bucket's. They name block and file.
@@ -326,13 +327,18 @@ func transient(err error) bool {
 		errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// once sends one request.
-func (t *trip) once(ctx context.Context, off int64, buf []byte) (n int64, err error) {
+// slot waits until fewer requests run than may.
+func (t *trip) slot(ctx context.Context) error {
 	select {
 	case t.slots <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return context.Cause(ctx)
 	}
+}
+
+// once sends one request, in a slot that it gives up.
+func (t *trip) once(ctx context.Context, off int64, buf []byte) (n int64, err error) {
 	defer func() { <-t.slots }()
 	start := time.Now()
 	defer func() { t.st.request(t.object.kind, n, time.Since(start)) }()
@@ -340,13 +346,17 @@ func (t *trip) once(ctx context.Context, off int64, buf []byte) (n int64, err er
 	if err != nil {
 		return 0, err
 	}
-	got, err := io.ReadFull(body, buf)
-	_ = body.Close() // All that was wanted is here, or err says why not.
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		if t.object.short {
-			return int64(got), nil
-		}
-		err = errShortBody
+	for n < int64(len(buf)) && err == nil {
+		var got int
+		got, err = body.Read(buf[n:])
+		n += int64(got)
 	}
-	return int64(got), err
+	_ = body.Close() // All that was wanted is here, or err says why not.
+	switch {
+	case n == int64(len(buf)), errors.Is(err, io.EOF) && t.object.short:
+		return n, nil
+	case errors.Is(err, io.EOF): // Not a broken connection, which is another error.
+		return n, errShortBody
+	}
+	return n, err
 }

@@ -175,6 +175,7 @@ func TestFetchFaults(t *testing.T) {
 		{"reset", func(b *blocktest.Bucket) { b.Fail(once(syscall.ECONNRESET)) }, nil, 1},
 		{"timeout", func(b *blocktest.Bucket) { b.Fail(once(&net.OpError{Err: timeout{}})) }, nil, 1},
 		{"truncated always", func(b *blocktest.Bucket) { b.Body(blocktest.Truncated(10)) }, block.ErrCorrupt, -1},
+		{"broken always", func(b *blocktest.Bucket) { b.Body(blocktest.Broken(10, io.ErrUnexpectedEOF)) }, io.ErrUnexpectedEOF, -1},
 		{"broken once", func(b *blocktest.Bucket) {
 			var n atomic.Int64
 			broken := blocktest.Broken(10, io.ErrUnexpectedEOF)
@@ -332,6 +333,18 @@ func TestHedge(t *testing.T) {
 			r := newRanger(bkt, rangeOptions{hedge: hedgeOptions{delay: 100 * time.Millisecond}})
 			err := r.fetch(t.Context(), o, parts, nil, func(int, []byte) error { return nil })
 			testutil.Assert(t, errors.Is(err, blocktest.ErrFault), "%v", err)
+		})
+	})
+	t.Run("no slot", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			bkt, o, data := testObject(t, 4000)
+			bkt.Delay(blocktest.Latency(150 * time.Millisecond))
+			r := newRanger(bkt, rangeOptions{requestCost: 1, concurrency: 1, hedge: hedgeOptions{delay: 100 * time.Millisecond}})
+			parts := []part{{0, 100}, {2000, 100}}
+			use, _ := collect(t, data, parts)
+			testutil.Ok(t, r.fetch(t.Context(), o, parts, nil, use))
+			testutil.Equals(t, 2, bkt.Stats().Requests)
 		})
 	})
 	t.Run("few", func(t *testing.T) {
