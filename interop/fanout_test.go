@@ -21,6 +21,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
@@ -226,19 +227,19 @@ func ratioCases(f func(name string, series, members int, answers [][]*storepb.Se
 	}
 }
 
-func countsSeries(t testing.TB, answers [][]*storepb.Series, want int, proxy *thanosstore.ProxyStore, ours store.Store) work {
+func countsSeries(t testing.TB, answers [][]*storepb.Series, want int, proxy *thanosstore.ProxyStore, ours store.Store) pair.Work {
 	items := 0
 	for _, a := range answers {
 		items += len(a)
 	}
-	return work{
-		items: items,
-		thanos: func() {
+	return pair.Work{
+		Items: items,
+		Thanos: func() {
 			r := &proxyReader{ctx: t.Context()}
 			testutil.Ok(t, proxy.Series(proxyRequest(), r))
 			testutil.Equals(t, want, r.series)
 		},
-		ours: func() {
+		Ours: func() {
 			var c frameCounter
 			testutil.Ok(t, ours.Series(t.Context(), fanoutRequest(), &c))
 			testutil.Equals(t, want, c.series)
@@ -260,9 +261,9 @@ func TestRatioFanout(t *testing.T) {
 				}
 				proxy, ours := thanosProxy(retrieval, clients...), ourFanout(t, stores...)
 				requireFanout(t, series, proxy, ours)
-				thanos, us, r := countsSeries(t, answers, series, proxy, ours).compare(t)
-				testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
-				testutil.Assert(t, r.n == 0 || r.median >= 2.5, "median %.2f", r.median)
+				thanos, us, r := countsSeries(t, answers, series, proxy, ours).Compare(t, *ratioPairs)
+				testutil.Assert(t, us.Allocs*10 <= thanos.Allocs, "%.0f allocations beside %.0f", us.Allocs, thanos.Allocs)
+				testutil.Assert(t, r.N == 0 || r.Median >= 2.5, "median %.2f", r.Median)
 			})
 		}
 	})
@@ -295,10 +296,10 @@ func TestRatioFanoutGRPC(t *testing.T) {
 				proxy, ours := thanosProxy(thanosstore.EagerRetrieval, clients...), ourFanout(t, stores...)
 				testutil.Ok(t, ours.Sync(t.Context()))
 				requireFanout(t, series, proxy, ours)
-				thanos, us, r := countsSeries(t, answers, series, proxy, ours).compare(t)
-				testutil.Assert(t, us.allocs*10 <= thanos.allocs, "%.0f allocations beside %.0f", us.allocs, thanos.allocs)
+				thanos, us, r := countsSeries(t, answers, series, proxy, ours).Compare(t, *ratioPairs)
+				testutil.Assert(t, us.Allocs*10 <= thanos.Allocs, "%.0f allocations beside %.0f", us.Allocs, thanos.Allocs)
 				if servers == "the same frames" && members == 16 {
-					testutil.Assert(t, r.n == 0 || r.median >= 3, "median %.2f", r.median)
+					testutil.Assert(t, r.N == 0 || r.Median >= 3, "median %.2f", r.Median)
 				}
 			})
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 )
@@ -78,23 +79,23 @@ func TestRatioStream(t *testing.T) {
 				requireAnswer(t, want, got)
 			}
 			t.Run(fmt.Sprintf("batch=%d/compression=%s/both ends", batch, compression), func(t *testing.T) {
-				thanos, ours, r := streamWork(t, cc, both, batch).compare(t)
+				thanos, ours, r := streamWork(t, cc, both, batch).Compare(t, *ratioPairs)
 				if batch == 64 && compression == "" {
-					testutil.Assert(t, ours.bytes*20 <= thanos.bytes, "%.0f bytes beside %.0f", ours.bytes, thanos.bytes)
-					testutil.Assert(t, r.n == 0 || r.median >= 2, "median %.2f", r.median)
+					testutil.Assert(t, ours.Bytes*20 <= thanos.Bytes, "%.0f bytes beside %.0f", ours.Bytes, thanos.Bytes)
+					testutil.Assert(t, r.N == 0 || r.Median >= 2, "median %.2f", r.Median)
 				}
 			})
 			t.Run(fmt.Sprintf("batch=%d/compression=%s/client only", batch, compression), func(t *testing.T) {
-				streamWork(t, cc, client, batch).compare(t)
+				streamWork(t, cc, client, batch).Compare(t, *ratioPairs)
 			})
 		}
 	}
 }
 
-func streamWork(t *testing.T, cc *grpc.ClientConn, c *grpcstore.Client, batch int) work {
-	return work{
-		items: ratioSeries,
-		thanos: func() {
+func streamWork(t *testing.T, cc *grpc.ClientConn, c *grpcstore.Client, batch int) pair.Work {
+	return pair.Work{
+		Items: ratioSeries,
+		Thanos: func() {
 			stream, err := storepb.NewStoreClient(cc).Series(t.Context(), &storepb.SeriesRequest{ResponseBatchSize: int64(batch)})
 			testutil.Ok(t, err)
 			n := 0
@@ -112,7 +113,7 @@ func streamWork(t *testing.T, cc *grpc.ClientConn, c *grpcstore.Client, batch in
 			}
 			testutil.Equals(t, ratioSeries, n)
 		},
-		ours: func() {
+		Ours: func() {
 			var n frameCounter
 			testutil.Ok(t, c.Series(t.Context(), &store.SeriesRequest{}, &n))
 			testutil.Equals(t, ratioSeries, n.series)

@@ -25,6 +25,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/store/labelpb"
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/promstore"
 )
@@ -168,23 +169,23 @@ func TestRatioPromstore(t *testing.T) {
 			requireAnswer(t, want, got)
 			testutil.Equals(t, ratioSeries, len(got.Series))
 
-			theirs, us, r := work{
-				items: ratioSeries,
-				thanos: func() {
+			theirs, us, r := pair.Work{
+				Items: ratioSeries,
+				Thanos: func() {
 					reader := &sidecarReader{ctx: t.Context()}
 					testutil.Ok(t, thanos.Series(thanosReq(), reader))
 					testutil.Equals(t, ratioSeries, reader.series)
 				},
-				ours: func() {
+				Ours: func() {
 					var n frameCounter
 					testutil.Ok(t, ours.Series(t.Context(), req, &n))
 					testutil.Equals(t, ratioSeries, n.series)
 				},
-			}.compare(t)
-			testutil.Assert(t, us.bytes*2 <= theirs.bytes, "%.0f bytes beside %.0f", us.bytes, theirs.bytes)
+			}.Compare(t, *ratioPairs)
+			testutil.Assert(t, us.Bytes*2 <= theirs.Bytes, "%.0f bytes beside %.0f", us.Bytes, theirs.Bytes)
 			// Sampled answers are the way back for servers that cannot stream: on a
 			// par in time, most of which is decoding what Prometheus encodes.
-			testutil.Assert(t, r.n == 0 || name != "streamed" || r.median >= 1, "median %.2f", r.median)
+			testutil.Assert(t, r.N == 0 || name != "streamed" || r.Median >= 1, "median %.2f", r.Median)
 		})
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
@@ -228,7 +229,7 @@ func TestRatioQuerySelect(t *testing.T) {
 					}
 				}
 				// Per sample that the stores sent.
-				work{thanos: drain(thanos), ours: drain(ours), items: 4 * querySeries * queryChunks * 120}.compare(t)
+				pair.Work{Thanos: drain(thanos), Ours: drain(ours), Items: 4 * querySeries * queryChunks * 120}.Compare(t, *ratioPairs)
 			})
 		}
 	}
@@ -256,10 +257,10 @@ func TestRatioQueryRange(t *testing.T) {
 				want := run(thanos)
 				testutil.Assert(t, len(want) > 1000)
 				testutil.Assert(t, want == run(ours), "answers differ")
-				work{
-					thanos: func() { run(thanos) }, ours: func() { run(ours) },
-					items: 4 * querySeries * queryChunks * 120,
-				}.compare(t)
+				pair.Work{
+					Thanos: func() { run(thanos) }, Ours: func() { run(ours) },
+					Items: 4 * querySeries * queryChunks * 120,
+				}.Compare(t, *ratioPairs)
 			})
 		}
 	}

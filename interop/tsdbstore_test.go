@@ -16,6 +16,7 @@ import (
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/tsdbstore"
 )
@@ -133,22 +134,22 @@ func TestRatioTSDBStore(t *testing.T) {
 			testutil.Ok(t, err)
 			requireAnswer(t, want, got)
 
-			_, us, r := work{
-				thanos: func() {
+			_, us, r := pair.Work{
+				Thanos: func() {
 					w := &proxyReader{ctx: t.Context()}
 					testutil.Ok(t, thanos.Series(req, w))
 					testutil.Equals(t, series, w.series)
 				},
-				ours: func() {
+				Ours: func() {
 					w := &tsdbCounter{}
 					testutil.Ok(t, ours.Series(t.Context(), ourReq, w))
 					testutil.Equals(t, series, w.series)
 				},
-				items: series,
-			}.compare(t)
+				Items: series,
+			}.Compare(t, *ratioPairs)
 			// What is left is the TSDB's own: labels, chunk metas, a copy of the chunk.
-			testutil.Assert(t, us.allocs <= 7*series, "%.0f allocations", us.allocs)
-			testutil.Assert(t, r.n == 0 || r.median >= 1.2, "median %.2f", r.median)
+			testutil.Assert(t, us.Allocs <= 7*series, "%.0f allocations", us.Allocs)
+			testutil.Assert(t, r.N == 0 || r.Median >= 1.2, "median %.2f", r.Median)
 		})
 	}
 }

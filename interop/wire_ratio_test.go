@@ -14,6 +14,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 )
 
 // kubeSeries makes n sorted series as a Kubernetes cluster has them, of one
@@ -78,9 +79,9 @@ func TestRatioDecodeResponses(t *testing.T) {
 	// One pass takes ours less time than a garbage collection that Thanos' turn
 	// has left behind.
 	const passes = 32
-	thanos, ours, r := work{
-		items: passes * ratioSeries,
-		thanos: func() {
+	thanos, ours, r := pair.Work{
+		Items: passes * ratioSeries,
+		Thanos: func() {
 			for range passes {
 				for _, b := range frames {
 					var m storepb.SeriesResponse
@@ -90,7 +91,7 @@ func TestRatioDecodeResponses(t *testing.T) {
 				}
 			}
 		},
-		ours: func() {
+		Ours: func() {
 			for range passes {
 				for _, b := range frames {
 					if _, err := d.Response(b, f); err != nil {
@@ -99,11 +100,11 @@ func TestRatioDecodeResponses(t *testing.T) {
 				}
 			}
 		},
-	}.compare(t)
-	testutil.Equals(t, cost{}, ours)
-	testutil.Assert(t, thanos.allocs > ratioSeries)
-	if r.n > 0 {
-		testutil.Assert(t, r.lower >= 4, "lower quartile %.2f", r.lower)
+	}.Compare(t, *ratioPairs)
+	testutil.Equals(t, pair.Cost{}, ours)
+	testutil.Assert(t, thanos.Allocs > ratioSeries)
+	if r.N > 0 {
+		testutil.Assert(t, r.Lower >= 4, "lower quartile %.2f", r.Lower)
 	}
 }
 
@@ -150,23 +151,23 @@ func ratioEncode(t *testing.T, msgs []*storepb.SeriesResponse, frames [][]byte, 
 	for i, run := range views {
 		testutil.Equals(t, string(frames[i]), string(encode(run)))
 	}
-	_, ours, r := work{
-		items: ratioSeries,
-		thanos: func() {
+	_, ours, r := pair.Work{
+		Items: ratioSeries,
+		Thanos: func() {
 			for _, m := range msgs {
 				if _, err := m.Marshal(); err != nil {
 					t.Fatal(err)
 				}
 			}
 		},
-		ours: func() {
+		Ours: func() {
 			for _, run := range views {
 				encode(run)
 			}
 		},
-	}.compare(t)
-	testutil.Equals(t, cost{}, ours)
-	if r.n > 0 {
-		testutil.Assert(t, r.lower >= 1, "lower quartile %.2f", r.lower)
+	}.Compare(t, *ratioPairs)
+	testutil.Equals(t, pair.Cost{}, ours)
+	if r.N > 0 {
+		testutil.Assert(t, r.Lower >= 1, "lower quartile %.2f", r.Lower)
 	}
 }
