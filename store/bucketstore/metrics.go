@@ -32,6 +32,9 @@ type metrics struct {
 	chunkRefetch  prometheus.Counter
 	seriesRefetch prometheus.Counter
 	blockFailures prometheus.Counter
+	hedges        prometheus.Counter
+	retries       prometheus.Counter
+	lazyBytes     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -98,6 +101,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		seriesRefetch: counter("thanos_bucket_store_series_refetches_total", "Series entries of which more had to be read than was guessed."),
 		chunkRefetch:  counter("thanos_bucket_store_chunk_refetches_total", "Chunks of which more had to be read than was guessed."),
 		blockFailures: counter("thanoskit_bucketstore_block_failures_total", "Blocks of which answers lack something, once for each request."),
+		hedges:        counter("thanoskit_bucketstore_hedged_requests_total", "Requests to the bucket that were sent beside a slow one."),
+		retries:       counter("thanoskit_bucketstore_retried_requests_total", "Requests to the bucket that were sent again."),
+		lazyBytes:     counter("thanos_bucket_store_lazy_expanded_posting_size_bytes_total", "Total number of lazy posting group size in bytes."),
 	}
 	return m, errors.Join(
 		metric.Register(reg, &m.loaded), metric.Register(reg, &m.lastLoaded), metric.Register(reg, &m.loads),
@@ -106,6 +112,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		metric.Register(reg, &m.touchedBytes), metric.Register(reg, &m.fetchedBytes), metric.Register(reg, &m.blocksQueried),
 		metric.Register(reg, &m.resultSeries), metric.Register(reg, &m.duration), metric.Register(reg, &m.dropped),
 		metric.Register(reg, &m.seriesRefetch), metric.Register(reg, &m.chunkRefetch), metric.Register(reg, &m.blockFailures),
+		metric.Register(reg, &m.hedges), metric.Register(reg, &m.retries), metric.Register(reg, &m.lazyBytes),
 	)
 }
 
@@ -123,4 +130,7 @@ func (m *metrics) observe(c *call, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 	m.seriesRefetch.Add(float64(c.stats.refetches.Load()))
 	m.chunkRefetch.Add(float64(c.refetches.Load()))
+	m.hedges.Add(float64(c.stats.hedges.Load()))
+	m.retries.Add(float64(c.stats.retries.Load()))
+	m.lazyBytes.Add(float64(c.stats.lazyBytes.Load()))
 }

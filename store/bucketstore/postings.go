@@ -178,7 +178,7 @@ func subtract(ids []uint32, l list) []uint32 {
 
 // denseShare is how many bits of a bitmap may be looked at for each entry that is
 // set: about what sorting an entry takes.
-const denseShare = 256
+const denseShare = 128
 
 // unite returns what is in any of the lists, ascending.
 func unite(lists []list) []uint32 {
