@@ -29,6 +29,7 @@ func (it *followIterator) runs(a *floats) bool {
 	from := ps.bucket * window
 	p, c := &ps.of[leader], &it.cursors[leader]
 	before := ps.real
+	it.together(a, leader, until)
 	for len(a.ts) < maxAhead && c.vt == chunkenc.ValFloat && c.t < until && !isStale(c.v) {
 		if !it.passOver(leader, c.t, from) {
 			break
@@ -50,6 +51,82 @@ func (it *followIterator) runs(a *floats) bool {
 	p.out, ps.real, ps.from = p.real, p.real, leader
 	it.returnedFrom(leader)
 	return true
+}
+
+// together takes the steps of runs that lie within the runs that the replicas'
+// iterators gave: those of the leader until a time, as long as each sample of the
+// others is soon after one of them.
+func (it *followIterator) together(a *floats, leader int, until int64) {
+	ps := &it.presences
+	p, c := &ps.of[leader], &it.cursors[leader]
+	if len(c.ts) == 0 {
+		return
+	}
+	ts, vs := c.ts[c.at:], c.vs[c.at:]
+	n := min(len(ts)-1, maxAhead) // the last one of a run is left: something comes after it
+	for i := range n {
+		if ts[i] >= until || isStale(vs[i]) {
+			n = i
+			break
+		}
+	}
+	soon := min(min(p.last, ps.cover)+p.interval*3/4, ps.out+p.interval)
+	for j := leader + 1; j < len(it.cursors); j++ {
+		n = it.cursors[j].after(ts[:n], soon, p.interval*3/4)
+	}
+	if n <= 0 {
+		return
+	}
+	from, last := ps.bucket*window, ts[n-1]
+	for j := leader + 1; j < len(it.cursors); j++ {
+		q := &it.cursors[j]
+		if q.vt == chunkenc.ValNone || q.t >= last {
+			continue
+		}
+		k := q.at
+		for k < len(q.ts) && q.ts[k] < last {
+			k++
+		}
+		ps.of[j].noteRun(q.ts[q.at:k], q.vs[q.at:k], from)
+		ps.of[j].returned = false
+		q.at = k - 1
+		q.next()
+	}
+	p.noteRun(ts[:n], vs[:n], from)
+	a.ts, a.vs = append(a.ts, ts[:n]...), append(a.vs, vs[:n]...)
+	ps.out, ps.cover = last, last
+	c.moveTo(c.at + n)
+}
+
+// after returns how many of the leader's samples at ts the cursor's samples leave
+// to be taken with it: as long as each of these is in the run and before soon, or,
+// behind the first of ts, sooner than within after one of them, and no stale
+// marker.
+func (c *cursor) after(ts []int64, soon, within int64) int {
+	if c.vt == chunkenc.ValNone {
+		return len(ts)
+	}
+	if c.vt != chunkenc.ValFloat || len(c.ts) == 0 {
+		for i, t := range ts {
+			if t > c.t {
+				return i
+			}
+		}
+		return len(ts)
+	}
+	k := c.at
+	for i, t := range ts {
+		for ; k < len(c.ts) && c.ts[k] < t; k++ {
+			if c.ts[k] >= soon || isStale(c.vs[k]) {
+				return i
+			}
+		}
+		if k == len(c.ts) {
+			return i // what comes next is not known
+		}
+		soon = t + within
+	}
+	return len(ts)
 }
 
 // passOver takes note of the samples before t of the replicas after the leader,

@@ -11,7 +11,7 @@ import (
 
 // FollowWindow is how far Follow looks back for the scrape interval of a replica.
 // Time is divided into windows of this length, aligned to the epoch. The interval
-// is the median of the first nine distances of samples within the window before.
+// is the median of the first five distances of samples within the window before.
 // Where there are fewer than two it is the smallest of any replica's, of those
 // that have no median the smaller one of the latest two distances.
 const FollowWindow = 5 * time.Minute
@@ -55,7 +55,7 @@ type presence struct {
 	// them; 0 if it is longer than a window.
 	distance, before int64
 	// distances are the first n of this window.
-	distances [9]int64
+	distances [5]int64
 	n         int
 	// returned is whether the latest sample came out, and none did after it.
 	returned bool
@@ -222,6 +222,30 @@ func (p *presence) noteFloat(t int64, v float64, from int64) {
 		p.drop, p.dropFrom = t, p.real.t
 	}
 	p.last, p.real.t, p.real.v = t, t, v
+}
+
+// noteRun is noteFloat for samples one after the other, none of them a stale
+// marker.
+func (p *presence) noteRun(ts []int64, vs []float64, from int64) {
+	i := 0
+	for ; i < len(ts) && (i == 0 || p.n < len(p.distances)); i++ {
+		p.noteFloat(ts[i], vs[i], from)
+	}
+	if i == len(ts) {
+		return
+	}
+	// What is left are drops, and what the last one leaves behind. All are in one
+	// window.
+	last, v := p.last, p.real.v
+	vs = vs[:len(ts)]
+	for ; i < len(ts); i++ {
+		if vs[i] < v {
+			p.drop, p.dropFrom = ts[i], last
+		}
+		p.before, p.distance = p.distance, ts[i]-last
+		last, v = ts[i], vs[i]
+	}
+	p.last, p.real.t, p.real.v = last, last, v
 }
 
 // below reports whether a is less than b, as a counter would be after a reset.
