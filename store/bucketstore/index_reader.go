@@ -2,6 +2,7 @@ package bucketstore
 
 import (
 	"context"
+	"sync"
 
 	"github.com/oklog/ulid/v2"
 
@@ -17,6 +18,7 @@ type indexSource struct {
 	cache   *sealedCache // May be nil.
 	matches *matchCache  // May be nil.
 	lazy    lazyOptions
+	scratch sync.Pool // Of *seriesScratch.
 }
 
 // indexBlock is the index of one block in the bucket.
@@ -42,11 +44,7 @@ type indexReader struct {
 	block  *indexBlock
 	header *indexheader.Header
 	st     *callStats
-
-	// Of series, to be used again.
-	parts []part
-	arena []byte
-	found []foundEntry
+	*seriesScratch
 }
 
 // newIndexReader opens the index header of a block until close.
@@ -57,11 +55,23 @@ func newIndexReader(ctx context.Context, s *indexSource, b *indexBlock, st *call
 	if err != nil {
 		return nil, err
 	}
-	return &indexReader{indexSource: s, block: b, header: h, st: st}, nil
+	scratch, ok := s.scratch.Get().(*seriesScratch)
+	if !ok {
+		scratch = new(seriesScratch)
+	}
+	return &indexReader{indexSource: s, block: b, header: h, st: st, seriesScratch: scratch}, nil
 }
 
 // close ends the use of the reader and of all symbols that are from it.
-func (x *indexReader) close() { x.block.header.Release() }
+func (x *indexReader) close() {
+	x.block.header.Release()
+	x.header = nil
+	if scratch := x.seriesScratch; cap(scratch.arena) <= maxKeptArena {
+		clear(scratch.found[:cap(scratch.found)]) // Cached values are not kept by it.
+		x.scratch.Put(scratch)
+	}
+	x.seriesScratch = nil
+}
 
 // symbol returns the string that a series refers to. It is valid until close, and
 // must not be written to.

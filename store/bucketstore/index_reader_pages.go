@@ -27,13 +27,15 @@ func (x *indexReader) cachedPages(ctx context.Context, refs []uint64) []entryPag
 		return nil
 	}
 	var pages []entryPage
-	prefix := keyPrefix(itemSeries, x.block.id)
+	key := []byte(keyPrefix(itemSeries, x.block.id))
+	prefix := len(key)
 	for i, ref := range refs {
 		if i > 0 && ref/seriesPage == refs[i-1]/seriesPage {
 			pages[len(pages)-1].to = i + 1
 			continue
 		}
-		pages = append(pages, entryPage{key: prefix + strconv.FormatUint(ref/seriesPage, 36), from: i, to: i + 1})
+		key = strconv.AppendUint(key[:prefix], ref/seriesPage, 36)
+		pages = append(pages, entryPage{key: string(key), from: i, to: i + 1})
 	}
 	keys, values := make([]string, len(pages)), make([][]byte, len(pages))
 	for i := range pages {

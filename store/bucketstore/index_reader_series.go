@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // foundEntry is a series entry: its bytes, and where the chunks of the series
@@ -16,6 +17,19 @@ type foundEntry struct {
 	from, to int
 	next     uint64
 }
+
+// seriesScratch is what series needs while it runs, to be used again.
+type seriesScratch struct {
+	found   []foundEntry
+	arena   []byte // Entries that were fetched.
+	missing []int  // Those of found that are to be fetched,
+	short   []int  // and those of which too little was.
+	parts   []part // What is to be read for them.
+	again   []part
+}
+
+// maxKeptArena is how large a scratch may be to be used again.
+const maxKeptArena = 4 << 20
 
 // series reads the series at those offsets, which ascend. It calls use for each,
 // in order, with what is between length and checksum of its entry, and with the
@@ -85,7 +99,7 @@ func (x *indexReader) guess(n int) int64 {
 func (x *indexReader) fetchSeries(ctx context.Context, refs []uint64) error {
 	section := x.header.Series()
 	end := section.Off + section.Size
-	var missing []int
+	missing := x.missing[:0]
 	for i := range x.found {
 		if x.found[i].b != nil {
 			continue
@@ -95,34 +109,38 @@ func (x *indexReader) fetchSeries(ctx context.Context, refs []uint64) error {
 		}
 		missing = append(missing, i)
 	}
+	x.missing = missing
 	guess := x.guess(len(missing))
 	x.parts = x.parts[:0]
+	x.arena = slices.Grow(x.arena, len(missing)*int(x.seriesBytes()))
 	for _, i := range missing {
 		x.parts = append(x.parts, part{int64(refs[i]), min(guess, end-int64(refs[i]))})
 	}
-	short, err := x.readEntries(ctx, missing)
-	if err != nil || len(short) == 0 {
+	if err := x.readEntries(ctx, missing); err != nil || len(x.short) == 0 {
 		return err
 	}
-	x.st.addRefetches(len(short))
-	if short, err = x.readEntries(ctx, short); err == nil && len(short) > 0 {
-		err = x.corrupt(fmt.Errorf("series at %d: %w", refs[short[0]], io.ErrUnexpectedEOF))
+	x.st.addRefetches(len(x.short))
+	x.missing, x.short = x.short, x.missing
+	x.parts, x.again = x.again, x.parts
+	err := x.readEntries(ctx, x.missing)
+	if err == nil && len(x.short) > 0 {
+		err = x.corrupt(fmt.Errorf("series at %d: %w", refs[x.short[0]], io.ErrUnexpectedEOF))
 	}
 	return err
 }
 
-// readEntries reads x.parts, which are those of the entries at. It returns the
-// entries of which that was too little, and leaves in x.parts what they take.
-func (x *indexReader) readEntries(ctx context.Context, at []int) (short []int, err error) {
-	var again []part
+// readEntries reads x.parts, which are those of the entries at. It leaves in
+// x.short those of which that was too little, and in x.again what they take.
+func (x *indexReader) readEntries(ctx context.Context, at []int) error {
+	x.short, x.again = x.short[:0], x.again[:0]
 	section := x.header.Series()
 	o := indexObject(x.block.id, kindSeries)
 	parts := x.parts
-	err = x.ranger.fetch(ctx, o, parts, x.st, func(i int, b []byte) error {
+	return x.ranger.fetch(ctx, o, parts, x.st, func(i int, b []byte) error {
 		b = b[:cap(b)] // An entry that is larger than the guess may be there all the same.
 		entry, size, err := parseEntry(b)
 		if errors.Is(err, io.ErrUnexpectedEOF) && parts[i].off+int64(size) <= section.Off+section.Size {
-			short, again = append(short, at[i]), append(again, part{parts[i].off, int64(size)})
+			x.short, x.again = append(x.short, at[i]), append(x.again, part{parts[i].off, int64(size)})
 			return nil
 		}
 		if err != nil {
@@ -141,8 +159,6 @@ func (x *indexReader) readEntries(ctx context.Context, at []int) (short []int, e
 		}
 		return nil
 	})
-	x.parts = again
-	return short, err
 }
 
 // parseEntry returns the series entry at the beginning of b, and how many bytes it
