@@ -18,5 +18,8 @@
 //
 //	go test -tags slicelabels -run Ratio -v -ratio 21 .
 //
-// Without -ratio the same tests check equality and allocations only.
+// Without -ratio the same tests check equality and allocations only. The sidecar is
+// killed a few times for each kind of bucket, and as often as wanted by
+//
+//	go test -tags slicelabels ./shipper -run Kills -v -kills 20
 package interop

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,24 +84,28 @@ func TestValidate(t *testing.T) {
 		var log bytes.Buffer
 		s := &shipping{}
 		s.await(errors.New("not yet"))
-		values, failure := map[string]string{minBlockFlag: "1h", maxBlockFlag: "31h"}, errors.New("connection refused")
-		flags := func(context.Context) (map[string]string, error) { return values, failure }
+		type answer struct {
+			flags map[string]string
+			err   error
+		}
+		var now atomic.Pointer[answer]
+		flags := func(context.Context) (map[string]string, error) { return now.Load().flags, now.Load().err }
+		now.Store(&answer{err: errors.New("connection refused")})
 		done := make(chan bool, 1)
 		go func() { done <- s.validate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), flags) }()
 		synctest.Wait()
 		testutil.Assert(t, strings.Contains(s.ready().Error(), "connection refused"), "%v", s.ready())
-		failure = nil
+		now.Store(&answer{flags: map[string]string{minBlockFlag: "1h", maxBlockFlag: "31h"}})
 		<-time.After(checkInterval)
 		synctest.Wait()
 		testutil.Assert(t, strings.Contains(s.ready().Error(), "--storage.tsdb.max-block-duration=1h on Prometheus"), "%v", s.ready())
-		values = map[string]string{minBlockFlag: "1h", maxBlockFlag: "1h"}
-		<-time.After(checkInterval)
+		now.Store(&answer{flags: map[string]string{minBlockFlag: "1h", maxBlockFlag: "1h"}})
 		testutil.Assert(t, <-done)
 		testutil.Ok(t, s.ready())
 		testutil.Assert(t, strings.Contains(log.String(), "recommended is 2h"), log.String())
 
 		ctx, cancel := context.WithCancel(t.Context())
-		failure = errors.New("down")
+		now.Store(&answer{err: errors.New("down")})
 		go func() { done <- s.validate(ctx, slog.New(slog.DiscardHandler), flags) }()
 		synctest.Wait()
 		cancel()
