@@ -59,9 +59,10 @@ func (s *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 }
 
 // LabelValues returns the values of a label in the blocks that overlap the range:
-// from their index headers, or those that the series have which match. The value
-// of an external label counts if any series matches. Warnings and hints are as
-// with LabelNames.
+// from their index headers, or those that the series have which match. Where many
+// series match and the label has few, postings decide, which know no time. The
+// value of an external label counts if any series matches. Warnings and hints are
+// as with LabelNames.
 //
 // Errors: as those of Series; store.ErrInvalidRequest if the request names no
 // label.
@@ -80,17 +81,21 @@ func (s *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 		if v := b.block.labels.Get(req.Label); v != "" {
 			return c.externalValue(ctx, b, v)
 		}
-		var values []string
 		if len(b.matchers) == 0 {
+			var values []string
 			err := c.withIndex(ctx, b.block, func(x *indexReader) error {
 				values = x.labelValues(req.Label)
 				return nil
 			})
 			return values, err
 		}
+		values, done, err := c.byPostings(ctx, b, req.Label)
+		if done || err != nil {
+			return values, err
+		}
 		seen := map[string]struct{}{}
 		has := labels.MustNewMatcher(labels.MatchNotEqual, req.Label, "")
-		err := c.each(ctx, choice{b.block, append(slices.Clip(b.matchers), has)}, func(lset []byte) error {
+		err = c.each(ctx, choice{b.block, append(slices.Clip(b.matchers), has)}, func(lset []byte) error {
 			encoded.Each(lset, func(name, value []byte) bool {
 				if string(name) != req.Label {
 					return string(name) < req.Label

@@ -155,7 +155,7 @@ func orDefault[T comparable](v *T, otherwise T) {
 	}
 }
 
-// fetcher returns what keeps up with the blocks in the bucket.
+// filters returns the filters of blocks, in the order in which they run.
 func (o *Options) filters() ([]block.Filter, error) {
 	standard, err := block.StandardFilters(&block.FilterOptions{
 		MinTime: o.MinTime, MaxTime: o.MaxTime, Relabel: o.Relabel,
