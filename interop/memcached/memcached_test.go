@@ -16,7 +16,6 @@ import (
 	"github.com/efficientgo/core/testutil"
 	"go.uber.org/goleak"
 
-	"github.com/thanoskit/thanoskit/store/bucketstore"
 	"github.com/thanoskit/thanoskit/store/bucketstore/memcached"
 )
 
@@ -94,7 +93,7 @@ func open(t testing.TB, opts memcached.Options) *memcached.Cache {
 	return c
 }
 
-func get(c bucketstore.Cache, keys ...string) []string {
+func get(c *memcached.Cache, keys ...string) []string {
 	values := make([][]byte, len(keys))
 	c.Get(context.Background(), keys, values)
 	out := make([]string, len(keys))
