@@ -31,8 +31,8 @@ type Options struct {
 	// DefaultSyncInterval. After a Sync that did not get to see the whole bucket
 	// the next one follows after a tenth of it.
 	SyncInterval time.Duration
-	// Concurrency is how many blocks are loaded at a time. 0 is
-	// DefaultConcurrency.
+	// Concurrency is how many blocks are loaded at a time; four that are small count
+	// as one. 0 is DefaultConcurrency.
 	Concurrency int
 	// MaxCalls is how many calls run at a time; others wait. 0 is unlimited, where
 	// Thanos' store gateway has 20. Mind that a reader that needs several answers at

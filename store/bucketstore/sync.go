@@ -10,6 +10,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/thanoskit/thanoskit/block"
 )
@@ -66,6 +67,13 @@ func (s *Store) Sync(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
+// Of blocks whose indexes have at most smallIndex bytes, smallAtATime are loaded
+// in place of one: each waits for one request, and takes next to no memory.
+const (
+	smallIndex   = 256 << 10
+	smallAtATime = 4
+)
+
 // load loads the blocks of a view that are not loaded. It returns what is wrong
 // with those that cannot be, in order of their ULIDs; the error is the
 // context's.
@@ -73,18 +81,26 @@ func (s *Store) load(ctx context.Context, view *block.View) ([]error, error) {
 	ids := slices.SortedFunc(maps.Keys(view.Metas), ulid.ULID.Compare)
 	failures := make([]error, len(ids))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(s.opts.Concurrency)
+	room := semaphore.NewWeighted(int64(s.opts.Concurrency) * smallAtATime)
 	for i, id := range ids {
 		b := s.candidate(view.Metas[id])
 		if b == nil {
 			continue
 		}
+		weight := int64(smallAtATime)
+		if size := b.meta.IndexSize(); size > 0 && size <= smallIndex {
+			weight = 1
+		}
+		if room.Acquire(gctx, weight) != nil {
+			break // what Wait returns
+		}
 		g.Go(func() error {
+			defer room.Release(weight)
 			failures[i] = s.loadBlock(gctx, b)
 			return gctx.Err()
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	return slices.DeleteFunc(failures, func(err error) bool { return err == nil }), nil
