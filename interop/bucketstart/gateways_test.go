@@ -1,4 +1,4 @@
-package bucketcost_test
+package bucketstart_test
 
 import (
 	"testing"

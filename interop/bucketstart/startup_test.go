@@ -1,4 +1,4 @@
-package bucketcost_test
+package bucketstart_test
 
 import (
 	"bytes"
@@ -20,9 +20,11 @@ import (
 	"github.com/thanoskit/thanoskit/block/blocktest"
 )
 
+const hour = int64(3_600_000)
+
 var (
 	startupBlocks  = flag.Int("blocks", 300, "how many blocks there are at the start")
-	startupLatency = flag.Duration("latency", latency, "how long a request takes at the start")
+	startupLatency = flag.Duration("latency", 20*time.Millisecond, "how long a request takes at the start")
 )
 
 // manyBlocks puts small blocks into a bucket, each an hour after the one before:
