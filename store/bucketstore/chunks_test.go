@@ -39,7 +39,9 @@ func TestWhateverMetaSays(t *testing.T) {
 			m.Thanos.IndexStats = block.IndexStats{SeriesMaxSize: 1 << 40, ChunkMaxSize: 1 << 40}
 		}},
 		"segment_files": {change: func(m *block.Meta) {
-			for _, f := range m.Segments() {
+			segments := m.Segments()
+			m.Thanos.SegmentFiles = nil
+			for _, f := range segments {
 				m.Thanos.SegmentFiles = append(m.Thanos.SegmentFiles, f.RelPath[len("chunks/"):])
 			}
 			m.Thanos.Files = nil

@@ -32,10 +32,11 @@ type call struct {
 	chosen []choice
 	broken []*loadedBlock // would have been chosen
 
-	batchBytes, batchCount int // of each block, at most
-	stats                  callStats
-	limits                 limiter
-	refetches              atomic.Int64 // of chunks
+	blockBytes int64 // what a block may take for each of four things
+	batchBytes int   // of each block, at most
+	stats      callStats
+	limits     limiter
+	refetches  atomic.Int64 // of chunks
 
 	loads          sync.WaitGroup // of batches
 	series, chunks int64          // sent
@@ -205,9 +206,8 @@ func (c *call) run(ctx context.Context, w store.SeriesWriter) error {
 
 // share divides the memory of the call among its blocks.
 func (c *call) share() {
-	each := c.store.opts.CallBytes / int64(len(c.chosen)) / 4 // three batches, and entries that wait for theirs
-	c.batchBytes = int(min(max(each, minBatchBytes), maxBatchBytes))
-	c.batchCount = min(max(int(each)/entryBytes, minBatchCount), c.store.opts.BatchSize)
+	c.blockBytes = c.store.opts.CallBytes / int64(len(c.chosen)) / 4 // three batches, and entries that wait for theirs
+	c.batchBytes = int(min(max(c.blockBytes, minBatchBytes), maxBatchBytes))
 }
 
 // incomplete says what the answer is known to lack.

@@ -17,9 +17,10 @@ const (
 	firstBatchBytes = 1 << 20
 	maxBatchBytes   = 4 << 20
 	minBatchBytes   = 128 << 10
-	// entryBytes is about what a series entry takes while it waits for its chunks.
-	entryBytes    = 1 << 10
-	minBatchCount = 256
+	minBatchCount   = 256
+	// entryBytes is about what the labels of a series take while they wait for their
+	// chunks.
+	entryBytes = 512
 )
 
 // stream is the series of one block for one call. Its goroutine reads ahead by
@@ -63,7 +64,7 @@ func (s *stream) run(ctx context.Context) {
 
 func (s *stream) read(ctx context.Context) error {
 	bytes, taken := min(firstBatchBytes, s.call.batchBytes), 0
-	err := s.walk(ctx, func() error {
+	return s.walk(ctx, func() error {
 		for s.entries.ready() > 0 {
 			n, err := s.send(ctx, bytes)
 			if err != nil {
@@ -76,7 +77,6 @@ func (s *stream) read(ctx context.Context) error {
 		}
 		return nil
 	})
-	return err
 }
 
 // labels calls use with the labels of the series, in the order of the block, until
@@ -119,8 +119,8 @@ func (s *stream) walk(ctx context.Context, use func() error) error {
 		}
 		c.store.entries.put(s.entries)
 	}()
-	for len(refs) > 0 {
-		n := min(c.batchCount, len(refs))
+	for atATime := s.atATime(); len(refs) > 0; {
+		n := min(atATime, len(refs))
 		if err := x.series(ctx, refs[:n], s.add); err != nil {
 			return s.fail("read series", err)
 		}
@@ -135,6 +135,20 @@ func (s *stream) walk(ctx context.Context, use func() error) error {
 		}
 	}
 	return nil
+}
+
+// atATime returns how many series are read at a time: as many as have room for
+// their labels and what is known of their chunks, and not more than are wanted.
+func (s *stream) atATime() int {
+	c, m := s.call, s.block.meta
+	// As if chunks were spread evenly over series and time.
+	wanted := float64(min(c.maxt, m.MaxTime)-max(c.mint, m.MinTime)) / float64(max(m.MaxTime-m.MinTime, 1))
+	chunks := float64(m.Stats.NumChunks) / float64(max(m.Stats.NumSeries, 1)) * min(max(wanted, 0), 1)
+	n := min(int(float64(c.blockBytes)/(entryBytes+chunkMetaSize*min(chunks, 1<<20))), c.store.opts.BatchSize)
+	if limit := c.req.Limit; limit > 0 {
+		n = min(n, limit)
+	}
+	return max(n, min(minBatchCount, c.store.opts.BatchSize))
 }
 
 // add takes the entry of a series, and the first chunk of the one that follows it
