@@ -2,6 +2,7 @@ package block
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -19,8 +20,8 @@ const samplesPerChunk = 120
 //
 // Concurrency: not safe.
 type ChunkEncoder struct {
-	// PerChunk is how many samples a chunk has at most, 120 if 0. It is below
-	// 65536.
+	// PerChunk is how many samples a chunk has at most, 120 if 0. What is above
+	// 65535, which is what a chunk can count to, is taken for that.
 	PerChunk int
 
 	out      []Chunk
@@ -88,7 +89,7 @@ func (e *ChunkEncoder) Chunks() []Chunk {
 // ready has a chunk open that takes another sample of a type. If it is a new one,
 // it returns the appender of the one before.
 func (e *ChunkEncoder) ready(vt chunkenc.ValueType, t int64) (prev *promcompat.Appender, err error) {
-	limit := e.PerChunk
+	limit := min(e.PerChunk, math.MaxUint16)
 	if limit <= 0 {
 		limit = samplesPerChunk
 	}

@@ -23,7 +23,7 @@ type DownloadOptions struct {
 	// Concurrency is how many files are fetched at a time, 4 if it is 0.
 	Concurrency int
 
-	step diskStep
+	step stepFunc
 }
 
 // Download fetches a block into the directory dir, which is there afterwards
@@ -137,7 +137,7 @@ func (d *download) removeOthers(files []File) error {
 
 // publish gives the directory its name.
 func (d *download) publish(dir string) error {
-	if err := d.before("rename", dir); err != nil {
+	if err := d.opts.step.do("rename", dir); err != nil {
 		return err
 	}
 	// Only an empty directory can be removed, and none that is not is here.
@@ -147,21 +147,7 @@ func (d *download) publish(dir string) error {
 	if err := os.Rename(dir+DownloadSuffix, dir); err != nil {
 		return err
 	}
-	if err := d.before("fsync", filepath.Dir(dir)); err != nil {
-		return err
-	}
-	parent, err := os.Open(filepath.Dir(dir))
-	if err != nil {
-		return err
-	}
-	return syncAndClose(parent)
-}
-
-func (d *download) before(op, file string) error {
-	if d.opts.step == nil {
-		return nil
-	}
-	return d.opts.step(op, file)
+	return syncPath(filepath.Dir(dir), d.opts.step)
 }
 
 // blockIn reports whether a directory has the block in it. One that is empty or

@@ -25,8 +25,7 @@ import (
 // marks, sorted: those that meta.json names, or, where it names no index or no
 // segments, those that are there. Sizes are 0 where only the object says.
 //
-// Errors: *MetaError for a name in the bucket that is none of a file, the
-// bucket's.
+// Errors: the bucket's.
 func objectFiles(ctx context.Context, bkt objstore.BucketReader, m *Meta) ([]File, error) {
 	files := m.Segments()
 	if len(files) == 0 {
@@ -55,14 +54,9 @@ func listSegments(ctx context.Context, bkt objstore.BucketReader, m *Meta) ([]Fi
 	var files []File
 	dir := ObjectName(m.ULID, ChunksDir)
 	err := bkt.Iter(ctx, dir, func(name string) error {
-		_, file := cutObject(name)
-		if !isSegment(file) {
-			return nil
+		if _, file := cutObject(name); isSegment(file) {
+			files = append(files, File{RelPath: file})
 		}
-		if err := checkFile(file); err != nil {
-			return &CorruptError{Block: m.ULID, File: ChunksDir, Err: err}
-		}
-		files = append(files, File{RelPath: file})
 		return nil
 	})
 	if err != nil {

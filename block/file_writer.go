@@ -103,8 +103,7 @@ func (w *fileWriter) close() error {
 	return err
 }
 
-// syncPath makes sure that the names in a directory are on disk. Where
-// directories cannot be synced, nothing can be done about it.
+// syncPath makes sure that the names in a directory are on disk.
 func syncPath(dir string, step stepFunc) error {
 	if err := step.do("fsync", dir); err != nil {
 		return err
@@ -113,9 +112,15 @@ func syncPath(dir string, step stepFunc) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	return syncAndClose(d)
+}
+
+// syncAndClose syncs and closes a directory. Where directories cannot be synced,
+// nothing can be done about it.
+func syncAndClose(f *os.File) error {
+	err := f.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		err = nil
 	}
-	return errors.Join(err, d.Close())
+	return errors.Join(err, f.Close())
 }

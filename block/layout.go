@@ -50,12 +50,12 @@ func (m *Meta) IndexSize() int64 {
 }
 
 // Segments returns the files with the block's chunks, in the order by which
-// chunk references number them. It is nil if meta.json does not name them; they
+// chunk references number them. The slice is a new one. It is nil if meta.json does not name them; they
 // are then those that are there, sorted, in a block that Prometheus wrote the
 // same as SegmentName(0), SegmentName(1)...
 //
-// The names are segment_files if there is such a list, as for Thanos, else those
-// below chunks/ in files. A SizeBytes of 0 is one that is not known.
+// The names are segment_files if there is such a list, as for Thanos, else the
+// numbers below chunks/ in files. A SizeBytes of 0 is one that is not known.
 func (m *Meta) Segments() []File {
 	var found []File
 	for _, f := range m.Thanos.Files {

@@ -63,8 +63,13 @@ func cutObject(name string) (ulid.ULID, string) {
 	return id, file
 }
 
-// isSegment reports whether a file of a block lies directly in chunks/.
+// isSegment reports whether a file of a block is a segment: one directly in
+// chunks/ whose name is a number. Prometheus passes over any other, and so has
+// everybody who counts segments.
 func isSegment(file string) bool {
-	rest, ok := strings.CutPrefix(file, ChunksDir+"/")
-	return ok && rest != "" && !strings.Contains(rest, "/")
+	name, ok := strings.CutPrefix(file, ChunksDir+"/")
+	return ok && name != "" && strings.Trim(name, "0123456789") == ""
 }
+
+// inChunks reports whether a file of a block lies in chunks/, segment or not.
+func inChunks(file string) bool { return strings.HasPrefix(file, ChunksDir+"/") }

@@ -8,28 +8,21 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"syscall"
 
 	"github.com/efficientgo/core/errcapture"
 )
-
-// diskStep is asked before each operation that changes the local disk, and what
-// it returns is what the operation returns: crash tests cut there.
-type diskStep func(op, file string) error
 
 // local changes files below one directory, and never outside of it, whatever the
 // names are and wherever links point.
 type local struct {
 	root *os.Root
-	step diskStep
+	step stepFunc
 }
 
 // openLocal opens a directory, which is made if it is not there.
-func openLocal(dir string, step diskStep) (*local, error) {
-	if step != nil {
-		if err := step("mkdir", dir); err != nil {
-			return nil, err
-		}
+func openLocal(dir string, step stepFunc) (*local, error) {
+	if err := step.do("mkdir", dir); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
@@ -43,13 +36,6 @@ func openLocal(dir string, step diskStep) (*local, error) {
 
 func (l *local) close() error { return l.root.Close() }
 
-func (l *local) before(op, file string) error {
-	if l.step == nil {
-		return nil
-	}
-	return l.step(op, file)
-}
-
 // write writes a file so that it is there as a whole, and on disk, or not at all.
 // What fill returns is what write returns.
 func (l *local) write(name string, fill func(w io.Writer) error) (err error) {
@@ -59,7 +45,7 @@ func (l *local) write(name string, fill func(w io.Writer) error) (err error) {
 			return err
 		}
 	}
-	if err := l.before("create", part); err != nil {
+	if err := l.step.do("create", part); err != nil {
 		return err
 	}
 	f, err := l.root.OpenFile(filepath.FromSlash(part), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
@@ -68,12 +54,12 @@ func (l *local) write(name string, fill func(w io.Writer) error) (err error) {
 	}
 	if err := l.fill(f, part, fill); err != nil {
 		// Nobody can use it, and the disk may be full because of it.
-		if l.before("remove", part) == nil {
+		if l.step.do("remove", part) == nil {
 			_ = l.root.Remove(filepath.FromSlash(part))
 		}
 		return err
 	}
-	if err := l.before("rename", name); err != nil {
+	if err := l.step.do("rename", name); err != nil {
 		return err
 	}
 	if err := l.root.Rename(filepath.FromSlash(part), filepath.FromSlash(name)); err != nil {
@@ -90,7 +76,7 @@ func (l *local) fill(f *os.File, name string, fill func(w io.Writer) error) (err
 	if err := fill(stepWriter{f, l, name}); err != nil {
 		return err
 	}
-	if err := l.before("fsync", name); err != nil {
+	if err := l.step.do("fsync", name); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -103,14 +89,14 @@ type stepWriter struct {
 }
 
 func (w stepWriter) Write(p []byte) (int, error) {
-	if err := w.l.before("write", w.name); err != nil {
+	if err := w.l.step.do("write", w.name); err != nil {
 		return 0, err
 	}
 	return w.w.Write(p)
 }
 
 func (l *local) mkdir(name string) error {
-	if err := l.before("mkdir", name); err != nil {
+	if err := l.step.do("mkdir", name); err != nil {
 		return err
 	}
 	return l.root.MkdirAll(filepath.FromSlash(name), 0o750)
@@ -118,7 +104,7 @@ func (l *local) mkdir(name string) error {
 
 // removeAll removes what is there, or nothing.
 func (l *local) removeAll(name string) error {
-	if err := l.before("remove", name); err != nil {
+	if err := l.step.do("remove", name); err != nil {
 		return err
 	}
 	return l.root.RemoveAll(filepath.FromSlash(name))
@@ -126,7 +112,7 @@ func (l *local) removeAll(name string) error {
 
 // sync puts a directory's entries on disk.
 func (l *local) sync(name string) error {
-	if err := l.before("fsync", name); err != nil {
+	if err := l.step.do("fsync", name); err != nil {
 		return err
 	}
 	f, err := l.root.Open(filepath.FromSlash(name))
@@ -134,16 +120,6 @@ func (l *local) sync(name string) error {
 		return err
 	}
 	return syncAndClose(f)
-}
-
-// syncAndClose syncs and closes a directory. Where directories cannot be synced,
-// nothing can be done about it.
-func syncAndClose(f *os.File) (err error) {
-	defer errcapture.Do(&err, f.Close, "close directory")
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
 }
 
 // readLocal reads a file of at most maxSize bytes.

@@ -128,12 +128,15 @@ type File struct {
 	Hash *Hash `json:"hash,omitempty"`
 }
 
-// IndexStats bounds what a reader has to fetch of an index or a segment to have
-// a whole entry.
+// IndexStats says how much a reader had better fetch of an index or a segment to
+// have a whole entry. It is no bound: by Thanos' reckoning neither the last series
+// counts, nor the last two chunks of each series.
 type IndexStats struct {
-	// SeriesMaxSize is the bytes of the largest series entry.
+	// SeriesMaxSize is the bytes of the largest series entry, with what is before
+	// the next one.
 	SeriesMaxSize int64 `json:"series_max_size,omitempty"`
-	// ChunkMaxSize is the bytes of the largest chunk.
+	// ChunkMaxSize is the bytes of the largest chunk, with what is before the next
+	// one of its series.
 	ChunkMaxSize int64 `json:"chunk_max_size,omitempty"`
 }
 

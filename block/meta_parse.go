@@ -112,15 +112,28 @@ func (m *Meta) invalid() (field string, err error) {
 	if _, ok := t.Labels[""]; ok {
 		return "thanos.labels", errors.New("label without a name")
 	}
-	for i, name := range t.SegmentFiles {
-		if err := checkFile(name); err != nil {
-			return fmt.Sprintf("thanos.segment_files[%d]", i), err
-		}
-		if strings.Contains(name, "/") {
-			return fmt.Sprintf("thanos.segment_files[%d]", i), fmt.Errorf("%q is not the name of a file", name)
-		}
+	if i, err := invalidSegment(t.SegmentFiles); err != nil {
+		return fmt.Sprintf("thanos.segment_files[%d]", i), err
 	}
 	return t.invalidFiles()
+}
+
+// invalidSegment returns the first name that cannot be that of a segment.
+func invalidSegment(names []string) (int, error) {
+	seen := make(map[string]struct{}, len(names))
+	for i, name := range names {
+		if err := checkFile(name); err != nil {
+			return i, err
+		}
+		if strings.Contains(name, "/") {
+			return i, fmt.Errorf("%q is not the name of a file", name)
+		}
+		if _, ok := seen[name]; ok {
+			return i, fmt.Errorf("%q is there twice", name)
+		}
+		seen[name] = struct{}{}
+	}
+	return 0, nil
 }
 
 // invalidFiles checks files[].

@@ -230,6 +230,7 @@ func TestMetaHostile(t *testing.T) {
 		{"file is directory", of(`"files":[{"rel_path":"."}]`), "thanos.files[0].rel_path"},
 		{"segment upwards", of(`"segment_files":["000001","../../x"]`), "thanos.segment_files[1]"},
 		{"segment below", of(`"segment_files":["a/b"]`), "thanos.segment_files[0]"},
+		{"segment twice", of(`"segment_files":["000001","000002","000001"]`), "thanos.segment_files[2]"},
 		{"segment absolute", of(`"segment_files":["/x"]`), "thanos.segment_files[0]"},
 		{"bad time", of(`"upload_time":"yesterday"`), ""},
 	} {

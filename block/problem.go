@@ -67,7 +67,7 @@ const (
 	CorruptChunk ProblemKind = "corrupt chunk"
 	// Unsupported is a version or a chunk encoding that is not known here.
 	Unsupported ProblemKind = "not supported"
-	// WrongFiles are sizes in meta.json that are not those of the files.
+	// WrongFiles are sizes or hashes in meta.json that are not those of the files.
 	WrongFiles ProblemKind = "wrong files in meta.json"
 	// WrongStats are numbers in meta.json that are not those of the block.
 	WrongStats ProblemKind = "wrong stats in meta.json"

@@ -190,12 +190,12 @@ func (r *replication) copyFile(ctx context.Context, file File, sent map[string]s
 	return nil
 }
 
-// removeStrays removes segments in the target that are not the block's.
+// removeStrays removes what is in chunks/ in the target and is not the block's.
 func (r *replication) removeStrays(ctx context.Context, files []File, sent map[string]struct{}) error {
 	wanted := fileMap(files)
 	for name := range sent {
 		_, file := cutObject(name)
-		if _, ok := wanted[file]; ok || !isSegment(file) {
+		if _, ok := wanted[file]; ok || !inChunks(file) {
 			continue
 		}
 		if err := remove(ctx, r.to, name); err != nil {

@@ -129,6 +129,9 @@ func (w *rewriter) prepare() error {
 		w.deletions = append(w.deletions, c)
 	}
 	for i, cfg := range w.opts.Relabel {
+		if cfg == nil {
+			return fmt.Errorf("relabel config %d: nil", i)
+		}
 		c := *cfg
 		if c.Regex.Regexp == nil {
 			c.Regex = relabel.DefaultRelabelConfig.Regex

@@ -3,6 +3,7 @@ package block
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -149,7 +150,7 @@ func (w *rewriter) without(c Chunk, cut []Interval) ([]Chunk, error) {
 	if err != nil {
 		return nil, &CorruptError{Block: w.r.Meta().ULID, File: ChunksDir, Err: err}
 	}
-	e := ChunkEncoder{PerChunk: 1<<16 - 1} // no more than there were
+	e := ChunkEncoder{PerChunk: math.MaxUint16} // no more than there were
 	err = decodeSafely(func() error {
 		it := chunks[0].Iterator(nil)
 		for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {

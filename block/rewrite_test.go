@@ -224,6 +224,7 @@ func TestRewriteErrors(t *testing.T) {
 		"no matchers":       {raw, &block.RewriteOptions{Deletions: []block.Deletion{{}}}, nil, "deletion 0 has no matchers"},
 		"bad regexp":        {raw, &block.RewriteOptions{Deletions: []block.Deletion{matcher(labels.MatchRegexp, "a", "(")}}, nil, "deletion 0: matcher"},
 		"bad relabel":       {raw, &block.RewriteOptions{Relabel: []*relabel.Config{{}}}, nil, "relabel config 0"},
+		"no relabel":        {raw, &block.RewriteOptions{Relabel: []*relabel.Config{nil}}, nil, "relabel config 0: nil"},
 		"nothing left":      {raw, &block.RewriteOptions{Deletions: []block.Deletion{matcher(labels.MatchEqual, "a", "1")}}, func(err error) bool { return errors.Is(err, block.ErrEmpty) }, ""},
 		"overlap":           {raw, &block.RewriteOptions{Relabel: drop}, func(err error) bool { return errors.As(err, &overlap) && overlap.Kind == block.OverlappingChunks }, `series {a="1"}: overlapping chunks`},
 		"part of aggregate": {downsampled, &block.RewriteOptions{Deletions: []block.Deletion{part}}, func(err error) bool { return errors.Is(err, block.ErrUnsupported) }, "part of the aggregate chunk"},

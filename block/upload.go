@@ -52,7 +52,8 @@ const defaultConcurrency = 4
 // are there again.
 //
 // Errors: ErrNoLabels, ErrExists if another block has the ULID, *MetaError and
-// *UnsupportedError about meta.json in dir, those of reading, the bucket's.
+// *UnsupportedError about meta.json in dir, *CorruptError for a segment that it
+// names and that is not there, those of reading, the bucket's.
 // Concurrency: two uploads of one block at a time do no harm, but that in a
 // bucket that is a filesystem the slower one may be writing a file anew which
 // readers of the faster one's block see.
@@ -89,8 +90,15 @@ func prepareUpload(dir string, o *UploadOptions) (*Meta, error) {
 	if len(m.Thanos.Labels) == 0 && !o.AllowNoLabels {
 		return nil, ErrNoLabels
 	}
-	m.Thanos.Files, err = ListFiles(dir, o.Hash)
-	return m, err
+	if m.Thanos.Files, err = ListFiles(dir, o.Hash); err != nil {
+		return nil, err
+	}
+	for _, f := range m.Segments() {
+		if _, ok := m.File(f.RelPath); !ok {
+			return nil, &CorruptError{Block: m.ULID, File: f.RelPath, Err: errSegmentMissing}
+		}
+	}
+	return m, nil
 }
 
 // upload is one call of Upload.
@@ -181,12 +189,12 @@ func (u *upload) sendFile(ctx context.Context, file File, sent map[string]struct
 	return nil
 }
 
-// removeStrays removes segments that are not the block's: readers that go by
-// what is there would number its chunks wrongly.
+// removeStrays removes what is in chunks/ and is not the block's: readers that go
+// by what is there would number its segments wrongly.
 func (u *upload) removeStrays(ctx context.Context, sent map[string]struct{}) error {
 	for name := range sent {
 		id, file := cutObject(name)
-		if _, ok := u.meta.File(file); ok || id != u.meta.ULID || !isSegment(file) {
+		if _, ok := u.meta.File(file); ok || id != u.meta.ULID || !inChunks(file) {
 			continue
 		}
 		if err := remove(ctx, u.bkt, name); err != nil {

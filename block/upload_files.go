@@ -17,9 +17,11 @@ import (
 
 // ListFiles returns what the files of the block in dir are to be called in
 // meta.json: segments, index and meta.json, which has no size, sorted by path.
-// Other files, such as tombstones, are not part of a block in a bucket.
+// Other files, such as tombstones and what is in chunks/ and is not named by a
+// number, are not part of a block in a bucket.
 //
-// Errors: a missing index or chunks directory, what is not a regular file.
+// Errors: a missing index or chunks directory, one of these that is not a regular
+// file.
 func ListFiles(dir string, hash HashFunc) ([]File, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, ChunksDir))
 	if err != nil {
@@ -27,6 +29,9 @@ func ListFiles(dir string, hash HashFunc) ([]File, error) {
 	}
 	files := make([]File, 0, len(entries)+2)
 	for _, e := range entries {
+		if !isSegment(ChunksDir + "/" + e.Name()) {
+			continue
+		}
 		f, err := statFile(dir, ChunksDir+"/"+e.Name(), hash)
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,13 +120,17 @@ func TestUploadRefuses(t *testing.T) {
 			return filepath.Join(dir, newID(1).String())
 		}, os.ErrNotExist},
 		{"directory among chunks", func(t *testing.T, dir string) string {
-			testutil.Ok(t, os.Mkdir(filepath.Join(dir, newID(1).String(), "chunks", "x"), 0o700))
+			testutil.Ok(t, os.Mkdir(filepath.Join(dir, newID(1).String(), "chunks", "000009"), 0o700))
 			return filepath.Join(dir, newID(1).String())
 		}, os.ErrInvalid},
 		{"link among chunks", func(t *testing.T, dir string) string {
-			testutil.Ok(t, os.Symlink("/etc/passwd", filepath.Join(dir, newID(1).String(), "chunks", "x")))
+			testutil.Ok(t, os.Symlink("/etc/passwd", filepath.Join(dir, newID(1).String(), "chunks", "000009")))
 			return filepath.Join(dir, newID(1).String())
 		}, os.ErrInvalid},
+		{"named segment not there", func(t *testing.T, dir string) string {
+			_, d := newBlock(t, dir, 2, func(m *block.Meta) { m.Thanos.SegmentFiles = []string{"000001", "000002", "000003", "000004"} })
+			return d
+		}, block.ErrCorrupt},
 		{"no ULID", func(t *testing.T, dir string) string {
 			testutil.Ok(t, os.Rename(filepath.Join(dir, newID(1).String()), filepath.Join(dir, "x")))
 			return filepath.Join(dir, "x")
@@ -163,6 +168,7 @@ func TestUploadOverWhatIsThere(t *testing.T) {
 			put(t, bkt, id+"/chunks/000001", local["chunks/000001"])
 			put(t, bkt, id+"/chunks/000002", local["chunks/000002"][:20])
 			put(t, bkt, id+"/chunks/000009", "of an attempt before")
+			put(t, bkt, id+"/chunks/.junk", "Thanos takes it for a segment where none are named")
 			put(t, bkt, id+"/index", "other")
 			put(t, bkt, id+"/meta.json", "{")
 			put(t, bkt, id+"/no-compact-mark.json", "{}")
@@ -170,12 +176,41 @@ func TestUploadOverWhatIsThere(t *testing.T) {
 			_, err := block.Upload(ctx, bkt, dir, &block.UploadOptions{Concurrency: 1})
 			testutil.Ok(t, err)
 			testutil.Equals(t, []string{id + "/chunks/000002", id + "/chunks/000003", id + "/index", id + "/meta.json"}, ops(bkt, objstore.OpUpload)[n:])
-			testutil.Equals(t, []string{id + "/chunks/000009"}, ops(bkt, objstore.OpDelete))
+			testutil.Equals(t, []string{id + "/chunks/.junk", id + "/chunks/000009"}, slices.Sorted(slices.Values(ops(bkt, objstore.OpDelete))))
 			seen := visible(t, bkt, m.ULID)
 			testutil.Equals(t, "{}", seen["no-compact-mark.json"])
 			testutil.Equals(t, "", cmp.Diff(without(local, "meta.json"), without(seen, "meta.json", "no-compact-mark.json")))
 		})
 	}
+}
+
+// What is beside the segments of a block and is none would shift their numbers.
+func TestNoSegments(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m, dir := newBlock(t, t.TempDir(), 1)
+	want, junk := readDir(t, dir), []string{".DS_Store", "000002.tmp", ".."}
+	for _, name := range junk[:2] {
+		testutil.Ok(t, os.WriteFile(filepath.Join(dir, "chunks", name), []byte("x"), 0o600))
+	}
+	bkt := objstore.NewInMemBucket()
+	up, err := block.Upload(ctx, bkt, dir, nil)
+	testutil.Ok(t, err)
+	testutil.Equals(t, sortedKeys(want), sortedKeys(visible(t, bkt, m.ULID)))
+
+	// Nor where there are such objects, and meta.json names nothing, or them.
+	for _, name := range junk {
+		put(t, bkt, m.ULID.String()+"/chunks/"+name, "x")
+	}
+	up.Thanos.Files = nil
+	b, err := up.Encode()
+	testutil.Ok(t, err)
+	put(t, bkt, block.ObjectName(m.ULID, block.MetaFile), string(b))
+	got := filepath.Join(t.TempDir(), m.ULID.String())
+	testutil.Ok(t, block.Download(ctx, bkt, m.ULID, got, nil))
+	testutil.Equals(t, sortedKeys(want), sortedKeys(readDir(t, got)))
+	up.Thanos.Files = []block.File{{RelPath: "chunks/.DS_Store"}, {RelPath: "chunks/000001"}}
+	testutil.Equals(t, []block.File{{RelPath: "chunks/000001"}}, up.Segments())
 }
 
 // What has been there for long, a compactor may be deleting.

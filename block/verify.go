@@ -39,7 +39,8 @@ type VerifyOptions struct {
 //
 // Errors: that the block could not be looked at, the context's among them. What
 // is wrong with it is in the Report alone; see Report.Err.
-// Cost: one pass over index and chunks; memory as Open, and a few examples.
+// Cost: one pass over index and chunks, one more if meta.json has hashes; memory
+// as Open, and a few examples.
 //
 // Source: the checks of Thanos v0.42.4, pkg/block/index.go, and more: checksums,
 // postings, samples, and meta.json against what is there.
@@ -156,6 +157,19 @@ func (v *verifier) checkFile(f File) {
 		v.add(WrongFiles, err)
 	case f.SizeBytes != 0 && f.SizeBytes != info.Size():
 		v.add(WrongFiles, fmt.Errorf("%s has %d bytes, not %d", f.RelPath, info.Size(), f.SizeBytes))
+	case f.Hash != nil && f.Hash.Func == HashSHA256 && v.opts.Depth != VerifyIndex:
+		v.checkHash(f)
+	}
+}
+
+// checkHash compares a file's hash with what meta.json says.
+func (v *verifier) checkHash(f File) {
+	h, err := hashFile(filepath.Join(v.dir, filepath.FromSlash(f.RelPath)), f.Hash.Func)
+	switch {
+	case err != nil:
+		v.add(WrongFiles, err)
+	case h.Value != f.Hash.Value:
+		v.add(WrongFiles, fmt.Errorf("%s has the SHA256 %s, not %s", f.RelPath, h.Value, f.Hash.Value))
 	}
 }
 

@@ -248,6 +248,8 @@ func TestVerifyMeta(t *testing.T) {
 		"larger size":   {func(m *block.Meta) { m.Thanos.IndexStats.SeriesMaxSize++ }, "", ""},
 		"not counted":   {func(m *block.Meta) { m.Stats = block.Stats{} }, "", ""},
 		"size of index": {func(m *block.Meta) { m.Thanos.Files[1].SizeBytes++ }, block.WrongFiles, "index has"},
+		"hash":          {func(m *block.Meta) { m.Thanos.Files[1].Hash = &block.Hash{Func: block.HashSHA256, Value: "00"} }, block.WrongFiles, "index has the SHA256"},
+		"another hash":  {func(m *block.Meta) { m.Thanos.Files[1].Hash = &block.Hash{Func: "MD5", Value: "00"} }, "", ""},
 		"another file":  {func(m *block.Meta) { m.Thanos.Files[1].RelPath = "what" }, block.MissingFile, "what: not found"},
 		"segment":       {func(m *block.Meta) { m.Thanos.SegmentFiles = append(m.Thanos.SegmentFiles, "000002") }, block.MissingFile, "chunks/000002 is corrupt: missing"},
 		"range":         {func(m *block.Meta) { m.MaxTime = 3 }, block.BoundaryChunks, "[3, 4] in a block of [1, 3)"},

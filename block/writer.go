@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -123,14 +122,14 @@ func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
 
 // newMeta copies what a new block has from a Meta that the caller keeps.
 func newMeta(m *Meta) *Meta {
-	c := *m
+	c := m.Clone()
 	c.Stats = Stats{}
-	c.Compaction.Sources = slices.Clone(m.Compaction.Sources)
 	t := &c.Thanos
 	t.Files, t.SegmentFiles, t.IndexStats, t.UploadTime = nil, nil, IndexStats{}, time.Time{}
-	t.Labels = make(map[string]string, len(m.Thanos.Labels))
-	maps.Copy(t.Labels, m.Thanos.Labels)
-	return &c
+	if t.Labels == nil {
+		t.Labels = map[string]string{}
+	}
+	return c
 }
 
 func (w *Writer) start() error {
@@ -165,6 +164,14 @@ func (w *Writer) dir() string { return filepath.Join(w.parent, w.meta.ULID.Strin
 
 func (w *Writer) wrap(err error) error {
 	return fmt.Errorf("write block %s: %w", w.meta.ULID, err)
+}
+
+// refuse is a SeriesError, or else the end of the Writer.
+func (w *Writer) refuse(err error) error {
+	if _, ok := errors.AsType[*SeriesError](err); ok {
+		return w.wrap(err)
+	}
+	return w.fail(err)
 }
 
 // fail makes an error that leaves a half-written file the end of the Writer.
@@ -267,7 +274,7 @@ func (w *Writer) AddRefs(lset []LabelRef, chunks []Chunk) error {
 	before := w.stats
 	if err := w.count(lset, chunks); err != nil {
 		w.stats = before
-		return w.wrap(err)
+		return w.refuse(err)
 	}
 	if err := w.add(lset, chunks); err != nil {
 		return w.fail(err)
@@ -322,6 +329,9 @@ func (w *Writer) commit() error {
 		return err
 	}
 	w.fill(size)
+	if err := w.meta.Validate(); err != nil {
+		return err // as of a range that no block can have
+	}
 	b, err := w.meta.Encode()
 	if err != nil {
 		return err
@@ -401,10 +411,11 @@ func (w *Writer) drop() error {
 	if w.index != nil {
 		errs = append(errs, w.index.abort())
 	}
-	errs = append(errs, w.segments.abort(), w.opts.step.do("remove", w.tmp))
-	if errors.Join(errs...) == nil {
-		errs = append(errs, os.RemoveAll(w.tmp))
+	errs = append(errs, w.segments.abort())
+	err := w.opts.step.do("remove", w.tmp)
+	if err == nil {
+		err = os.RemoveAll(w.tmp)
 	}
 	w.tmp = ""
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }

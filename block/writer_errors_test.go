@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,6 +215,9 @@ func TestWriterMisuse(t *testing.T) {
 			c.Encoding = chunkenc.Encoding(9)
 			return errors.Join(begin(w), w.Add(lset, []block.Chunk{c}))
 		}, "chunk encoding 9", block.ErrUnsupported},
+		"more than a range can hold": {func(w *block.Writer) error {
+			return errors.Join(begin(w), w.Add(lset, []block.Chunk{chunk(math.MaxInt64)}))
+		}, "minTime", block.ErrCorrupt},
 		"after Close": {func(w *block.Writer) error { return errors.Join(w.Close(), w.AddSymbol("a")) }, "writer is closed", nil},
 	} {
 		dir := t.TempDir()
@@ -228,6 +232,13 @@ func TestWriterMisuse(t *testing.T) {
 		testutil.Ok(t, w.Close())
 		isEmpty(t, dir)
 	}
+	// It stays ended, whatever comes next.
+	w, err := block.NewWriter(t.TempDir(), &block.Meta{ULID: newID(1)}, nil)
+	testutil.Ok(t, errors.Join(err, begin(w)))
+	bad := w.Add(lset, []block.Chunk{{MinTime: 1, MaxTime: 2, Encoding: 9, Data: []byte{0, 1, 2}}})
+	testutil.Assert(t, errors.Is(bad, block.ErrUnsupported), "%v", bad)
+	testutil.Equals(t, bad, w.Add(lset, good))
+	testutil.Ok(t, w.Close())
 	for name, meta := range map[string]*block.Meta{
 		"no ULID":        {},
 		"reversed range": {ULID: newID(1), MinTime: 2, MaxTime: 1},
@@ -246,6 +257,32 @@ func isEmpty(t testing.TB, dir string) {
 	entries, err := os.ReadDir(dir)
 	testutil.Ok(t, err)
 	testutil.Assert(t, len(entries) == 0, "left: %v", entries)
+}
+
+// TestWriterCopiesMeta: what the caller does with its Meta is not the block's.
+func TestWriterCopiesMeta(t *testing.T) {
+	t.Parallel()
+	given := &block.Meta{ULID: newID(3), Compaction: block.Compaction{Level: 2, Parents: []block.Parent{{ULID: newID(1)}, {ULID: newID(2)}}}}
+	got, err := block.WriteBlock(t.TempDir(), given, []block.Series{{Labels: labels.FromStrings("a", "b"), Chunks: []block.Chunk{chunk(1)}}}, nil)
+	testutil.Ok(t, err)
+	given.Compaction.Parents[0].ULID = newID(9)
+	testutil.Equals(t, newID(1), got.Compaction.Parents[0].ULID)
+}
+
+// TestChunksCountNoFurther: a chunk counts its samples in two bytes.
+func TestChunksCountNoFurther(t *testing.T) {
+	t.Parallel()
+	e := block.ChunkEncoder{PerChunk: 1 << 20}
+	for i := range int64(1<<16 + 1) {
+		testutil.Ok(t, e.Float(i, 0))
+	}
+	total := 0
+	for _, c := range e.Chunks() {
+		n, err := c.NumSamples()
+		testutil.Ok(t, err)
+		total += n
+	}
+	testutil.Equals(t, 1<<16+1, total)
 }
 
 func TestWriterKeepsWhatIsThere(t *testing.T) {
