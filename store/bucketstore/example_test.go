@@ -2,6 +2,7 @@ package bucketstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -128,4 +129,70 @@ func keepUp(ctx context.Context) error {
 	fmt.Println("ran:", <-done)
 	fmt.Println("closed:", s.Close())
 	return nil
+}
+
+// ExampleBlockError has a compactor delete a block behind the Store's back: what
+// other blocks have is sent, and a warning says what is missing.
+func ExampleBlockError() {
+	if err := partial(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// {__name__="up", cluster="eu", job="node"} 1 chunks
+	// one block is missing: not found
+	// with Abort, that is the error: not found
+}
+
+func partial(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "gateway")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // It is temporary.
+	bkt := objstore.NewInMemBucket()
+	for i, cluster := range []string{"eu", "us"} {
+		if err := upload(ctx, bkt, cluster, time.Duration(i)*2*time.Hour); err != nil {
+			return err
+		}
+	}
+	s, err := bucketstore.Open(ctx, bkt, dir, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // Only memory is given back.
+	for name := range bkt.Objects() {
+		if id, ok := block.ParseID(name); ok && isOf(ctx, bkt, id, "us") {
+			if err := block.Delete(ctx, bkt, id); err != nil {
+				return err
+			}
+			break
+		}
+	}
+
+	var out store.Outcome
+	req := &store.SeriesRequest{MaxTime: (24 * time.Hour).Milliseconds()}
+	for series, err := range store.All(ctx, s, req, &out) {
+		if err != nil {
+			return err
+		}
+		fmt.Println(series.Labels, len(series.Chunks), "chunks")
+	}
+	for _, w := range out.Warnings() {
+		if missing, ok := errors.AsType[*bucketstore.BlockError](w); ok && errors.Is(missing, block.ErrNotFound) {
+			fmt.Println("one block is missing:", block.ErrNotFound)
+		}
+	}
+	req.Strategy = store.Abort
+	for _, err := range store.All(ctx, s, req, nil) {
+		if errors.Is(err, block.ErrNotFound) {
+			fmt.Println("with Abort, that is the error:", block.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// isOf reports whether a block is of a cluster.
+func isOf(ctx context.Context, bkt objstore.BucketReader, id ulid.ULID, cluster string) bool {
+	m, err := block.FetchMeta(ctx, bkt, id)
+	return err == nil && m.Labels().Get("cluster") == cluster
 }
