@@ -35,11 +35,11 @@ func newGateway(bkt objstore.BucketReader, dir string, opts *bucketstore.Options
 // the bucket cannot be listed at the start ends the program.
 func (g *gateway) run(ctx context.Context) error {
 	s, err := bucketstore.Open(ctx, g.bkt, g.dir, g.opts)
-	switch {
-	case ctx.Err() != nil && err != nil: // The program ends while it starts.
-		return nil
-	case err != nil:
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("load blocks: %w", err)
+	}
+	if s == nil { // The program ends while it starts.
+		return nil
 	}
 	g.opened.Store(s)
 	return s.Run(ctx)
