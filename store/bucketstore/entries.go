@@ -55,7 +55,8 @@ type entries struct {
 	chunks []chunkMeta
 	group  int // in all, where the group begins that may not be complete
 
-	own, before []byte   // labels of this series and of the one before, its own
+	own, before []byte // labels of this series and of the one before, its own
+	refs        []labelRef
 	values      [][]byte // of the labels that rest asks for
 	last        int      // in chunks, of the series before; -1 if it was not taken
 	unlabelled  bool     // a series was left out because no label was left
@@ -75,7 +76,7 @@ var (
 func (e *entries) begin(a *algebra, sizes *chunkSizes, symbol func(uint32) ([]byte, error), rest []*labels.Matcher) {
 	e.algebra, e.sizes, e.symbol, e.rest = a, sizes, symbol, rest
 	e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
-	e.own, e.before, e.unlabelled = e.own[:0], e.before[:0], false
+	e.own, e.before, e.refs, e.unlabelled = e.own[:0], e.before[:0], e.refs[:0], false
 	clear(e.values)
 	e.values = append(e.values[:0], make([][]byte, len(rest))...)
 }
@@ -127,30 +128,76 @@ func (e *entries) add(b []byte) error {
 }
 
 // readLabels reads the labels of a series into e.own. Those before it are in
-// e.before, which they must follow.
+// e.before, which they must follow. What the two begin with, as most neighbours
+// do, is copied.
 func (e *entries) readLabels(d *entryReader) error {
-	e.own = e.own[:0]
+	n := d.uvarint()
+	same, common := e.readCommon(d, n)
+	e.own = append(e.own[:0], e.before[:common]...)
+	e.refs = e.refs[:same]
 	clear(e.values)
 	var name []byte
-	for i, n := uint64(0), d.uvarint(); i < n && !d.failed; i++ {
-		nameRef, valueRef := d.uvarint(), d.uvarint()
-		if d.failed || nameRef > math.MaxUint32 || valueRef > math.MaxUint32 {
+	if same > 0 {
+		var err error
+		if name, err = e.symbol(e.refs[same-1].name); err != nil {
+			return err
+		}
+	}
+	for i := uint64(same); i < n; i++ {
+		r, ok := d.label()
+		if !ok {
 			return errEntryShort
 		}
-		nextName, err := e.symbol(uint32(nameRef))
+		next, err := e.symbol(r.name)
 		if err != nil {
 			return err
 		}
-		value, err := e.symbol(uint32(valueRef))
-		if err != nil {
+		if i > 0 && string(next) <= string(name) {
+			return fmt.Errorf("%w: %q follows %q", errLabelOrder, next, name)
+		}
+		name = next
+		if err := e.addLabel(name, &r); err != nil {
 			return err
 		}
-		if i > 0 && string(nextName) <= string(name) {
-			return fmt.Errorf("%w: %q follows %q", errLabelOrder, nextName, name)
+		e.refs = append(e.refs, r)
+	}
+	if d.failed {
+		return errEntryShort
+	}
+	if encoded.CompareLabels(e.own[common:], e.before[common:]) < 0 {
+		return errEntryOrder
+	}
+	return nil
+}
+
+// readCommon reads labels for as long as they are those of the series before: so
+// many, which took so many bytes of e.before. Where values are looked at, none
+// are.
+func (e *entries) readCommon(d *entryReader, n uint64) (same, common int) {
+	if len(e.rest) > 0 {
+		return 0, 0
+	}
+	for uint64(same) < n && same < len(e.refs) {
+		at := *d
+		r, ok := d.label()
+		if !ok || r.name != e.refs[same].name || r.value != e.refs[same].value {
+			*d = at
+			break
 		}
-		if name = nextName; len(value) == 0 {
-			continue
-		}
+		common = e.refs[same].end
+		same++
+	}
+	return same, common
+}
+
+// addLabel appends a label to e.own, unless it has no value, and notes in r where
+// that ends.
+func (e *entries) addLabel(name []byte, r *labelRef) error {
+	value, err := e.symbol(r.value)
+	if err != nil {
+		return err
+	}
+	if len(value) > 0 {
 		e.own = encoded.AppendLabel(e.own, name, value)
 		for j, m := range e.rest {
 			if m.Name == string(name) {
@@ -158,13 +205,15 @@ func (e *entries) readLabels(d *entryReader) error {
 			}
 		}
 	}
-	if d.failed {
-		return errEntryShort
-	}
-	if encoded.CompareLabels(e.own, e.before) < 0 {
-		return errEntryOrder
-	}
+	r.end = len(e.own)
 	return nil
+}
+
+// labelRef is a label of the series before: its symbols, and where it ends in
+// e.before.
+type labelRef struct {
+	name, value uint32
+	end         int
 }
 
 // matches looks at the matchers that postings have not answered for.
@@ -329,6 +378,13 @@ func (d *entryReader) uvarint() uint64 {
 	}
 	d.b = d.b[n:]
 	return x
+}
+
+// label reads the symbols of a label.
+func (d *entryReader) label() (r labelRef, ok bool) {
+	name, value := d.uvarint(), d.uvarint()
+	r.name, r.value = uint32(name), uint32(value)
+	return r, !d.failed && name <= math.MaxUint32 && value <= math.MaxUint32
 }
 
 func (d *entryReader) varint() int64 { return unzigzag(d.uvarint()) }

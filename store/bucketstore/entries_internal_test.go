@@ -87,6 +87,9 @@ func FuzzEntryContents(f *testing.F) {
 			testutil.Equals(t, [3]int64{m.MinTime, m.MaxTime, int64(m.Ref)}, [3]int64{c.mint, c.maxt, int64(c.ref)})
 			testutil.Assert(t, c.size > 0)
 		}
+		// Once more, when all of its labels are those of the series before.
+		testutil.Ok(t, e.add(b))
+		testutil.Equals(t, string(want)+string(want), string(e.labels))
 	})
 }
 
