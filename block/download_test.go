@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -207,6 +208,63 @@ func TestDownloadRefuses(t *testing.T) {
 			testutil.Equals(t, 0, bkt.OpenBodies())
 		})
 	}
+}
+
+// Without hashes it goes by sizes, those of the bucket if meta.json has none.
+func TestDownloadGoesOnBySize(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, files := range map[string]func([]block.File) []block.File{
+		"of meta.json": func(f []block.File) []block.File {
+			for i := range f {
+				f[i].Hash = nil
+			}
+			return f
+		},
+		"of the bucket": func([]block.File) []block.File { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, bkt := uploaded(t)
+			rewrite(t, bkt, m, func(m *block.Meta) { m.Thanos.Files = files(m.Thanos.Files) })
+			want := visible(t, bkt, m.ULID)
+			dir := filepath.Join(t.TempDir(), m.ULID.String())
+			tmp := dir + block.DownloadSuffix
+			testutil.Ok(t, os.MkdirAll(filepath.Join(tmp, "chunks"), 0o750))
+			testutil.Ok(t, os.WriteFile(filepath.Join(tmp, "chunks/000001"), []byte(want["chunks/000001"]), 0o600))
+			testutil.Ok(t, os.WriteFile(filepath.Join(tmp, "chunks/000002"), []byte(want["chunks/000002"][:9]), 0o600))
+			testutil.Ok(t, os.WriteFile(filepath.Join(tmp, "index"), nil, 0o600))
+			n := len(ops(bkt, objstore.OpGet))
+			testutil.Ok(t, block.Download(ctx, bkt, m.ULID, dir, &block.DownloadOptions{Concurrency: 1}))
+			id := m.ULID.String()
+			testutil.Equals(t, []string{id + "/meta.json", id + "/chunks/000002", id + "/chunks/000003", id + "/index"}, ops(bkt, objstore.OpGet)[n:])
+			testutil.Equals(t, "", cmp.Diff(want, readDir(t, dir)))
+		})
+	}
+}
+
+// TestDownloadSteps: nothing has its name before it is on disk, and meta.json and
+// the directory are the last that get theirs.
+func TestDownloadSteps(t *testing.T) {
+	t.Parallel()
+	m, bkt := uploaded(t)
+	dir := filepath.Join(t.TempDir(), m.ULID.String())
+	opts := &block.DownloadOptions{Concurrency: 1}
+	var steps []string
+	opts.SetStep(func(op, file string) error {
+		steps = append(steps, op+" "+strings.TrimPrefix(file, filepath.Dir(dir)+"/"))
+		return nil
+	})
+	testutil.Ok(t, block.Download(context.Background(), bkt, m.ULID, dir, opts))
+	want := []string{"mkdir " + m.ULID.String() + block.DownloadSuffix, "mkdir chunks"}
+	for _, name := range []string{"chunks/000001", "chunks/000002", "chunks/000003", "index", "meta.json"} {
+		if name := path.Dir(name); name != "." {
+			want = append(want, "mkdir "+name)
+		}
+		want = append(want, "create "+name+".tmp", "write "+name+".tmp", "fsync "+name+".tmp", "rename "+name, "fsync "+path.Dir(name))
+	}
+	want = append(want, "rename "+m.ULID.String(), "fsync "+filepath.Dir(dir))
+	testutil.Equals(t, "", cmp.Diff(want, steps))
 }
 
 func TestDownloadOverSomethingElse(t *testing.T) {

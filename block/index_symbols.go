@@ -26,6 +26,7 @@ type Symbols struct {
 	text string // b
 }
 
+// errUnsorted says that symbols are not in order, or one is there twice.
 var errUnsorted = errors.New("symbols do not ascend")
 
 // readSymbols finds the symbols in a section of an index.

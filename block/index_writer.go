@@ -54,15 +54,12 @@ func createIndex(dir string, step stepFunc) (*indexWriter, error) {
 	return w, nil
 }
 
-// errSymbolOrder says that symbols were not given in ascending order.
-var errSymbolOrder = errors.New("symbols do not ascend")
-
 func (w *indexWriter) addSymbol(s []byte) error {
 	if w.symbols != nil {
 		return errors.New("series were added before")
 	}
 	if w.symbolCount > 0 && string(s) <= string(w.lastSymbol) {
-		return fmt.Errorf("%w: %q follows %q", errSymbolOrder, s, w.lastSymbol)
+		return fmt.Errorf("%w: %q follows %q", errUnsorted, s, w.lastSymbol)
 	}
 	if w.f.pos-w.toc.Symbols+uint64(len(s))+binary.MaxVarintLen32 > math.MaxUint32 {
 		return fmt.Errorf("symbols have more than %d bytes", uint32(math.MaxUint32))

@@ -93,10 +93,11 @@ type Writer struct {
 // made if it is not there. What a writer of the same block that died has left is
 // removed.
 //
-// Input: meta is copied, but for UploadTime. Version, Stats, Thanos.IndexStats,
-// Thanos.Files and Thanos.SegmentFiles are filled in by Commit. So are, if they are not set,
-// Compaction, as for a block of level 1 that is its own source, and the range, as
-// that of the samples: MinTime and MaxTime both 0 is not set.
+// Input: meta is copied, but for UploadTime. Version, Stats, Thanos.Version,
+// Thanos.IndexStats, Thanos.Files and Thanos.SegmentFiles are filled in by Commit.
+// So are, if they are not set, Compaction, as for a block of level 1 that is its
+// own source, and the range, as that of the samples: MinTime and MaxTime both 0 is
+// not set.
 // Errors: fs.ErrExist if the block is there, MetaError, those of the file system.
 func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
 	w := &Writer{meta: newMeta(meta), parent: dir, minTime: math.MaxInt64, maxTime: math.MinInt64}

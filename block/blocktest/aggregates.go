@@ -48,8 +48,9 @@ const windowsPerChunk = 140
 
 // Downsample makes aggregates of raw series: a window each resolution, aligned
 // to it, known by its last ms or by its last sample if that is the last of its
-// chunk; a chunk ends where the schema of histograms changes. NaN and stale markers are left out. Of the types that a series has only
-// the first counts.
+// chunk; a chunk ends where the schema of histograms changes. NaN and stale
+// markers are left out. Of the types that a series has only the first counts. The
+// resolution is not Raw.
 //
 // The counter of floats begins with the first raw value, rises by what the raw
 // one does with resets undone, and ends with the last raw value a second time at

@@ -28,12 +28,25 @@ const (
 	CustomFloats     Kind = "custom floats"     // floating-point counts, likewise
 	MixedTypes       Kind = "mixed types"       // floats, then histograms, then floats
 	ChangingSchemata Kind = "changing schemata" // histograms whose buckets are not those of before
+
+	GaugeFloatHistogram Kind = "gauge float histogram" // floating-point counts that rise and fall
+	CustomGauge         Kind = "custom gauge"          // custom buckets whose integer counts rise and fall
 )
 
 // Kinds returns all kinds of series.
 func Kinds() []Kind {
-	return []Kind{Counter, Gauge, Stale, IntHistogram, FloatHistogram, GaugeHistogram, CustomBuckets, CustomFloats, MixedTypes, ChangingSchemata}
+	return []Kind{
+		Counter, Gauge, Stale, IntHistogram, FloatHistogram, GaugeHistogram, CustomBuckets, CustomFloats, MixedTypes, ChangingSchemata,
+		GaugeFloatHistogram, CustomGauge,
+	}
 }
+
+// gauge reports whether histograms of the kind are gauges, custom whether their
+// bounds are the user's own.
+func (k Kind) gauge() bool {
+	return k == GaugeHistogram || k == GaugeFloatHistogram || k == CustomGauge
+}
+func (k Kind) custom() bool { return k == CustomBuckets || k == CustomFloats || k == CustomGauge }
 
 // RandomOptions say what random series are like. The zero value, and nil, are 20
 // series of all kinds over 2 h.
@@ -121,9 +134,9 @@ func (g *generator) sample(i, n int) Sample {
 		return Sample{F: g.gauge()}
 	case Stale:
 		return Sample{F: g.stale()}
-	case IntHistogram, GaugeHistogram, CustomBuckets:
+	case IntHistogram, GaugeHistogram, CustomBuckets, CustomGauge:
 		return Sample{H: g.histogram()}
-	case FloatHistogram, CustomFloats:
+	case FloatHistogram, CustomFloats, GaugeFloatHistogram:
 		return Sample{FH: g.histogram().ToFloat(nil)}
 	case ChangingSchemata:
 		if i%50 == 49 {
@@ -176,20 +189,20 @@ func (g *generator) histogram() *histogram.Histogram {
 		g.counts = [5]int64{}
 	}
 	for i := range g.counts {
-		if g.kind == GaugeHistogram {
+		if g.kind.gauge() {
 			g.counts[i] = max(0, g.counts[i]+int64(g.rnd.IntN(9)-4))
 		} else {
 			g.counts[i] += int64(g.rnd.IntN(4))
 		}
 	}
 	h := &histogram.Histogram{Schema: g.schema, Sum: float64(g.counts[0]) * 1.5}
-	if g.kind == GaugeHistogram {
+	if g.kind.gauge() {
 		h.CounterResetHint = histogram.GaugeType
 	}
 	h.PositiveSpans = []histogram.Span{{Offset: 0, Length: 2}, {Offset: 2, Length: 1}}
 	h.PositiveBuckets = deltas(g.counts[:3])
 	h.Count = uint64(g.counts[0] + g.counts[1] + g.counts[2])
-	if g.kind == CustomBuckets || g.kind == CustomFloats {
+	if g.kind.custom() {
 		h.Schema = histogram.CustomBucketsSchema
 		h.PositiveSpans = []histogram.Span{{Offset: 0, Length: 3}}
 		h.CustomValues = []float64{0.1, 1, 10}
