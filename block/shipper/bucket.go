@@ -68,7 +68,7 @@ func (r *syncRun) compare(ctx context.Context, meta *block.Meta) error {
 	want := r.dress(meta).Labels()
 	var others []*block.Meta
 	for id, m := range r.view.Metas {
-		if m.Resolution() == block.Raw && m.MinTime < meta.MaxTime && meta.MinTime < m.MaxTime &&
+		if id != meta.ULID && m.Resolution() == block.Raw && m.MinTime < meta.MaxTime && meta.MinTime < m.MaxTime &&
 			labels.Equal(m.Labels(), want) && !r.view.Marked(id, block.DeletionMark) {
 			others = append(others, m)
 		}

@@ -2,6 +2,8 @@ package shipper_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -109,6 +111,24 @@ func TestOverlapAmongLocalBlocks(t *testing.T) {
 		testutil.Assert(t, errors.Is(err, shipper.ErrOverlap), "%v", err)
 	}
 	testutil.Equals(t, 1, bkt.Stats().Gets().Requests) // only for the block itself
+}
+
+// A block that lacked objects is not in its own way when it is sent again.
+func TestNoOverlapWithItself(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	first := put(t, dir, spec{n: 1, at: 0, level: 2}) // for which the bucket is read
+	second := put(t, dir, spec{n: 2, at: 4, level: 2})
+	opts := shipper.Options{UploadCompacted: true}
+	_, err := newShipper(t, bkt, dir, opts).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Ok(t, os.Remove(filepath.Join(dir, shipper.DefaultMetaFileName)))
+	testutil.Ok(t, block.Delete(t.Context(), bkt, first))
+	testutil.Ok(t, bkt.Delete(t.Context(), block.ObjectName(second, block.IndexFile)))
+	res, err := newShipper(t, bkt, dir, opts).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{first, second}, res.Uploaded)
+	testutil.Equals(t, []ulid.ULID{first, second}, visible(t, bkt, dir))
 }
 
 // Without compacted blocks that could be sent, the bucket is not read.

@@ -22,8 +22,8 @@
 //
 // # What is in the bucket is never in doubt
 //
-// The files of a block are hard links while it is sent, or copies where the
-// filesystem has no links, so that Prometheus may delete it meanwhile; its own
+// The files of a block are hard links while it is sent, or copies, which take as
+// much room again, where the filesystem has no links, so that Prometheus may delete it meanwhile; its own
 // meta.json is not touched. meta.json goes last, with Thanos' section in it, so
 // that a shipper that dies at any point leaves no block that readers take for
 // one; the next Sync goes on from there. When all is sent the bucket is asked
@@ -40,7 +40,8 @@
 // directory, as Thanos does, and Prometheus can delay compaction by it
 // (--storage.tsdb.delay-compact-file.path). The file may be lost, corrupt, or
 // written by a Thanos sidecar in between: blocks that it does not name are looked
-// for in the bucket before they are sent. What it does name is not looked for,
+// for in the bucket before they are sent. One that cannot be read for the moment
+// is not overwritten. What it does name is not looked for,
 // and so it does not come back after a compactor has deleted it. A block that
 // nothing is known of, because the file was lost and a compactor had deleted the
 // block by then, is sent again; the compactor sees by its sources that it
@@ -52,8 +53,9 @@
 // A Sync holds a lock on <dir>/thanos/upload/<name of the file>/lock, which its
 // death releases, and keeps its links beside it. Of two shippers on one
 // directory one works and the other gets ErrBusy; shippers with other file names,
-// such as those for another bucket, do not see each other. The filesystem has to
-// have locks, which Prometheus asks of it as well. A Thanos sidecar knows no such
+// such as those for another bucket, do not see each other. On a filesystem without
+// locks, where Prometheus runs with --storage.tsdb.no-lockfile, there is a warning
+// instead, and to run only one is up to the caller. A Thanos sidecar knows no such
 // lock: at the same time as one, a block may be sent twice, which is harmless but
 // in a bucket that is a directory, where readers meet files as they are written.
 //

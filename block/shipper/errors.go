@@ -26,8 +26,11 @@ var (
 	// sent. Something deletes them, such as a cleaner of partial uploads.
 	ErrIncomplete = errors.New("objects are gone that have been sent")
 	// ErrRecord says that the file that says what has been sent cannot be read or
-	// written. It is a warning: the bucket is asked instead.
+	// written. It is a warning: what is not known otherwise the bucket is asked for.
 	ErrRecord = errors.New("record of blocks that have been sent")
+	// ErrNoLocks says that the filesystem of the data directory has no locks. It is a
+	// warning: nothing keeps a second shipper from working there at the same time.
+	ErrNoLocks = errors.New("filesystem has no locks, so that there must be no other shipper")
 )
 
 // Error says at which block what went wrong. It has the cause inside: an error

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
 	"github.com/thanos-io/objstore"
 
+	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/block/shipper"
 )
@@ -71,10 +73,76 @@ func TestRecordCannotBeWritten(t *testing.T) {
 	for _, w := range res.Warnings {
 		testutil.Assert(t, errors.Is(w, shipper.ErrRecord), "%v", w)
 	}
-	testutil.Assert(t, len(res.Warnings) > 0)
+	testutil.Equals(t, 1, len(res.Warnings), "%v", res.Warnings) // and not one for each attempt
 	res, err = s.Sync(t.Context())
 	testutil.Ok(t, err)
+	testutil.Equals(t, 0, len(res.Found)+len(res.Uploaded)) // it remembers
+	res, err = newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
 	testutil.Equals(t, []ulid.ULID{id}, res.Found)
+}
+
+// A record that cannot be read for the moment is not overwritten, and what was
+// known is known still: a block that a compactor has deleted does not come back.
+func TestRecordCannotBeReadForNow(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	first := put(t, dir, spec{n: 1, at: 0})
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	_, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Ok(t, block.Delete(t.Context(), bkt, first))
+	second := put(t, dir, spec{n: 2, at: 2})
+	path := filepath.Join(dir, shipper.DefaultMetaFileName)
+	testutil.Ok(t, os.Rename(path, path+".kept"))
+	testutil.Ok(t, os.Symlink(path, path)) // to itself, which nobody can open
+
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{second}, res.Uploaded)
+	testutil.Assert(t, len(res.Warnings) == 1 && errors.Is(res.Warnings[0], shipper.ErrRecord), "%v", res.Warnings)
+	info, err := os.Lstat(path)
+	testutil.Ok(t, err)
+	testutil.Assert(t, info.Mode()&os.ModeSymlink != 0, "overwritten: %v", info.Mode())
+
+	testutil.Ok(t, os.Rename(path+".kept", path))
+	res, err = s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, shipper.Result{Found: []ulid.ULID{second}}, res)
+	testutil.Equals(t, record(first, second), readRecord(t, dir))
+}
+
+// A record that turns out to be none, while the shipper runs, costs it nothing
+// that it knew.
+func TestRecordIsGarbledLater(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	id := put(t, dir, spec{n: 1, at: 0})
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	_, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Ok(t, os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), nil, 0o600))
+	bkt.Reset()
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, len(res.Warnings))
+	testutil.Equals(t, 0, bkt.Stats().Requests)
+	testutil.Equals(t, record(id), readRecord(t, dir))
+}
+
+// No more is read of a record than one can hold.
+func TestRecordIsHuge(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	id := put(t, dir, spec{n: 1, at: 0})
+	path := filepath.Join(dir, shipper.DefaultMetaFileName)
+	testutil.Ok(t, os.WriteFile(path, []byte(`{"version":1,"uploaded":["`+id.String()+`"]}`), 0o600))
+	testutil.Ok(t, os.Truncate(path, 1<<40)) // sparse
+	res, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+	testutil.Assert(t, len(res.Warnings) == 1 && strings.Contains(res.Warnings[0].Error(), "more than 16777216 bytes"), "%v", res.Warnings)
+	testutil.Equals(t, record(id), readRecord(t, dir))
 }
 
 // The record is there before anything is sent: a Prometheus that delays

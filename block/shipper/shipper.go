@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -26,15 +26,18 @@ type Shipper struct {
 	opts    Options
 	metrics *metrics
 
-	// Hooks of tests: what is called before each local step, and os.Link.
-	step func(op string) error
-	link func(from, to string) error
+	// Hooks of tests: what is called before each local step, os.Link, and
+	// fileutil.Flock.
+	step  func(op string) error
+	link  func(from, to string) error
+	flock func(path string) (fileutil.Releaser, bool, error)
 
-	syncing  sync.Mutex
+	syncing  chan struct{} // has a place for the one who may use what is below
 	verdicts map[ulid.ULID]verdict
-	warned   map[string]bool // what the last Sync warned of
-	waiting  []ulid.ULID     // what it should have sent and did not
-	bucket   *block.Fetcher  // for overlaps, made when it is needed
+	sent     map[ulid.ULID]bool // what the last Sync knew to be sent
+	warned   map[string]bool    // what it warned of
+	waiting  []ulid.ULID        // what it should have sent and did not
+	bucket   *block.Fetcher     // for overlaps, made when it is needed
 }
 
 // New returns a Shipper of the blocks in dir, the data directory of a Prometheus
@@ -57,6 +60,8 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Shipper, error) {
 		bkt: bkt, dir: dir, opts: o, metrics: m,
 		step:     func(string) error { return nil },
 		link:     os.Link,
+		flock:    fileutil.Flock,
+		syncing:  make(chan struct{}, 1),
 		verdicts: map[ulid.ULID]verdict{},
 	}, nil
 }
@@ -95,7 +100,8 @@ const (
 	Overlapping Reason = "overlapping"
 	// Failed: there is an error that says why. The next Sync tries again.
 	Failed Reason = "failed"
-	// HeldBack: an older block failed. See Options.AllowOutOfOrder.
+	// HeldBack: an older block failed, see Options.AllowOutOfOrder, or the context
+	// ended.
 	HeldBack Reason = "held back"
 )
 
@@ -115,9 +121,10 @@ type Result struct {
 	// Skipped are the others that are not known to have been sent: those without a
 	// readable meta.json, then the oldest first.
 	Skipped []Skip
-	// Warnings are what should be looked at though it kept nothing from being
-	// sent: *UnreadableError, and others that are ErrVanished or ErrRecord. They
-	// have been logged when they came up, before the block in question was sent.
+	// Warnings are what should be looked at though it kept nothing else from being
+	// sent: *UnreadableError, others that are ErrVanished, ErrRecord or ErrNoLocks,
+	// and those of removing links. Each is there once, and was logged when it came up,
+	// before the block in question was sent.
 	Warnings []error
 }
 
@@ -136,12 +143,16 @@ func (r *Result) skipped(why Reason) bool {
 // and was not, joined. The Result is what was done all the same. When the context
 // ends, its error is among them.
 //
-// Concurrency: safe; one Sync runs at a time, and ErrBusy is about others than
-// this Shipper. Cost: a block that is sent is read twice, once to see that readers
+// Concurrency: safe; one Sync runs at a time, for which the others wait unless
+// their context ends, and ErrBusy is about others than this Shipper. Cost: a block that is sent is read twice, once to see that readers
 // can read it; one that was sent before costs nothing.
 func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
+	select {
+	case s.syncing <- struct{}{}:
+	case <-ctx.Done():
+		return res, ctx.Err()
+	}
+	defer func() { <-s.syncing }()
 	defer func() { s.metrics.synced(&res, s.opts.UploadCompacted, err) }()
 
 	external := s.external()
@@ -154,6 +165,9 @@ func (s *Shipper) Sync(ctx context.Context) (res Result, err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	r := &syncRun{s: s, work: w, external: external, res: &res, warned: map[string]bool{}}
+	if w.noLock != nil {
+		r.warn(w.noLock)
+	}
 	err = r.run(ctx)
 	s.warned = r.warned
 	return res, err
@@ -173,15 +187,18 @@ type syncRun struct {
 	warned map[string]bool
 }
 
-// warn adds a warning to the result. It is logged at once, while an upload may
-// take long, and not again while it lasts.
+// warn adds a warning to the result, once. It is logged at once, while an upload
+// may take long, and not again while it lasts.
 func (r *syncRun) warn(err error) {
-	r.res.Warnings = append(r.res.Warnings, err)
 	text := err.Error()
-	if !r.warned[text] && !r.s.warned[text] {
-		r.s.opts.Logger.Warn("warning about blocks", "dir", r.s.dir, "err", err)
+	if r.warned[text] {
+		return
 	}
 	r.warned[text] = true
+	r.res.Warnings = append(r.res.Warnings, err)
+	if !r.s.warned[text] {
+		r.s.opts.Logger.Warn("warning about blocks", "dir", r.s.dir, "err", err)
+	}
 }
 
 func (r *syncRun) run(ctx context.Context) error {
@@ -190,25 +207,23 @@ func (r *syncRun) run(ctx context.Context) error {
 		return err
 	}
 	r.s.forget(r.local)
-	r.lost()
-	defer func() { r.s.waiting = r.unsent() }()
 	if r.sent, err = readRecord(r.s.recordPath()); err != nil {
 		r.warn(err)
+		r.sent = r.s.remembered(r.local)
 	}
+	r.lost()
+	defer func() { r.s.waiting, r.s.sent = r.unsent(), r.sent }()
 	// At once: without the file, Prometheus takes all blocks for sent.
 	r.save()
 	unknown := slices.DeleteFunc(slices.Clone(r.local), func(id ulid.ULID) bool { return r.sent[id] })
 	metas, bad := r.s.readMetas(unknown)
 	errs, held := r.unreadable(bad)
 	for _, meta := range metas {
-		if ctx.Err() != nil {
-			return errors.Join(append(errs, ctx.Err())...)
-		}
 		if why := r.s.stays(meta); why != "" {
 			r.res.skip(meta.ULID, why)
 			continue
 		}
-		if held {
+		if held || ctx.Err() != nil {
 			r.res.skip(meta.ULID, HeldBack)
 			continue
 		}
@@ -218,13 +233,28 @@ func (r *syncRun) run(ctx context.Context) error {
 		}
 	}
 	r.save()
+	if r.res.skipped(HeldBack) {
+		errs = append(errs, ctx.Err()) // if that is why
+	}
 	return errors.Join(errs...)
+}
+
+// remembered returns those of the local blocks that the last Sync knew to be sent,
+// for when the record cannot be read.
+func (s *Shipper) remembered(local []ulid.ULID) map[ulid.ULID]bool {
+	sent := map[ulid.ULID]bool{}
+	for _, id := range local {
+		if s.sent[id] {
+			sent[id] = true
+		}
+	}
+	return sent
 }
 
 // lost warns of blocks that are gone since the last Sync could not send them.
 func (r *syncRun) lost() {
 	for _, id := range r.s.waiting {
-		if !slices.Contains(r.local, id) {
+		if !slices.Contains(r.local, id) && !r.sent[id] { // nor has anybody else
 			r.warn(&Error{Block: id, Op: "upload", Err: ErrVanished})
 		}
 	}

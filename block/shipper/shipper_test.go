@@ -424,6 +424,21 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// On a full disk nothing is copied instead of linked.
+func TestLinkOnFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, full := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+		put(t, dir, spec{n: 1, at: 0})
+		s := newShipper(t, bkt, dir, shipper.Options{})
+		s.SetLink(func(string, string) error { return &os.LinkError{Op: "link", Err: full} })
+		_, err := s.Sync(t.Context())
+		failed, ok := errors.AsType[*shipper.Error](err)
+		testutil.Assert(t, ok && failed.Op == "link" && errors.Is(err, full), "%v", err)
+		testutil.Equals(t, 0, len(bkt.Objects()))
+	}
+}
+
 // Nothing is ever written to a link that is there already, which would be
 // Prometheus' own file.
 func TestLinkIsThere(t *testing.T) {
@@ -509,6 +524,22 @@ func TestVanishesWhileWaiting(t *testing.T) {
 	}
 }
 
+// What another shipper has sent meanwhile is not lost.
+func TestSentByAnotherWhileWaiting(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	id := put(t, dir, spec{n: 1, at: 0})
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	bkt.Fail(blocktest.EveryNth(1, blocktest.ErrFault))
+	_, err := s.Sync(t.Context())
+	testutil.NotOk(t, err)
+	testutil.Ok(t, os.WriteFile(filepath.Join(dir, shipper.DefaultMetaFileName), []byte(record(id)), 0o600))
+	testutil.Ok(t, os.RemoveAll(filepath.Join(dir, id.String())))
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, shipper.Result{}, res)
+}
+
 // Listings that lag behind say nothing about what is there.
 func TestLaggingListings(t *testing.T) {
 	t.Parallel()
@@ -551,8 +582,9 @@ func TestCanceled(t *testing.T) {
 		return 0
 	})
 	s := newShipper(t, bkt, dir, shipper.Options{Registerer: reg})
-	_, err := s.Sync(ctx)
+	res, err := s.Sync(ctx)
 	testutil.Assert(t, errors.Is(err, context.Canceled), "%v", err)
+	testutil.Equals(t, []shipper.Skip{{Block: id, Reason: shipper.Failed}, {Block: newID(2), Reason: shipper.HeldBack}}, res.Skipped)
 	testutil.Equals(t, 0.0, gathered(t, reg, "thanos_shipper_upload_failures_total"))
 	_, err = os.Stat(filepath.Join(dir, "thanos", "upload", shipper.DefaultMetaFileName, id.String()))
 	testutil.Assert(t, errors.Is(err, fs.ErrNotExist), "%v", err)

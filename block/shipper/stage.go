@@ -19,9 +19,10 @@ import (
 
 // work is the place of one Sync in the data directory. Nobody else is in it.
 type work struct {
-	s    *Shipper
-	dir  string
-	lock fileutil.Releaser
+	s      *Shipper
+	dir    string
+	lock   fileutil.Releaser // nil if there can be none
+	noLock error             // an ErrNoLocks then
 }
 
 const (
@@ -41,21 +42,30 @@ func (s *Shipper) openWork() (*work, error) {
 	if err := s.do("make upload directory", func() error { return os.MkdirAll(w.dir, dirMode) }); err != nil {
 		return nil, err
 	}
-	lock, _, err := fileutil.Flock(filepath.Join(w.dir, lockFile))
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	lock, _, err := s.flock(filepath.Join(w.dir, lockFile))
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
 		return nil, ErrBusy
-	}
-	if err != nil {
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK):
+		// As with --storage.tsdb.no-lockfile: to send nothing would be worse.
+		w.noLock = fmt.Errorf("lock upload directory: %w: %w", ErrNoLocks, err)
+	case err != nil:
 		return nil, fmt.Errorf("lock upload directory: %w", err)
+	default:
+		w.lock = lock
 	}
-	w.lock = lock
 	if err := w.clear(); err != nil {
 		return nil, errors.Join(fmt.Errorf("clear upload directory: %w", err), w.close())
 	}
 	return w, nil
 }
 
-func (w *work) close() error { return w.lock.Release() }
+func (w *work) close() error {
+	if w.lock == nil {
+		return nil
+	}
+	return w.lock.Release()
+}
 
 func (w *work) clear() error {
 	entries, err := os.ReadDir(w.dir)
@@ -142,10 +152,12 @@ func segmentNames(dir string) ([]string, error) {
 }
 
 // linkOrCopy makes a hard link, or a copy where there can be none: the
-// filesystem has none, or the file is another user's.
+// filesystem has none, or the file is another user's. On a full disk a copy would
+// only take from Prometheus what room is left.
 func (s *Shipper) linkOrCopy(from, to string) error {
 	linkErr := s.link(from, to)
-	if linkErr == nil || errors.Is(linkErr, fs.ErrNotExist) {
+	if linkErr == nil || errors.Is(linkErr, fs.ErrNotExist) ||
+		errors.Is(linkErr, syscall.ENOSPC) || errors.Is(linkErr, syscall.EDQUOT) {
 		return linkErr
 	}
 	if err := copyFile(from, to); err != nil {

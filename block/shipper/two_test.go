@@ -1,17 +1,20 @@
 package shipper_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -49,6 +52,65 @@ func TestBusy(t *testing.T) {
 	testutil.Equals(t, []ulid.ULID{id}, visible(t, bkt, dir))
 	_, err = second.Sync(t.Context())
 	testutil.Ok(t, err)
+}
+
+// A Sync that waits for another one of its Shipper ends with its context.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	put(t, dir, spec{n: 1, at: 0})
+	working, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	bkt.Fail(func(blocktest.Request) error {
+		once.Do(func() { close(working) })
+		<-goOn
+		return nil
+	})
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Sync(t.Context())
+		done <- err
+	}()
+	<-working
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Sync(ctx)
+	testutil.Assert(t, errors.Is(err, context.Canceled), "%v", err)
+	close(goOn)
+	testutil.Ok(t, <-done)
+}
+
+// Where there are no locks, blocks are sent all the same, with a warning.
+func TestNoLocks(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		sent bool
+	}{
+		{syscall.ENOLCK, true}, {syscall.ENOTSUP, true}, {syscall.ENOSYS, true},
+		{syscall.EACCES, false}, {syscall.EWOULDBLOCK, false},
+	} {
+		t.Run(tc.err.Error(), func(t *testing.T) {
+			t.Parallel()
+			dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+			id := put(t, dir, spec{n: 1, at: 0})
+			s := newShipper(t, bkt, dir, shipper.Options{})
+			s.SetFlock(func(path string) (fileutil.Releaser, bool, error) {
+				return nil, false, &os.PathError{Op: "lock", Path: path, Err: tc.err}
+			})
+			res, err := s.Sync(t.Context())
+			if !tc.sent {
+				testutil.NotOk(t, err)
+				testutil.Equals(t, tc.err == error(syscall.EWOULDBLOCK), errors.Is(err, shipper.ErrBusy))
+				testutil.Equals(t, 0, len(bkt.Objects()))
+				return
+			}
+			testutil.Ok(t, err)
+			testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+			testutil.Assert(t, len(res.Warnings) == 1 && errors.Is(res.Warnings[0], shipper.ErrNoLocks) && errors.Is(res.Warnings[0], tc.err), "%v", res.Warnings)
+		})
+	}
 }
 
 // Two shippers with one directory and one bucket, both slow, send every block

@@ -55,6 +55,11 @@ func (c *flagCheck) check(values map[string]string) (warnings []error, err error
 		return nil, err
 	}
 	delayed := values[delayCompactFlag]
+	_, hasMin := values[minBlockFlag]
+	_, hasMax := values[maxBlockFlag]
+	if !hasMin || !hasMax { // something that speaks Prometheus' API
+		warnings = append(warnings, fmt.Errorf("not checked whether Prometheus compacts blocks: it has no --%s and --%s", minBlockFlag, maxBlockFlag))
+	}
 	switch {
 	case delayed != "" && filepath.Clean(delayed) != filepath.Clean(c.metaFile):
 		return nil, fmt.Errorf("compaction by Prometheus is delayed by its --%s=%s, but what has been uploaded is written to %s: "+
@@ -68,7 +73,7 @@ func (c *flagCheck) check(values map[string]string) (warnings []error, err error
 		warnings = append(warnings, fmt.Errorf("blocks are compacted by Prometheus (--%s=%s, --%s=%s): one whose upload fails until then will not be in the bucket",
 			minBlockFlag, shortest, maxBlockFlag, longest))
 	}
-	if shortest != usualBlock && shortest != 0 {
+	if hasMin && shortest != usualBlock {
 		warnings = append(warnings, fmt.Errorf("blocks of Prometheus have a range of %s (--%s), recommended is %s", shortest, minBlockFlag, usualBlock))
 	}
 	return warnings, nil

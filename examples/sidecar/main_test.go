@@ -37,7 +37,9 @@ func TestFlagCheck(t *testing.T) {
 	}{
 		"no compaction":     {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "2h"}},
 		"other units":       {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "120m"}},
-		"no such flags":     {flags: map[string]string{}},
+		"no such flags":     {flags: map[string]string{}, warnings: []string{"not checked whether Prometheus compacts"}},
+		"Prometheus 2.42":   {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "1d12h"}, err: []string{"--storage.tsdb.max-block-duration=1d12h"}},
+		"delayed, no sizes": {flags: map[string]string{delayCompactFlag: metaFile}, warnings: []string{"not checked"}},
 		"compaction":        {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h"}, err: []string{"--storage.tsdb.max-block-duration=2h on Prometheus", "--storage.tsdb.delay-compact-file.path=" + metaFile, "--shipper.ignore-unequal-block-size"}},
 		"accepted":          {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h"}, ignore: true, warnings: []string{"compacted by Prometheus"}},
 		"delayed":           {flags: map[string]string{minBlockFlag: "2h", maxBlockFlag: "31h", delayCompactFlag: "/data/./thanos.shipper.json"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (s *shipping) start(p *program.Program, prometheus *promstore.Store) (stop 
 	if err != nil {
 		return nil, errors.Join(err, bkt.Close())
 	}
-	s.check.metaFile = filepath.Join(*s.dir, s.upload.MetaFileName)
+	s.check.metaFile = filepath.Join(*s.dir, cmp.Or(s.upload.MetaFileName, shipper.DefaultMetaFileName))
 	s.await(errors.New("flags of Prometheus not read yet"))
 	p.Go(func(ctx context.Context) error {
 		if !s.validate(ctx, p.Log, prometheus.Flags) {
