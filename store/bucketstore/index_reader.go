@@ -98,12 +98,9 @@ func (x *indexReader) labelNames() []string {
 	return out
 }
 
-// labelValues returns all values of a label, ascending.
-func (x *indexReader) labelValues(name string) []string {
+// labelValues returns the values of a label that are not among known ones. Both
+// ascend.
+func (x *indexReader) labelValues(name string, known []string) []string {
 	v, _ := x.header.Values(name)
-	out := make([]string, v.Len())
-	for i := range out {
-		out[i] = string(v.At(i))
-	}
-	return out
+	return copyValues(v, known)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
@@ -27,7 +26,7 @@ func (s *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: req.Matchers, Strategy: req.Strategy,
 		WithoutReplicaLabels: req.WithoutReplicaLabels, StoreHints: req.StoreHints, SkipChunks: true,
 	}, op: "LabelNames", hints: wire.LabelNamesRequestHintsType, response: wire.LabelNamesResponseHintsType}
-	return q.run(ctx, func(ctx context.Context, c *call, b choice) ([]string, error) {
+	return q.run(ctx, func(ctx context.Context, c *call, b choice, _ []string) ([]string, error) {
 		names := map[string]struct{}{}
 		if len(b.matchers) == 0 {
 			err := c.withIndex(ctx, b.block, func(x *indexReader) error {
@@ -77,14 +76,14 @@ func (s *Store) LabelValues(ctx context.Context, req *store.LabelValuesRequest) 
 		MinTime: req.MinTime, MaxTime: req.MaxTime, Matchers: req.Matchers, Strategy: req.Strategy,
 		StoreHints: req.StoreHints, SkipChunks: true,
 	}, op: "LabelValues", hints: wire.LabelValuesRequestHintsType, response: wire.LabelValuesResponseHintsType}
-	return q.run(ctx, func(ctx context.Context, c *call, b choice) ([]string, error) {
+	return q.run(ctx, func(ctx context.Context, c *call, b choice, known []string) ([]string, error) {
 		if v := b.block.labels.Get(req.Label); v != "" {
 			return c.externalValue(ctx, b, v)
 		}
 		if len(b.matchers) == 0 {
 			var values []string
 			err := c.withIndex(ctx, b.block, func(x *indexReader) error {
-				values = x.labelValues(req.Label)
+				values = x.labelValues(req.Label, known)
 				return nil
 			})
 			return values, err
@@ -139,7 +138,7 @@ type labelQuery struct {
 
 // run asks each block that overlaps the range, whatever its resolution, and
 // unites what they say.
-func (q *labelQuery) run(ctx context.Context, ask func(context.Context, *call, choice) ([]string, error)) (_ []string, err error) {
+func (q *labelQuery) run(ctx context.Context, ask asker) (_ []string, err error) {
 	s := q.store
 	hints, err := wire.DecodeBlockHints(q.req.StoreHints, q.hints)
 	if err != nil {
@@ -186,31 +185,30 @@ func (q *labelQuery) run(ctx context.Context, ask func(context.Context, *call, c
 	return found, nil
 }
 
+// asker returns what a block says, ascending, each once. It need not say what is
+// known already, which ascends, too.
+type asker func(ctx context.Context, c *call, b choice, known []string) ([]string, error)
+
 // askers is how many blocks are asked at a time for labels.
 const askers = 16
 
 // askAll asks the blocks and returns what they say, ascending and without
 // duplicates.
-func (c *call) askAll(ctx context.Context, w store.SeriesWriter, ask func(context.Context, *call, choice) ([]string, error)) ([]string, error) {
-	var mu sync.Mutex
-	all := map[string]struct{}{}
+func (c *call) askAll(ctx context.Context, w store.SeriesWriter, ask asker) ([]string, error) {
+	var found union
 	losses := make([]error, len(c.chosen))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(askers)
 	for i, b := range c.chosen {
 		g.Go(func() error {
-			values, err := ask(gctx, c, b)
+			values, err := ask(gctx, c, b, found.longest())
 			if err != nil {
 				losses[i] = err
 				if c.req.Strategy == store.Abort {
 					return err
 				}
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, v := range values {
-				all[v] = struct{}{}
-			}
+			found.add(values)
 			return gctx.Err()
 		})
 	}
@@ -229,7 +227,7 @@ func (c *call) askAll(ctx context.Context, w store.SeriesWriter, ask func(contex
 			return nil, err
 		}
 	}
-	return slices.Sorted(maps.Keys(all)), nil
+	return found.all(), nil
 }
 
 // withIndex calls use with the index of a block.
