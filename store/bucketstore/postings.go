@@ -21,10 +21,14 @@ func (l list) at(i int) uint32 { return binary.BigEndian.Uint32(l[4*i:]) }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-var errChecksum = errors.New("checksum mismatch")
+var (
+	errChecksum     = errors.New("checksum mismatch")
+	errPostingOrder = errors.New("postings are not in order")
+)
 
 // parseList checks a whole postings list: length, number of entries, entries,
-// checksum. Bytes after it are ignored. The entries are those of b.
+// checksum, and that entries ascend, which all that is done with them relies on.
+// Bytes after it are ignored. The entries are those of b.
 func parseList(b []byte) (list, error) {
 	if len(b) < 12 {
 		return nil, io.ErrUnexpectedEOF
@@ -40,7 +44,23 @@ func parseList(b []byte) (list, error) {
 	if crc32.Checksum(b[4:4+size], castagnoli) != binary.BigEndian.Uint32(b[4+size:]) {
 		return nil, errChecksum
 	}
-	return list(b[8 : 8+4*n]), nil
+	l := list(b[8 : 8+4*n])
+	if !l.ascends() {
+		return nil, errPostingOrder
+	}
+	return l, nil
+}
+
+// ascends reports whether each entry is greater than the one before.
+func (l list) ascends() bool {
+	for before := int64(-1); len(l) >= 4; l = l[4:] {
+		id := int64(binary.BigEndian.Uint32(l))
+		if id <= before {
+			return false
+		}
+		before = id
+	}
+	return true
 }
 
 // decode appends the entries of l to ids.
