@@ -339,21 +339,19 @@ func (e *entries) drop(n int) {
 	}
 	// A group is on its way through the memory. What is in front of it is given up
 	// when it is the larger part.
-	lo := run{len(e.labels), len(e.chunks)}
+	firstLabel, firstChunk := len(e.labels), len(e.chunks)
 	for _, x := range left {
-		lo = run{min(lo.from, x.labels.from), min(lo.to, x.chunks.from)}
+		firstLabel, firstChunk = min(firstLabel, x.labels.from), min(firstChunk, x.chunks.from)
 	}
-	if lo.from > len(e.labels)/2 || lo.to > len(e.chunks)/2 {
-		e.labels = append(e.labels[:0], e.labels[lo.from:]...)
-		e.chunks = append(e.chunks[:0], e.chunks[lo.to:]...)
+	if firstLabel > len(e.labels)/2 || firstChunk > len(e.chunks)/2 {
+		e.labels = append(e.labels[:0], e.labels[firstLabel:]...)
+		e.chunks = append(e.chunks[:0], e.chunks[firstChunk:]...)
 		for i := range left {
 			x := &left[i]
-			x.labels = run{x.labels.from - lo.from, x.labels.to - lo.from}
-			x.chunks = run{x.chunks.from - lo.to, x.chunks.to - lo.to}
+			x.labels = run{x.labels.from - firstLabel, x.labels.to - firstLabel}
+			x.chunks = run{x.chunks.from - firstChunk, x.chunks.to - firstChunk}
 		}
-		if e.last -= lo.to; e.last < 0 {
-			e.last = -1
-		}
+		e.last = max(e.last-firstChunk, -1)
 	}
 	e.all = append(e.all[:0], left...)
 	e.group = max(e.group-n, 0)
