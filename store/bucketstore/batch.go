@@ -12,7 +12,7 @@ import (
 // owns a reference on each page.
 type batch struct {
 	pages []*page
-	// loaded is closed when the pages are filled; err and damage are set then.
+	// loaded is closed when the pages are filled; err is set then.
 	loaded chan struct{}
 	err    error
 }

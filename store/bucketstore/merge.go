@@ -95,8 +95,8 @@ func (m *merge) run(ctx context.Context, streams []*stream) error {
 	return m.flush()
 }
 
-// pass sends the pages of the only stream as they are, unless series of it may
-// have become equal.
+// pass sends the pages of the only stream as they are, up to one that has chunks
+// out of order, and none if series of it may have become equal.
 func (m *merge) pass(ctx context.Context, c *cursor) (passed bool, err error) {
 	for {
 		if c.batch, err = m.nextBatch(ctx, c.stream); err != nil || c.batch == nil {
@@ -107,6 +107,9 @@ func (m *merge) pass(ctx context.Context, c *cursor) (passed bool, err error) {
 		}
 		for len(c.batch.pages) > 0 {
 			pg := c.batch.pages[0]
+			if pg.disordered {
+				return false, nil
+			}
 			c.batch.pages = c.batch.pages[1:]
 			if err = m.sendPage(pg); err != nil {
 				return true, err

@@ -36,6 +36,9 @@ type page struct {
 	chunks []encoded.Chunk
 	aggrs  []encoded.Aggregates // by chunk; empty for raw blocks
 	runs   []chunkRun           // by series
+	// disordered says that a series has chunks that do not ascend. It is set when
+	// the page is finished.
+	disordered bool
 	// keeper is the outFrame of the merge that was the last to hold on to the page.
 	keeper uint64
 }
@@ -58,7 +61,7 @@ func (p *pagePool) get(size int) *page {
 		pg.Frame = encoded.NewFrame(func(*encoded.Frame) { p.free(pg) })
 	} else {
 		pg.Reset()
-		pg.keeper = 0
+		pg.keeper, pg.disordered = 0, false
 	}
 	pg.mem = slices.Grow(pg.mem[:0], size)
 	return pg
@@ -97,6 +100,7 @@ func (pg *page) finish(skipChunks bool) {
 		}
 		if s.Chunks = pg.chunks[run.from:to:to]; to > run.from || skipChunks {
 			kept = append(kept, s)
+			pg.disordered = pg.disordered || encoded.Ascending(s.Chunks) < len(s.Chunks)
 		}
 	}
 	clear(pg.Series[len(kept):])
