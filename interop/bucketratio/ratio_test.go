@@ -12,6 +12,7 @@ import (
 	thanosstore "github.com/thanos-io/thanos/pkg/store"
 	"github.com/thanos-io/thanos/pkg/store/storepb"
 
+	"github.com/thanoskit/thanoskit/interop/internal/gateway"
 	"github.com/thanoskit/thanoskit/interop/internal/pair"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/bucketstore"
@@ -115,12 +116,12 @@ func forGateways(t *testing.T, s shape, f func(*testing.T, *thanosstore.BucketSt
 	inner, err := filesystem.NewBucket(dir)
 	testutil.Ok(t, err)
 	s.put(t, inner, nil)
-	for _, set := range []settings{{}, {cache: true}} {
-		t.Run(fmt.Sprintf("index cache %t", set.cache), func(t *testing.T) {
+	for _, set := range []gateway.Settings{{}, {Cache: true}} {
+		t.Run(fmt.Sprintf("index cache %t", set.Cache), func(t *testing.T) {
 			ctx := context.Background()
-			thanos := thanosGateway(ctx, t, inner, t.TempDir(), set)
+			thanos := gateway.Thanos(ctx, t, inner, t.TempDir(), set)
 			defer func() { testutil.Ok(t, thanos.Close()) }()
-			ours := ourGateway(ctx, t, inner, t.TempDir(), set)
+			ours := gateway.Ours(ctx, t, inner, t.TempDir(), set)
 			defer func() { testutil.Ok(t, ours.Close()) }()
 			f(t, thanos, ours)
 		})

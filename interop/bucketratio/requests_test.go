@@ -11,6 +11,7 @@ import (
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/interop/internal/gateway"
 )
 
 // latency of the bucket, per request.
@@ -81,12 +82,12 @@ func spentFor(t *testing.T, inner objstore.Bucket, q *question) (thanos, ours [2
 	ctx := context.Background()
 	bkt := blocktest.NewBucket(inner)
 	theirDir, ourDir := t.TempDir(), t.TempDir()
-	testutil.Ok(t, thanosGateway(ctx, t, bkt, theirDir, settings{}).Close()) // builds index headers
-	testutil.Ok(t, ourGateway(ctx, t, bkt, ourDir, settings{}).Close())
+	testutil.Ok(t, gateway.Thanos(ctx, t, bkt, theirDir, gateway.Settings{}).Close()) // builds index headers
+	testutil.Ok(t, gateway.Ours(ctx, t, bkt, ourDir, gateway.Settings{}).Close())
 
-	theirs := thanosGateway(ctx, t, bkt, theirDir, settings{cache: true})
+	theirs := gateway.Thanos(ctx, t, bkt, theirDir, gateway.Settings{Cache: true})
 	defer func() { testutil.Ok(t, theirs.Close()) }()
-	us := ourGateway(ctx, t, bkt, ourDir, settings{cache: true})
+	us := gateway.Ours(ctx, t, bkt, ourDir, gateway.Settings{Cache: true})
 	defer func() { testutil.Ok(t, us.Close()) }()
 	bkt.Delay(blocktest.Latency(latency))
 	for i := range thanos {

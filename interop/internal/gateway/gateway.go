@@ -1,4 +1,4 @@
-package bucketratio_test
+package gateway
 
 import (
 	"context"
@@ -20,18 +20,18 @@ import (
 // cacheBytes is the size of an index cache: Thanos' default.
 const cacheBytes = 250 << 20
 
-// settings are those in which gateways are compared.
-type settings struct {
-	// cache has an index cache in memory.
-	cache bool
-	// lazy has Thanos open index headers when they are needed, which is not its
-	// default; we always do.
-	lazy bool
+// Settings are those in which gateways are compared.
+type Settings struct {
+	// Cache gives them an index cache in memory.
+	Cache bool
+	// Lazy has Thanos open index headers when they are needed. That is not its
+	// default; ours always does.
+	Lazy bool
 }
 
-// thanosGateway is Thanos' store gateway as its command makes it, with the
-// defaults of its flags.
-func thanosGateway(ctx context.Context, t testing.TB, bkt objstore.Bucket, dir string, set settings) *thanosstore.BucketStore {
+// Thanos opens Thanos' store gateway as its command does, with the defaults of its
+// flags but for what set says. The caller closes it.
+func Thanos(ctx context.Context, t testing.TB, bkt objstore.Bucket, dir string, set Settings) *thanosstore.BucketStore {
 	t.Helper()
 	logger, ibkt := log.NewNopLogger(), objstore.WithNoopInstr(bkt)
 	const metaConcurrency, syncConcurrency, sampling = 32, 20, thanosstore.DefaultPostingOffsetInMemorySampling
@@ -62,7 +62,7 @@ func thanosGateway(ctx context.Context, t testing.TB, bkt objstore.Bucket, dir s
 		thanosstore.WithPostingGroupMaxKeySeriesRatio(100),
 		thanosstore.WithSeriesMatchRatio(0.5),
 	}
-	if set.cache {
+	if set.Cache {
 		c, err := storecache.NewInMemoryIndexCacheWithConfig(logger, nil, nil, storecache.InMemoryIndexCacheConfig{
 			MaxSize: cacheBytes, MaxItemSize: storecache.DefaultInMemoryIndexCacheConfig.MaxItemSize,
 		})
@@ -71,7 +71,7 @@ func thanosGateway(ctx context.Context, t testing.TB, bkt objstore.Bucket, dir s
 	}
 	s, err := thanosstore.NewBucketStore(ibkt, f, dir,
 		thanosstore.NewChunksLimiterFactory(0), thanosstore.NewSeriesLimiterFactory(0), thanosstore.NewBytesLimiterFactory(0),
-		thanosstore.NewGapBasedPartitioner(thanosstore.PartitionerMaxGapSize), syncConcurrency, sampling, false, set.lazy, 5*time.Minute, opts...,
+		thanosstore.NewGapBasedPartitioner(thanosstore.PartitionerMaxGapSize), syncConcurrency, sampling, false, set.Lazy, 5*time.Minute, opts...,
 	)
 	testutil.Ok(t, err)
 	testutil.Ok(t, s.InitialSync(ctx))
@@ -87,11 +87,11 @@ func estimate(stats int64, otherwise uint64) uint64 {
 	return otherwise
 }
 
-// ourGateway is ours, with the same in memory.
-func ourGateway(ctx context.Context, t testing.TB, bkt objstore.BucketReader, dir string, set settings) *bucketstore.Store {
+// Ours opens ours, with its defaults but for what set says. The caller closes it.
+func Ours(ctx context.Context, t testing.TB, bkt objstore.BucketReader, dir string, set Settings) *bucketstore.Store {
 	t.Helper()
 	var opts bucketstore.Options
-	if set.cache {
+	if set.Cache {
 		c, err := bucketstore.NewMemoryCache(cacheBytes, nil)
 		testutil.Ok(t, err)
 		opts.Cache = c
