@@ -53,10 +53,32 @@ func typed(bkt objstore.BucketReader, err error) error {
 	switch {
 	case errors.Is(err, block.ErrNotFound) || errors.Is(err, ErrAccessDenied):
 		return err
-	case bkt.IsObjNotFoundErr(err):
+	case saysOf(bkt.IsObjNotFoundErr, err):
 		return fmt.Errorf("%w: %w", block.ErrNotFound, err)
-	case bkt.IsAccessDeniedErr(err):
+	case saysOf(bkt.IsAccessDeniedErr, err):
 		return fmt.Errorf("%w: %w", ErrAccessDenied, err)
 	}
 	return err
+}
+
+// saysOf asks a bucket about an error and those that it wraps: buckets look at
+// their clients' own, and not all of them look for it.
+func saysOf(is func(error) bool, err error) bool {
+	if err == nil {
+		return false
+	}
+	if is(err) {
+		return true
+	}
+	switch e := err.(type) { //nolint:errorlint // Each is looked at.
+	case interface{ Unwrap() error }:
+		return saysOf(is, e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if saysOf(is, err) {
+				return true
+			}
+		}
+	}
+	return false
 }

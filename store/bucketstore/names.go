@@ -160,7 +160,7 @@ func (q *labelQuery) run(ctx context.Context, ask asker) (_ []string, err error)
 				case b.broken == nil:
 					dst = append(dst, b)
 				case b.matches(hints.Matchers):
-					c.broken = append(c.broken, b)
+					c.broken = append(c.broken, b.broken)
 				}
 			}
 		}

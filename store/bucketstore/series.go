@@ -30,7 +30,7 @@ type call struct {
 	mint, maxt int64 // as clamped by the options
 
 	chosen []choice
-	broken []*loadedBlock // would have been chosen
+	broken []error // of blocks that would have been chosen
 
 	blockBytes int64 // what a block may take for each of four things
 	batchBytes int   // of each block, at most
@@ -125,7 +125,7 @@ func (c *call) choose(hints []*labels.Matcher) {
 		// Without those, others may have the data, at a finer resolution.
 		for _, b := range all[len(dst):] {
 			if b.broken != nil && b.matches(hints) {
-				c.broken = append(c.broken, b)
+				c.broken = append(c.broken, b.broken)
 			}
 		}
 		return set.choose(dst, c.mint, c.maxt, most, func(b *loadedBlock) bool { return b.broken == nil })
@@ -213,15 +213,14 @@ func (c *call) share() {
 // incomplete says what the answer is known to lack.
 func (c *call) incomplete(w store.SeriesWriter) error {
 	c.store.mu.RLock()
-	var losses []error
-	if c.store.view != nil {
-		losses = append(losses, c.store.view)
-	}
-	for _, b := range c.broken {
-		losses = append(losses, b.broken)
-	}
+	view := c.store.view
 	c.store.mu.RUnlock()
-	for _, err := range losses {
+	if view != nil {
+		if err := c.failed(w, view); err != nil {
+			return err
+		}
+	}
+	for _, err := range c.broken {
 		if err := c.failed(w, err); err != nil {
 			return err
 		}
