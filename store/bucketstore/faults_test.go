@@ -94,7 +94,6 @@ func count(t testing.TB, a *answer) (good, bad, shared, chunks int) {
 // the error says so.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	var corrupt *block.CorruptError
 	const chunksOf = 4 // each series, in each block
 	for _, tc := range []struct {
 		name  string
@@ -165,7 +164,8 @@ func TestFaults(t *testing.T) {
 					testutil.Assert(t, ok && blockErr.Block == f.bad.ULID, "%v", err)
 					testutil.Assert(t, errors.Is(err, tc.is), "%v", err)
 					if tc.file != "" {
-						testutil.Assert(t, errors.As(err, &corrupt) && corrupt.Block == f.bad.ULID && corrupt.File == tc.file, "%v", err)
+						corrupt, ok := errors.AsType[*block.CorruptError](err)
+						testutil.Assert(t, ok && corrupt.Block == f.bad.ULID && corrupt.File == tc.file, "%v", err)
 					}
 				}
 				check(a.warnings[0])
