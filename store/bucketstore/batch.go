@@ -30,7 +30,7 @@ func (b *batch) release() {
 // be loaded to slots. What the batch has is its own.
 func (e *entries) cut(pool *pagePool, slots *[]slot, bytes int, downsampled bool) (b *batch, n int) {
 	b = &batch{loaded: make(chan struct{})}
-	ready := e.all[:e.group]
+	ready := e.all[e.dropped:e.group]
 	for total := 0; n < len(ready) && (n == 0 || total < bytes); {
 		from, size, chunks := n, 0, 0
 		for n < len(ready) && n-from < pageSeries && size < pageBytes {

@@ -37,6 +37,10 @@ type entry struct {
 
 type run struct{ from, to int }
 
+// maxLabelBytes is what the labels of a series take at most. Symbols can be
+// referred to any number of times, so that a small entry may stand for many bytes.
+const maxLabelBytes = 16 << 20
+
 // maxKeptEntries is how much memory entries may take to be used again.
 const maxKeptEntries = 16 << 20
 
@@ -50,10 +54,11 @@ type entries struct {
 	sizes      *chunkSizes
 	skipChunks bool
 
-	all    []entry
-	labels []byte
-	chunks []chunkMeta
-	group  int // in all, where the group begins that may not be complete
+	all     []entry
+	labels  []byte
+	chunks  []chunkMeta
+	dropped int // in all, where those begin that were not dropped
+	group   int // in all, where the group begins that may not be complete
 
 	own, before []byte // labels of this series and of the one before, its own
 	refs        []labelRef
@@ -67,6 +72,7 @@ var (
 	errEntryShort  = errors.New("series entry ends early")
 	errEntryOrder  = errors.New("series are not in order")
 	errLabelOrder  = errors.New("labels of a series are not in order")
+	errLabelBytes  = errors.New("labels of a series take too many bytes")
 	errChunkRange  = errors.New("chunk ends before it begins")
 	errNoLabels    = errors.New("series left out: it has no labels but replica labels")
 	errRefOverflow = errors.New("chunk reference overflows")
@@ -75,7 +81,7 @@ var (
 // begin prepares for the series of one block. mint, maxt and skipChunks are set.
 func (e *entries) begin(a *algebra, sizes *chunkSizes, symbol func(uint32) ([]byte, error), rest []*labels.Matcher) {
 	e.algebra, e.sizes, e.symbol, e.rest = a, sizes, symbol, rest
-	e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
+	e.clear()
 	e.own, e.before, e.refs, e.unlabelled = e.own[:0], e.before[:0], e.refs[:0], false
 	clear(e.values)
 	e.values = append(e.values[:0], make([][]byte, len(rest))...)
@@ -197,6 +203,9 @@ func (e *entries) addLabel(name []byte, r *labelRef) error {
 	if err != nil {
 		return err
 	}
+	if len(e.own)+len(name)+len(value) > maxLabelBytes {
+		return errLabelBytes
+	}
 	if len(value) > 0 {
 		e.own = encoded.AppendLabel(e.own, name, value)
 		for j, m := range e.rest {
@@ -307,13 +316,13 @@ func (e *entries) take(chunks int) error {
 	return nil
 }
 
-// ready returns how many of the entries are complete: nothing that comes before
-// them follows.
+// ready returns how many of the entries that were not dropped are complete:
+// nothing that comes before them follows.
 func (e *entries) ready() int {
 	if !e.algebra.order.open {
 		e.complete()
 	}
-	return e.group
+	return e.group - e.dropped
 }
 
 // complete sorts the group, in which nothing follows.
@@ -332,13 +341,18 @@ func (e *entries) complete() {
 
 // drop lets go of the first n entries, which are complete.
 func (e *entries) drop(n int) {
-	left := e.all[n:]
+	e.dropped += n
+	left := e.all[e.dropped:]
 	if len(left) == 0 {
-		e.all, e.labels, e.chunks, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, -1
+		e.clear()
 		return
 	}
 	// A group is on its way through the memory. What is in front of it is given up
-	// when it is the larger part.
+	// when it is the larger part, so that no entry is moved more often than another
+	// one was dropped.
+	if e.dropped < len(left) {
+		return
+	}
 	firstLabel, firstChunk := len(e.labels), len(e.chunks)
 	for _, x := range left {
 		firstLabel, firstChunk = min(firstLabel, x.labels.from), min(firstChunk, x.chunks.from)
@@ -354,7 +368,13 @@ func (e *entries) drop(n int) {
 		e.last = max(e.last-firstChunk, -1)
 	}
 	e.all = append(e.all[:0], left...)
-	e.group = max(e.group-n, 0)
+	e.group -= e.dropped
+	e.dropped = 0
+}
+
+// clear drops all entries.
+func (e *entries) clear() {
+	e.all, e.labels, e.chunks, e.dropped, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, 0, -1
 }
 
 // entryReader reads numbers until one is missing.

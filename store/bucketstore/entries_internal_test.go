@@ -9,6 +9,7 @@ import (
 	"math/rand"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
@@ -182,7 +183,7 @@ func TestEntriesInParts(t *testing.T) {
 		e.begin(&a, &chunkSizes{}, symbolAt, nil)
 		var got, want [][]byte
 		drop := func(n int) {
-			for _, x := range e.all[:n] {
+			for _, x := range e.all[e.dropped:][:n] {
 				testutil.Equals(t, 1, x.chunks.to-x.chunks.from)
 				testutil.Equals(t, uint64(8), e.chunks[x.chunks.from].ref)
 				got = append(got, slices.Clone(e.labels[x.labels.from:x.labels.to]))
@@ -201,8 +202,48 @@ func TestEntriesInParts(t *testing.T) {
 			}
 		}
 		e.complete()
-		drop(len(e.all))
+		drop(e.ready())
 		slices.SortFunc(want, encoded.CompareLabels)
 		testutil.Equals(t, want, got)
 	}
+}
+
+// TestEntriesDroppedOneByOne has a large group that goes in small batches: its
+// entries are not moved each time.
+func TestEntriesDroppedOneByOne(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	e := newEntries(0, 100, chunkSizes{})
+	entry := encodeEntry([]uint32{1, 4}, []chunks.Meta{{MinTime: 1, MaxTime: 2, Ref: 8}})
+	for range n {
+		testutil.Ok(t, e.add(entry))
+	}
+	start := time.Now()
+	for i := range n {
+		testutil.Equals(t, n-i, e.ready())
+		e.drop(1)
+	}
+	testutil.Assert(t, time.Since(start) < 5*time.Second, "took %v", time.Since(start))
+	testutil.Equals(t, 0, len(e.all))
+}
+
+// TestEntryOfManyBytes has an entry that refers to a large symbol again and
+// again.
+func TestEntryOfManyBytes(t *testing.T) {
+	t.Parallel()
+	large := make([]byte, 1<<20)
+	e := newEntries(0, 100, chunkSizes{})
+	e.symbol = func(ref uint32) ([]byte, error) {
+		if ref == 0 {
+			return large, nil
+		}
+		return fmt.Appendf(nil, "l%06d", ref), nil
+	}
+	var refs []uint32
+	for i := range uint32(1000) {
+		refs = append(refs, i+1, 0)
+	}
+	err := e.add(encodeEntry(refs, []chunks.Meta{{MinTime: 1, MaxTime: 2, Ref: 8}}))
+	testutil.Assert(t, errors.Is(err, errLabelBytes), "%v", err)
+	testutil.Assert(t, cap(e.own) <= 4*maxLabelBytes, "%d bytes", cap(e.own))
 }
