@@ -388,3 +388,14 @@ func TestViewClone(t *testing.T) {
 	_, ok := own.Listed(newID(1))
 	testutil.Assert(t, !ok && !own.Marked(newID(1), block.DeletionMark) && errors.Is(own.Incomplete, nil))
 }
+
+// Relabeling that leaves no label leaves no block.
+func TestLabelShardLeavesNothing(t *testing.T) {
+	t.Parallel()
+	shard, err := block.LabelShard([]*relabel.Config{{Action: relabel.LabelDrop, Regex: relabel.MustNewRegexp(".*"), Separator: ";", Replacement: "$1"}})
+	testutil.Ok(t, err)
+	v := &block.View{Metas: map[ulid.ULID]*block.Meta{newID(1): newMeta(1)}}
+	testutil.Ok(t, shard.Filter(context.Background(), v))
+	testutil.Equals(t, 0, len(v.Metas))
+	testutil.Equals(t, block.StateLabelExcluded, v.Excluded[newID(1)])
+}
