@@ -17,14 +17,15 @@ import (
 type whereabouts int
 
 const (
-	absent whereabouts = iota // nothing, or what an upload that did not end has left
-	there                     // all of it
-	marked                    // it was, and is to be deleted
+	absent  whereabouts = iota // nothing, or what an upload that did not end has left
+	there                      // all of it
+	lacking                    // not all of it, though there is a meta.json that says so
+	marked                     // it was, and is to be deleted
 )
 
 // lookUp asks the bucket for a block. Of one whose meta.json is corrupt an
-// upload was cut off where the provider does not write objects as a whole. One
-// that lacks objects becomes absent; see upload for how that can be.
+// upload was cut off where the provider does not write objects as a whole. See
+// upload for how a block can lack objects.
 func (r *syncRun) lookUp(ctx context.Context, id ulid.ULID) (whereabouts, error) {
 	meta, err := block.FetchMeta(ctx, r.s.bkt, id)
 	switch {
@@ -46,7 +47,7 @@ func (r *syncRun) lookUp(ctx context.Context, id ulid.ULID) (whereabouts, error)
 	case gone:
 		return marked, nil
 	case meta != nil:
-		return absent, r.s.withdraw(ctx, id)
+		return lacking, nil
 	}
 	return absent, nil
 }

@@ -27,16 +27,18 @@ func TestOverlap(t *testing.T) {
 		mark   bool
 		want   bool // it is in the way
 	}{
-		"same range":          {at: 4, want: true},
-		"begins within":       {at: 5, want: true},
-		"ends within":         {at: 3, want: true},
-		"before":              {at: 2},
-		"after":               {at: 6},
-		"other labels":        {at: 4, change: func(m *block.Meta) { m.Thanos.Labels = map[string]string{"cluster": "eu2"} }},
-		"some labels":         {at: 4, change: func(m *block.Meta) { m.Thanos.Labels = map[string]string{"cluster": "eu1"} }},
-		"downsampled":         {at: 4, change: func(m *block.Meta) { m.Thanos.Downsample.Resolution = block.FiveMinutes }},
-		"compacted":           {at: 4, change: func(m *block.Meta) { m.Compaction.Level = 3 }, want: true},
-		"marked for deletion": {at: 4, mark: true},
+		"same range":           {at: 4, want: true},
+		"begins within":        {at: 5, want: true},
+		"ends within":          {at: 3, want: true},
+		"before":               {at: 2},
+		"after":                {at: 6},
+		"ends where it begins": {at: 2, change: func(m *block.Meta) { m.MaxTime = 4 * hour }},
+		"begins where it ends": {at: 6, change: func(m *block.Meta) { m.MinTime = 4*hour + 7_170_001 }},
+		"other labels":         {at: 4, change: func(m *block.Meta) { m.Thanos.Labels = map[string]string{"cluster": "eu2"} }},
+		"some labels":          {at: 4, change: func(m *block.Meta) { m.Thanos.Labels = map[string]string{"cluster": "eu1"} }},
+		"downsampled":          {at: 4, change: func(m *block.Meta) { m.Thanos.Downsample.Resolution = block.FiveMinutes }},
+		"compacted":            {at: 4, change: func(m *block.Meta) { m.Compaction.Level = 3 }, want: true},
+		"marked for deletion":  {at: 4, mark: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

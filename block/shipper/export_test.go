@@ -11,3 +11,6 @@ func (s *Shipper) SetLink(link func(from, to string) error) { s.link = link }
 
 // SetFlock replaces fileutil.Flock.
 func (s *Shipper) SetFlock(flock func(path string) (fileutil.Releaser, bool, error)) { s.flock = flock }
+
+// Verdicts returns how many blocks a shipper remembers its findings of.
+func (s *Shipper) Verdicts() int { return len(s.verdicts) }

@@ -165,6 +165,24 @@ func TestRecordComesFirst(t *testing.T) {
 	}
 }
 
+// The record names a block before the next one is sent, which may take long:
+// Prometheus may wait for it.
+func TestRecordAfterEachBlock(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	first, second := put(t, dir, spec{n: 1, at: 0}), put(t, dir, spec{n: 2, at: 2})
+	seen := ""
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op == objstore.OpUpload && strings.HasPrefix(r.Name, second.String()) {
+			seen = readRecord(t, dir)
+		}
+		return nil
+	})
+	_, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, record(first), seen)
+}
+
 // What another shipper adds to the record meanwhile, such as a Thanos sidecar,
 // is kept.
 func TestRecordOfAnother(t *testing.T) {

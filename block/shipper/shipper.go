@@ -316,7 +316,7 @@ func (r *syncRun) one(ctx context.Context, meta *block.Meta) error {
 		r.res.skip(id, Deleted)
 		r.sent[id] = true // and never comes back
 		return nil
-	case absent:
+	case absent, lacking:
 	}
 	if meta.Compaction.Level > 1 && !r.s.opts.AllowOutOfOrder {
 		if err := r.compare(ctx, meta); errors.Is(err, ErrOverlap) {
@@ -326,7 +326,7 @@ func (r *syncRun) one(ctx context.Context, meta *block.Meta) error {
 			return r.failed(ctx, id, "compare", err)
 		}
 	}
-	return r.send(ctx, meta)
+	return r.send(ctx, meta, where)
 }
 
 // failed notes a block that could not be sent.
@@ -338,8 +338,9 @@ func (r *syncRun) failed(ctx context.Context, id ulid.ULID, op string, err error
 	return &Error{Block: id, Op: op, Err: err}
 }
 
-// send uploads a block from a directory of its own.
-func (r *syncRun) send(ctx context.Context, local *block.Meta) error {
+// send uploads a block from a directory of its own. What lacks objects in the
+// bucket stays as it is until they are at hand.
+func (r *syncRun) send(ctx context.Context, local *block.Meta, where whereabouts) error {
 	id, meta := local.ULID, r.dress(local)
 	defer r.unstage(id)
 	dir, err := r.work.stage(id, meta)
@@ -368,6 +369,11 @@ func (r *syncRun) send(ctx context.Context, local *block.Meta) error {
 	}
 	if err := r.work.writeMeta(dir, meta); err != nil {
 		return r.failed(ctx, id, "link", err)
+	}
+	if where == lacking {
+		if err := r.s.withdraw(ctx, id); err != nil {
+			return r.failed(ctx, id, "upload", err)
+		}
 	}
 	began := time.Now()
 	if err := r.upload(ctx, dir); err != nil {

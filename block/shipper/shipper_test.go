@@ -81,6 +81,10 @@ func TestSync(t *testing.T) {
 	testutil.Equals(t, 3, len(meta.Thanos.Files))
 	testutil.Equals(t, block.HashSHA256, meta.Thanos.Files[0].Hash.Func)
 	testutil.Assert(t, !meta.Thanos.UploadTime.IsZero())
+	report, err := block.Verify(t.Context(), filepath.Join(dir, older.String()), nil)
+	testutil.Ok(t, err)
+	testutil.Assert(t, meta.Thanos.IndexStats.SeriesMaxSize > 0)
+	testutil.Equals(t, report.IndexStats, meta.Thanos.IndexStats)
 	after := readFiles(t, dir)
 	delete(after, shipper.DefaultMetaFileName)
 	delete(after, "thanos/upload/thanos.shipper.json/lock")
@@ -369,6 +373,50 @@ func TestKnownInBucket(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A block of a version that is not known is left to those who know it.
+func TestUnknownVersionInBucket(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	id := put(t, dir, spec{n: 1, at: 0})
+	name := block.ObjectName(id, block.MetaFile)
+	testutil.Ok(t, bkt.Upload(t.Context(), name, strings.NewReader(`{"ulid":"`+id.String()+`","version":7}`)))
+	res, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, shipper.Result{Found: []ulid.ULID{id}}, res)
+	testutil.Equals(t, 1, len(bkt.Objects()))
+}
+
+// What lacks objects in the bucket is replaced, by a block with the labels of now,
+// when they are at hand, and else left as it is.
+func TestLacking(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), objstore.NewInMemBucket()
+	lset := external()
+	opts := shipper.Options{ExternalLabels: func() labels.Labels { return lset }}
+	id := put(t, dir, spec{n: 1, at: 0})
+	_, err := newShipper(t, bkt, dir, opts).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Ok(t, os.Remove(filepath.Join(dir, shipper.DefaultMetaFileName)))
+	testutil.Ok(t, bkt.Delete(t.Context(), block.ObjectName(id, block.IndexFile)))
+	lset = labels.FromStrings("cluster", "eu2")
+
+	s := newShipper(t, bkt, dir, opts)
+	s.SetLink(func(string, string) error { return syscall.ENOSPC })
+	before := objects(t, bkt, "")
+	_, err = s.Sync(t.Context())
+	testutil.Assert(t, errors.Is(err, syscall.ENOSPC), "%v", err)
+	testutil.Equals(t, before, objects(t, bkt, ""))
+
+	s.SetLink(os.Link)
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+	testutil.Equals(t, []ulid.ULID{id}, visible(t, bkt, dir))
+	meta, err := block.FetchMeta(t.Context(), bkt, id)
+	testutil.Ok(t, err)
+	testutil.Equals(t, map[string]string{"cluster": "eu2"}, meta.Thanos.Labels)
 }
 
 // A cleaner of partial uploads may delete objects while they are still being

@@ -1,9 +1,11 @@
 package shipper_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/block/shipper"
 )
 
@@ -97,6 +100,9 @@ func TestUnreadable(t *testing.T) {
 				if !skip {
 					testutil.Equals(t, []ulid.ULID{bad, good}, res.Uploaded)
 					testutil.Equals(t, []ulid.ULID{bad, good}, visible(t, bkt, dir))
+					meta, err := block.FetchMeta(t.Context(), bkt, bad)
+					testutil.Ok(t, err)
+					testutil.Equals(t, block.IndexStats{}, meta.Thanos.IndexStats) // which nobody could rely on
 					continue
 				}
 				testutil.Equals(t, []ulid.ULID{good}, res.Uploaded)
@@ -116,6 +122,58 @@ func TestUnreadable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A warning is logged when it comes up and not while it lasts, and the block is
+// read once for it. When the block is gone, nothing is kept of it.
+func TestWarnsOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	dir, bkt, reg := t.TempDir(), objstore.NewInMemBucket(), prometheus.NewRegistry()
+	id := put(t, dir, spec{n: 1, at: 0})
+	edit(t, dir, id, block.IndexFile, func(b []byte) []byte { return b[:len(b)/2] })
+	s := newShipper(t, bkt, dir, shipper.Options{SkipCorrupted: true, UploadCompacted: true, Registerer: reg, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 3 {
+		res, err := s.Sync(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, len(res.Warnings))
+		testutil.Equals(t, 1, s.Verdicts())
+		testutil.Equals(t, 0.0, gathered(t, reg, "thanos_shipper_upload_compacted_done")) // it could be one
+	}
+	testutil.Equals(t, 1, strings.Count(log.String(), "\n"), log.String())
+	testutil.Ok(t, os.RemoveAll(filepath.Join(dir, id.String())))
+	_, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, 0, s.Verdicts())
+}
+
+// A block is not read anew because it could not be sent, and once it is sent
+// nothing is kept of it.
+func TestReadsOnce(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	id := put(t, dir, spec{n: 1, at: 0})
+	s := newShipper(t, bkt, dir, shipper.Options{})
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op == objstore.OpUpload {
+			return blocktest.ErrFault
+		}
+		return nil
+	})
+	_, err := s.Sync(t.Context())
+	testutil.NotOk(t, err)
+	testutil.Equals(t, 1, s.Verdicts())
+	bkt.Fail(nil)
+	// A second reading would find this, which has the size and time of before.
+	index := filepath.Join(dir, id.String(), block.IndexFile)
+	info, err := os.Stat(index)
+	testutil.Ok(t, err)
+	edit(t, dir, id, block.IndexFile, func(b []byte) []byte { return make([]byte, len(b)) })
+	testutil.Ok(t, os.Chtimes(index, info.ModTime(), info.ModTime()))
+	res, err := s.Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, shipper.Result{Uploaded: []ulid.ULID{id}}, res)
+	testutil.Equals(t, 0, s.Verdicts())
 }
 
 // A block whose meta.json cannot be read may be of any time, so that all others

@@ -152,6 +152,10 @@ func TestShippingFlags(t *testing.T) {
 	testutil.Equals(t, 3, s.upload.Concurrency)
 	testutil.Equals(t, block.HashSHA256, s.upload.HashFunc)
 
+	s, err = startWith(t, bucket, "--tsdb.path=/data", "--shipper.meta-file-name=")
+	testutil.Ok(t, err)
+	testutil.Equals(t, "/data/thanos.shipper.json", s.check.metaFile) // as the shipper takes it
+
 	for _, args := range [][]string{
 		{"--hash-func=MD5"}, {bucket, "--shipper.meta-file-name=../x"}, {bucket, "--shipper.upload-concurrency=-1"},
 		{bucket, "--tsdb.path="}, {"--objstore.config=type: FLOPPY"},
