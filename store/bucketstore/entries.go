@@ -58,6 +58,7 @@ type entries struct {
 	labels  []byte
 	chunks  []chunkMeta
 	dropped int // in all, where those begin that were not dropped
+	left    int // how many chunks these have
 	group   int // in all, where the group begins that may not be complete
 
 	own, before []byte // labels of this series and of the one before, its own
@@ -313,6 +314,7 @@ func (e *entries) take(chunks int) error {
 		e.complete()
 	}
 	e.all = append(e.all, entry{run{from, len(e.labels)}, run{chunks, len(e.chunks)}})
+	e.left += len(e.chunks) - chunks
 	return nil
 }
 
@@ -323,6 +325,15 @@ func (e *entries) ready() int {
 		e.complete()
 	}
 	return e.group - e.dropped
+}
+
+// waiting returns how many series were not dropped, and how many chunks they
+// have that are to be loaded.
+func (e *entries) waiting() (series, chunks int) {
+	if e.skipChunks {
+		return len(e.all) - e.dropped, 0
+	}
+	return len(e.all) - e.dropped, e.left
 }
 
 // complete sorts the group, in which nothing follows.
@@ -341,6 +352,9 @@ func (e *entries) complete() {
 
 // drop lets go of the first n entries, which are complete.
 func (e *entries) drop(n int) {
+	for _, x := range e.all[e.dropped : e.dropped+n] {
+		e.left -= x.chunks.to - x.chunks.from
+	}
 	e.dropped += n
 	left := e.all[e.dropped:]
 	if len(left) == 0 {
@@ -374,7 +388,8 @@ func (e *entries) drop(n int) {
 
 // clear drops all entries.
 func (e *entries) clear() {
-	e.all, e.labels, e.chunks, e.dropped, e.group, e.last = e.all[:0], e.labels[:0], e.chunks[:0], 0, 0, -1
+	e.all, e.labels, e.chunks = e.all[:0], e.labels[:0], e.chunks[:0]
+	e.dropped, e.left, e.group, e.last = 0, 0, 0, -1
 }
 
 // entryReader reads numbers until one is missing.

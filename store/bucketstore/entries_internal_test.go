@@ -197,6 +197,8 @@ func TestEntriesInParts(t *testing.T) {
 				b.Add(symbolTable[refs[i]], symbolTable[refs[i+1]])
 			}
 			want = append(want, a.rewrite.Append(nil, encoded.AppendLabels(nil, b.Labels())))
+			waiting, left := e.waiting()
+			testutil.Assert(t, waiting == left && waiting == len(want)-len(got), "%d series, %d chunks", waiting, left)
 			if n := e.ready(); n > 0 && r.Intn(3) == 0 {
 				drop(1 + r.Intn(n))
 			}

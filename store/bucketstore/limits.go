@@ -21,11 +21,20 @@ type limiter struct {
 
 // add counts series and chunks of a block, before they are read.
 func (l *limiter) add(series, chunks int) error {
-	s, c := l.series.Add(int64(series)), l.chunks.Add(int64(chunks))
+	return l.compare(l.series.Add(int64(series)), l.chunks.Add(int64(chunks)))
+}
+
+// foresee says what add will say, of series and chunks that wait in memory until
+// they can be added.
+func (l *limiter) foresee(series, chunks int) error {
+	return l.compare(l.series.Load()+int64(series), l.chunks.Load()+int64(chunks))
+}
+
+func (l *limiter) compare(series, chunks int64) error {
 	switch {
-	case l.max.Series > 0 && s > l.max.Series:
+	case l.max.Series > 0 && series > l.max.Series:
 		return l.fail("series", l.max.Series)
-	case l.max.Chunks > 0 && c > l.max.Chunks:
+	case l.max.Chunks > 0 && chunks > l.max.Chunks:
 		return l.fail("chunks", l.max.Chunks)
 	}
 	return l.check()

@@ -319,6 +319,27 @@ func TestSeriesLimits(t *testing.T) {
 	}
 }
 
+// TestLimitsOfGroups has series that wait for each other, as an external label
+// takes the place of one of theirs: limits hold while they do.
+func TestLimitsOfGroups(t *testing.T) {
+	t.Parallel()
+	bkt := newBucket()
+	var series []block.Series
+	for j := range 1000 {
+		lset := labels.FromStrings("__name__", "m", "id", fmt.Sprintf("%04d", j), "replica", "own")
+		series = append(series, blocktest.Floats(lset, 0, 1000, 1, 2, 3))
+	}
+	put(t, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("replica", "over")}, series...)
+	for name, limits := range map[string]store.Limits{"series": {Series: 25}, "chunks": {Chunks: 25}, "bytes": {Bytes: 10_000}} {
+		s := open(t, bkt, &bucketstore.Options{BatchSize: 10, Limits: limits})
+		bkt.Reset()
+		_, err := ask(t, s, &store.SeriesRequest{MaxTime: hour})
+		limit, ok := errors.AsType[*store.LimitError](err)
+		testutil.Assert(t, ok && limit.Limit == name, "%s: %v", name, err)
+		testutil.Assert(t, len(bkt.Requests()) < 20, "%s: %d requests", name, len(bkt.Requests()))
+	}
+}
+
 func TestBlockHints(t *testing.T) {
 	t.Parallel()
 	bkt := newBucket()

@@ -133,6 +133,9 @@ func (s *stream) walk(ctx context.Context, use func() error) error {
 		case err != nil:
 			return err
 		}
+		if err := c.limits.foresee(s.entries.waiting()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
