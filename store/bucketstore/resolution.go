@@ -20,6 +20,8 @@ type blockSet struct {
 	labels labels.Labels
 	// blocks of each of resolutions, ascending by MinTime and then MaxTime.
 	blocks [len(resolutions)][]*loadedBlock
+	// reach is up to where the data of all blocks up to each one reaches.
+	reach [len(resolutions)][]int64
 }
 
 // add adds a block, whose external labels are those of the set.
@@ -32,14 +34,31 @@ func (s *blockSet) add(b *loadedBlock) error {
 	}
 	at, _ := slices.BinarySearchFunc(s.blocks[i], b, compareTimes)
 	s.blocks[i] = slices.Insert(s.blocks[i], at, b)
+	s.reach[i] = slices.Insert(s.reach[i], at, 0)
+	s.setReach(i, at)
 	return nil
+}
+
+// setReach sets the reach of the blocks of a level from one on.
+func (s *blockSet) setReach(level, from int) {
+	blocks := s.blocks[level]
+	reach := s.reach[level][:len(blocks)]
+	for i := from; i < len(blocks); i++ {
+		if reach[i] = blocks[i].meta.MaxTime; i > 0 {
+			reach[i] = max(reach[i], reach[i-1])
+		}
+	}
+	s.reach[level] = reach
 }
 
 // remove removes a block, and reports whether the set is empty then.
 func (s *blockSet) remove(b *loadedBlock) (empty bool) {
 	empty = true
 	for i := range s.blocks {
-		s.blocks[i] = slices.DeleteFunc(s.blocks[i], func(x *loadedBlock) bool { return x == b })
+		if at := slices.Index(s.blocks[i], b); at >= 0 {
+			s.blocks[i] = slices.Delete(s.blocks[i], at, at+1)
+			s.setReach(i, at)
+		}
 		empty = empty && len(s.blocks[i]) == 0
 	}
 	return empty
@@ -78,7 +97,14 @@ func (s *blockSet) fill(dst []*loadedBlock, level int, mint, maxt int64, usable 
 		return dst
 	}
 	start := mint
-	for _, b := range s.blocks[level] {
+	// There may be many gaps, and those before them end before them.
+	first, _ := slices.BinarySearchFunc(s.reach[level], mint, func(reach, mint int64) int {
+		if reach <= mint {
+			return -1
+		}
+		return 1
+	})
+	for _, b := range s.blocks[level][first:] {
 		switch {
 		case b.meta.MaxTime <= mint || (usable != nil && !usable(b)):
 			continue

@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
@@ -161,4 +162,31 @@ func TestBlockSetRefusesResolutions(t *testing.T) {
 	err := (&blockSet{}).add(&loadedBlock{meta: m})
 	testutil.NotOk(t, err)
 	testutil.Equals(t, "block 00000000000000000000000000: meta.json: resolution 1000 not supported", err.Error())
+}
+
+// TestChooseOfManyGaps has as many gaps as blocks: each is filled without a look
+// at all others, also when blocks have gone.
+func TestChooseOfManyGaps(t *testing.T) {
+	t.Parallel()
+	const n = 40_000
+	s := &blockSet{}
+	var some []*loadedBlock
+	for i := range int64(n) {
+		for j, res := range []block.Resolution{hour, fine, raw} {
+			m := &block.Meta{ULID: ulid.ULID{0: byte(j), 14: byte(i >> 8), 15: byte(i)}, MinTime: i * 10, MaxTime: i*10 + 9 - int64(j)}
+			m.Thanos.Downsample.Resolution = res
+			b := &loadedBlock{meta: m}
+			testutil.Ok(t, s.add(b))
+			if i%100 == 0 {
+				some = append(some, b)
+			}
+		}
+	}
+	start := time.Now()
+	testutil.Equals(t, n, len(s.choose(nil, 0, n*10, hour, nil)))
+	for _, b := range some {
+		testutil.Assert(t, !s.remove(b))
+	}
+	testutil.Equals(t, n-n/100, len(s.choose(nil, 0, n*10, hour, nil)))
+	testutil.Assert(t, time.Since(start) < 5*time.Second, "took %v", time.Since(start))
 }
