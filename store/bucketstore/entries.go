@@ -272,10 +272,12 @@ func (e *entries) readChunks(d *entryReader, n uint64) (from int, err error) {
 			}
 		}
 		ref, t, previous = next, maxt, -1
-		// Without chunks, one is enough to know that there are some.
-		if mint <= e.maxt && maxt >= e.mint && !(e.skipChunks && len(e.chunks) > from) {
+		if mint <= e.maxt && maxt >= e.mint {
 			previous = len(e.chunks)
 			e.chunks = append(e.chunks, chunkMeta{ref: ref, mint: mint, maxt: maxt, size: e.sizes.guess(), guess: true})
+			if e.skipChunks { // one is enough to know that there are some
+				break
+			}
 		}
 	}
 	if e.last = previous; previous >= 0 {
