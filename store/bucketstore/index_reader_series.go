@@ -28,6 +28,9 @@ type seriesScratch struct {
 	again   []part
 }
 
+// largestArena bounds what room is made for before entries were read.
+const largestArena = 64 << 20
+
 // maxKeptArena is how large a scratch may be to be used again.
 const maxKeptArena = 4 << 20
 
@@ -80,6 +83,9 @@ const (
 	// fewSeries is how many entries are so few that reading more of each costs less
 	// than reading one of them twice.
 	fewSeries = 16
+	// largestEntryGuess bounds guesses, whatever an index says of how many series it
+	// has.
+	largestEntryGuess = 1 << 20
 )
 
 // guess returns how much to read for each of n entries.
@@ -92,7 +98,7 @@ func (x *indexReader) guess(n int) int64 {
 	if largest := x.block.largestSeries; largest > 0 {
 		guess = min(guess, largest+entryFrame)
 	}
-	return guess + nextHead
+	return min(guess, largestEntryGuess) + nextHead
 }
 
 // fetchSeries reads the entries that were not found yet.
@@ -112,7 +118,8 @@ func (x *indexReader) fetchSeries(ctx context.Context, refs []uint64) error {
 	x.missing = missing
 	guess := x.guess(len(missing))
 	x.parts = x.parts[:0]
-	x.arena = slices.Grow(x.arena, len(missing)*int(x.seriesBytes()))
+	// On average, and not more than there is.
+	x.arena = slices.Grow(x.arena, int(min(float64(len(missing))*float64(x.seriesBytes()), float64(section.Size), largestArena)))
 	for _, i := range missing {
 		x.parts = append(x.parts, part{int64(refs[i]), min(guess, end-int64(refs[i]))})
 	}
