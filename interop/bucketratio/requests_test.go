@@ -76,6 +76,23 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestRequestsFarApart asks for so many series that lie so far from each other that
+// they are not all read at once: it is waited for a second time rather than all
+// that is between them read.
+func TestRequestsFarApart(t *testing.T) {
+	s := shape{blocks: 1, series: 20_000}
+	bkt := objstore.NewInMemBucket()
+	s.put(t, bkt, nil)
+	q := s.scattered(1)
+	synctest.Test(t, func(t *testing.T) {
+		thanos, ours, sent := spentFor(t, bkt, &q)
+		t.Logf("thanos %s; ours %s; chunks have %d bytes", thanos[0], ours[0], sent)
+		testutil.Assert(t, ours[0].trips <= 4, "%d trips", ours[0].trips)
+		testutil.Assert(t, ours[0].requests <= 4*thanos[0].requests, "%d requests", ours[0].requests)
+		testutil.Assert(t, 3*ours[0].bytes <= thanos[0].bytes, "%d bytes", ours[0].bytes)
+	})
+}
+
 // spentFor returns what the first and the second call cost each, and how many
 // bytes the chunks of the answer have.
 func spentFor(t *testing.T, inner objstore.Bucket, q *question) (thanos, ours [2]spent, sent int) {
