@@ -102,7 +102,7 @@ func TestNoLocks(t *testing.T) {
 			res, err := s.Sync(t.Context())
 			if !tc.sent {
 				testutil.NotOk(t, err)
-				testutil.Equals(t, tc.err == error(syscall.EWOULDBLOCK), errors.Is(err, shipper.ErrBusy))
+				testutil.Equals(t, errors.Is(tc.err, syscall.EWOULDBLOCK), errors.Is(err, shipper.ErrBusy))
 				testutil.Equals(t, 0, len(bkt.Objects()))
 				return
 			}
