@@ -148,6 +148,7 @@ func TestEntrySizes(t *testing.T) {
 		{"not more than the largest", chunkSizes{largest: 310}, [][]uint64{{8, 308, 508}}, []uint32{300, 200, 310}},
 		{"next segment", chunkSizes{average: 100}, [][]uint64{{8, 1<<32 + 8}}, []uint32{300, 300}},
 		{"other chunks between", chunkSizes{largest: 400}, [][]uint64{{8}, {4000, 4100}}, []uint32{400, 100, 214}},
+		{"far beyond a guess", chunkSizes{}, [][]uint64{{8}, {9000, 9100}}, []uint32{plainGuess, 100, 214}},
 		{"far apart", chunkSizes{}, [][]uint64{{8, 1 << 30}}, []uint32{plainGuess, plainGuess}},
 		{"not ascending", chunkSizes{average: 500}, [][]uint64{{9000, 8000}}, []uint32{1500, 1500}},
 	} {
