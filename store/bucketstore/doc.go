@@ -42,13 +42,15 @@
 // three. A block of which dir has both costs none.
 //
 // A call waits for the bucket three times, however many blocks it reads, as long
-// as what it reads fits in one batch: for postings, for series entries, and for
-// chunks. What is cached is not waited for. Of each object, parts that are nearer
-// than Options.RequestCost are one request. Chunks are read with their exact
-// length where another one follows that the index tells of, which is all but the
-// last of a run. That one is guessed from the others of its series, from
-// meta.json's index_stats, or from sizes on average, and read again if there is
-// more of it.
+// as what it reads fits in one batch and of each object in 128 ranges: for
+// postings, for series entries, and for chunks. What is cached is not waited for.
+// Of each object, parts that are nearer than Options.RequestCost are one request,
+// and where there are more than 128, those that are less than 64 KiB apart.
+//
+// Chunks are read with their exact length where another one follows that the
+// index tells of, which is all but the last of a run. That one is guessed from the
+// others of its series, from meta.json's index_stats, or from sizes on average,
+// and read again if there is more of it.
 //
 // # Memory and goroutines of a call
 //

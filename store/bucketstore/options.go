@@ -86,7 +86,7 @@ type Options struct {
 	// RequestCost is how many bytes cost as much as one more request beside others
 	// that run: ranges of an object that are nearer to each other are read together.
 	// 0 is 4 KiB. Where there are more ranges than are read at once, others are read
-	// together as well, the nearest first.
+	// together as well, the nearest first, up to 64 KiB.
 	RequestCost int64
 	// MaxRequests is how many requests for ranges run at a time, of all calls
 	// together. 0 is 256.
