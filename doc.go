@@ -1,8 +1,9 @@
 // Package thanoskit is the root of a set of packages that Thanos is made of:
 // clients and servers of the StoreAPI, the fan-out between them, deduplication
-// of replicas and PromQL over all of it, to import and wire into the topology
-// that one needs. They speak Thanos' own formats, so any part can stand beside,
-// in front of or behind a real Thanos component.
+// of replicas, PromQL over all of it, and blocks in object storage, to import and
+// wire into the topology that one needs. They speak Thanos' own protocols and
+// formats, so any part can stand beside, in front of or behind a real Thanos
+// component, on the wire and in the bucket.
 //
 // The packages:
 //
@@ -13,10 +14,16 @@
 //	store/promstore     a running Prometheus as a Store: a sidecar's reading half
 //	store/promqlstore   whatever answers PromQL over HTTP as a Store
 //	store/tsdbstore     a TSDB in this process, or any storage.Queryable, as a Store
+//	store/bucketstore   blocks in object storage as a Store: the store gateway; below it, a cache
+//	                    for it in memcached
 //	store/memstore      series in memory as a Store
 //	store/remoteread    a Store served as Prometheus remote read
 //	store/thanosstore   Thanos' own Go types as a Store, and a Store as them
 //	store/storetest     is a Store right? In process, or at an address
+//	block               blocks in a bucket and on disk: meta.json, marks, what there is, upload,
+//	                    download, read, write, verify, rewrite
+//	block/shipper       finished blocks of a Prometheus to a bucket: a sidecar's writing half
+//	block/blocktest     blocks, and a bucket that fails, for tests
 //	dedup               one series from many replicas; below it, deduptest: replicas to try it on
 //	query               PromQL over a Store
 //	query/httpapi       the Prometheus HTTP API over a query.Querier

@@ -13,11 +13,13 @@
 //
 // Around a bucket there are [Upload], [Download], [Delete], [Replicate], marks
 // ([PutMark], [ReadMark], [RemoveMark]) and the [Fetcher]. On disk there are
-// [Open], [NewWriter], [Verify] and [RewriteBlock], built on Prometheus' tsdb/index
-// and tsdb/chunkenc but without its tsdb, which links the SDKs of clouds. Which
-// blocks to compact, downsample or query is other packages' business: compact,
-// downsample, store/bucketstore; block/shipper sends those of a running
-// Prometheus.
+// [Open], [NewWriter], [Verify] and [RewriteBlock], which read and write indexes
+// themselves, and chunks by Prometheus' tsdb/chunkenc. Its tsdb, which links the
+// SDKs of clouds, they do without.
+//
+// Nothing here chooses blocks. Package block/shipper sends those of a running
+// Prometheus, store/bucketstore answers from those in a bucket, and compacting and
+// downsampling are a compactor's.
 //
 // # Layout
 //

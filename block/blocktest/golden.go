@@ -21,7 +21,7 @@ var golden embed.FS
 // GoldenFS returns the golden blocks as a bucket holds them: directories named by
 // ULID. os.CopyFS makes a directory of them.
 //
-// They are blocks that a real Thanos made; testdata/README.md says what is in
+// They are blocks that a real Thanos uploaded; testdata/README.md says what is in
 // them: the same few series, floats and native histograms, raw, at 5m and at 1h over
 // ten days, and raw for two hours more.
 func GoldenFS() fs.FS {
@@ -30,7 +30,7 @@ func GoldenFS() fs.FS {
 	return sub
 }
 
-// Golden puts those golden blocks into a bucket that keep wants, all if it is nil.
+// Golden puts the golden blocks that keep wants, all if it is nil, into a bucket.
 // It returns their metas, by MinTime and then resolution; they are the caller's.
 //
 //	// Raw and 1h, as after 5m has been deleted.

@@ -22,13 +22,13 @@
 //
 // # What is in the bucket is never in doubt
 //
-// The files of a block are hard links while it is sent, or copies, which take as
-// much room again, where the filesystem has no links, so that Prometheus may delete it meanwhile; its own
-// meta.json is not touched. meta.json goes last, with Thanos' section in it, so
-// that a shipper that dies at any point leaves no block that readers take for
-// one; the next Sync goes on from there. When all is sent the bucket is asked
-// whether all is there: a cleaner may have taken the block for a dead upload and
-// deleted objects of it meanwhile.
+// What is sent are hard links to the files of a block, so that Prometheus may
+// delete it meanwhile; where the filesystem has no links, copies, which take as much
+// room again. The block's own meta.json is not touched. meta.json goes last, with
+// Thanos' section in it, so that a shipper that dies at any point leaves nothing
+// that readers take for a block; the next Sync goes on from there. When all is sent
+// the bucket is asked whether all is there: a cleaner may have taken the block for
+// a dead upload and deleted objects of it meanwhile.
 //
 // A block is read before it is sent. One that readers could not read, because it
 // is damaged or of a kind that they do not know, is sent with a warning, or
@@ -40,13 +40,12 @@
 // directory, as Thanos does, and Prometheus can delay compaction by it
 // (--storage.tsdb.delay-compact-file.path). The file may be lost, corrupt, or
 // written by a Thanos sidecar in between: blocks that it does not name are looked
-// for in the bucket before they are sent. One that cannot be read for the moment
-// is not overwritten. What it does name is not looked for,
-// and so it does not come back after a compactor has deleted it. A block that
-// nothing is known of, because the file was lost and a compactor had deleted the
-// block by then, is sent again; the compactor sees by its sources that it
-// is a duplicate, and deletes it again. One that is marked for deletion is not
-// sent, even if the rest of it is gone.
+// for in the bucket before they are sent. A file that cannot be read for the moment
+// is not overwritten. A block that it does name is not looked for, and so does not
+// come back after a compactor has deleted it. If the file was lost, and the
+// compactor had deleted the block by then, it is sent again; the compactor sees by
+// its sources that it is a duplicate, and deletes it again. One that is marked for
+// deletion is not sent, even if the rest of it is gone.
 //
 // # One at a time
 //

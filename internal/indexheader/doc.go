@@ -33,6 +33,7 @@
 // Names ascend, and so do the values of each name, by bytes: they are found by
 // binary search, all else by position. The file is written beside its place,
 // synced if it took more than one request, and renamed, and it is checked in full
-// when it is opened: one that was cut short or damaged is built anew. The format is our own, and only its version
-// ties two releases: a file of another version is built anew too.
+// when it is opened: one that was cut short or damaged is built anew. The format
+// is our own, and only its version ties two releases: a file of another version is
+// built anew too.
 package indexheader

@@ -4,7 +4,7 @@
 //	cache, err := memcached.New(&memcached.Options{Servers: []string{"cache-0:11211", "cache-1:11211"}})
 //	...
 //	defer cache.Close()
-//	s, err := bucketstore.Open(ctx, bkt, dir, &bucketstore.Options{IndexCache: cache})
+//	s, err := bucketstore.Open(ctx, bkt, dir, &bucketstore.Options{Cache: cache})
 //
 // A query never waits longer than Options.Timeout for it: what has not come by
 // then is read from the bucket. While servers fail, they are left alone but for
