@@ -82,3 +82,31 @@ func TestFramesLast(t *testing.T) {
 		})
 	}
 }
+
+// TestPagesGivenUp has three blocks of the same series, whose pages are given up
+// when the frames that were merged of them are, and not before.
+func TestPagesGivenUp(t *testing.T) {
+	t.Parallel()
+	bkt := newBucket()
+	for i := range int64(3) {
+		put(t, bkt, nil, at(i*hour, 1, "a", "b", "c")...)
+	}
+	s := open(t, bkt, nil)
+	given := bucketstore.CountPages(s)
+	for name, req := range map[string]*store.SeriesRequest{
+		"merged": {MaxTime: 10 * hour}, "of one block": {MaxTime: hour / 2}, "ends early": {MaxTime: 10 * hour, Limit: 1},
+	} {
+		var kept keeper
+		given.Store(0)
+		testutil.Ok(t, s.Series(context.Background(), req, &kept))
+		held := int64(3)
+		if name == "of one block" {
+			held = 1
+		}
+		testutil.Equals(t, int64(0), given.Load(), name)
+		for _, f := range kept.frames {
+			f.Release()
+		}
+		testutil.Equals(t, held, given.Load(), name)
+	}
+}
