@@ -38,7 +38,7 @@
 // # Requests to the bucket
 //
 // A sync costs a listing, and for each block that is new one request for
-// meta.json and, if its index is below 512 KiB, one for the header, else up to
+// meta.json and, if its index is of 512 KiB at most, one for the header, else up to
 // three. A block of which dir has both costs none.
 //
 // A call waits for the bucket three times, however many blocks it reads, as long
