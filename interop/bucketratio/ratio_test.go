@@ -41,7 +41,7 @@ func TestRatioSeries(t *testing.T) {
 		allocs, ratio float64
 	}{
 		{s.all(false), 1, 10, 2},
-		{s.all(true), 1, 10, 1},
+		{s.all(true), 1, 10, 1.5},
 		{s.scattered(always), 4, 1.5, 1},
 		{s.one("counter", always), 32, 1, 1},
 	}
