@@ -1,6 +1,7 @@
 package indexheader_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -105,6 +106,38 @@ func TestLazyRebuilds(t *testing.T) {
 	bkt.Reset()
 	testutil.Ok(t, indexheader.NewPool(bkt, dir, nil).Block(meta).Prepare(t.Context()))
 	testutil.Equals(t, 1, bkt.Stats().Requests)
+}
+
+// TestLazyOfAnotherBlock has in place of a block's file that of another one, whose
+// index has as many bytes.
+func TestLazyOfAnotherBlock(t *testing.T) {
+	t.Parallel()
+	idx := writeIndex(t, lsets(30))
+	bkt, meta := put(t, idx)
+	other := *meta
+	other.ULID = ulid.ULID{1}
+	testutil.Ok(t, bkt.Upload(t.Context(), block.ObjectName(other.ULID, block.IndexFile), bytes.NewReader(idx)))
+	dir := t.TempDir()
+	l := indexheader.NewPool(bkt, dir, nil).Block(meta)
+	testutil.Ok(t, l.Prepare(t.Context()))
+	for name, use := range map[string]func() error{
+		"prepare": func() error { return l.Prepare(t.Context()) },
+		"acquire": func() error {
+			h, err := l.Acquire(t.Context())
+			if err == nil {
+				compare(t, h, idx)
+				l.Release()
+			}
+			return err
+		},
+	} {
+		testutil.Ok(t, l.Close())
+		testutil.Ok(t, indexheader.Build(t.Context(), bkt, &other, l.Path(), nil))
+		bkt.Reset()
+		testutil.Ok(t, use())
+		testutil.Equals(t, 1, bkt.Stats().Requests, name)
+	}
+	testutil.Ok(t, l.Close())
 }
 
 func TestLazyNotReadable(t *testing.T) {

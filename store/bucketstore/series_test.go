@@ -345,6 +345,8 @@ func TestBlockHints(t *testing.T) {
 	bkt := newBucket()
 	x := put(t, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "x")}, at(0, 1, "m", "only_x")...)
 	put(t, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "y")}, at(0, 1, "m")...)
+	broken := put(t, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "y")}, at(1, 1, "m")...)
+	rewrite(t, bkt, broken.ULID, "index", func(b []byte) { clear(b) })
 	s := open(t, bkt, nil)
 	ctx := context.Background()
 	hint := func(typeURL string, ms ...*labels.Matcher) *store.Any {
@@ -357,11 +359,13 @@ func TestBlockHints(t *testing.T) {
 		testutil.Ok(t, err)
 		testutil.Equals(t, []string{`{__name__="m", cluster="x"}`, `{__name__="only_x", cluster="x"}`}, a.labels())
 		testutil.Equals(t, 0, len(a.outcome.Hints()))
+		testutil.Equals(t, 0, len(a.warnings), "%v", a.warnings) // of a block that was not asked for
 
 		out := &store.Outcome{}
 		names, err := s.LabelNames(ctx, &store.LabelNamesRequest{MaxTime: hour, StoreHints: hint(wire.LabelNamesRequestHintsType, m), Outcome: out})
 		testutil.Ok(t, err)
 		testutil.Equals(t, []string{"__name__", "cluster"}, names)
+		testutil.Equals(t, 0, len(out.Warnings()), "%v", out.Warnings())
 		testutil.Equals(t, []string{x.ULID.String()}, queried(t, &answer{outcome: out}, wire.LabelNamesResponseHintsType))
 
 		out = &store.Outcome{}
