@@ -39,16 +39,20 @@ func (s *blockSet) add(b *loadedBlock) error {
 	return nil
 }
 
-// setReach sets the reach of the blocks of a level from one on.
+// setReach sets the reach of the blocks of a level from one on, up to where it is
+// what it was.
 func (s *blockSet) setReach(level, from int) {
-	blocks := s.blocks[level]
-	reach := s.reach[level][:len(blocks)]
-	for i := from; i < len(blocks); i++ {
-		if reach[i] = blocks[i].meta.MaxTime; i > 0 {
-			reach[i] = max(reach[i], reach[i-1])
+	reach := s.reach[level]
+	for i := from; i < len(reach); i++ {
+		to := s.blocks[level][i].meta.MaxTime
+		if i > 0 {
+			to = max(to, reach[i-1])
 		}
+		if i > from && reach[i] == to {
+			return
+		}
+		reach[i] = to
 	}
-	s.reach[level] = reach
 }
 
 // remove removes a block, and reports whether the set is empty then.
@@ -57,6 +61,7 @@ func (s *blockSet) remove(b *loadedBlock) (empty bool) {
 	for i := range s.blocks {
 		if at := slices.Index(s.blocks[i], b); at >= 0 {
 			s.blocks[i] = slices.Delete(s.blocks[i], at, at+1)
+			s.reach[i] = slices.Delete(s.reach[i], at, at+1)
 			s.setReach(i, at)
 		}
 		empty = empty && len(s.blocks[i]) == 0
