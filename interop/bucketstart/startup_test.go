@@ -137,7 +137,8 @@ func TestStartup(t *testing.T) {
 	}
 	ratio := float64(theirs.wall) / float64(cold.wall)
 	t.Logf("cold start, thanos/ours: %.2f", ratio)
-	testutil.Assert(t, ratio >= 2, "cold start is faster by %.2f", ratio) // 3 is wanted; other tests run beside this one.
+	// With few blocks, and other tests beside this one, a time says nothing.
+	testutil.Assert(t, n < 5000 || ratio >= 3, "cold start is faster by %.2f", ratio)
 }
 
 // TestStartupWithoutFiles has meta.json not say how large an index is, as before
