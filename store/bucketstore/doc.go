@@ -39,7 +39,8 @@
 //
 // A sync costs a listing, and for each block that is new one request for
 // meta.json and, if its index is of 512 KiB at most, one for the header, else up to
-// three. A block of which dir has both costs none.
+// three; and one more if meta.json does not say how large the index is. A block of
+// which dir has both costs none.
 //
 // A call waits for the bucket three times, however many blocks it reads, as long
 // as what it reads fits in one batch and of each object in 128 ranges: for
