@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				return c.run(ctx, args[1:], stdout, stderr, log)
 			}
 		}
+		fmt.Fprintf(stderr, "%q is no command\n", args[0])
 	}
 	fmt.Fprintln(stderr, "usage: bucket COMMAND [flags]; bucket COMMAND --help tells the flags")
 	for _, c := range commands() {
