@@ -76,9 +76,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestRequestsFarApart asks for so many series that lie so far from each other that
-// they are not all read at once: it is waited for a second time rather than all
-// that is between them read.
+// TestRequestsFarApart asks for many series of one block that lie so far from each
+// other that nothing is worth reading between them, and waits no more for that.
 func TestRequestsFarApart(t *testing.T) {
 	s := shape{blocks: 1, series: 20_000}
 	bkt := objstore.NewInMemBucket()
@@ -87,9 +86,9 @@ func TestRequestsFarApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		thanos, ours, sent := spentFor(t, bkt, &q)
 		t.Logf("thanos %s; ours %s; chunks have %d bytes", thanos[0], ours[0], sent)
-		testutil.Assert(t, ours[0].trips <= 4, "%d trips", ours[0].trips)
+		testutil.Assert(t, ours[0].trips <= 3, "%d trips", ours[0].trips)
 		testutil.Assert(t, ours[0].requests <= 4*thanos[0].requests, "%d requests", ours[0].requests)
-		testutil.Assert(t, 3*ours[0].bytes <= thanos[0].bytes, "%d bytes", ours[0].bytes)
+		testutil.Assert(t, 20*ours[0].bytes <= thanos[0].bytes, "%d bytes", ours[0].bytes)
 	})
 }
 

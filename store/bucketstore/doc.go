@@ -43,10 +43,10 @@
 // which dir has both costs none.
 //
 // A call waits for the bucket three times, however many blocks it reads, as long
-// as what it reads fits in one batch and of each object in 128 ranges: for
+// as what it reads fits in one batch and of each object in 256 ranges: for
 // postings, for series entries, and for chunks. What is cached is not waited for.
 // Of each object, parts that are nearer than Options.RequestCost are one request,
-// and where there are more than 128, those that are less than 64 KiB apart.
+// and where there are more than 256, those that are less than 64 KiB apart.
 //
 // Chunks are read with their exact length where another one follows that the
 // index tells of, which is all but the last of a run. That one is guessed from the

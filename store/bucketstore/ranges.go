@@ -53,14 +53,14 @@ type rangeOptions struct {
 	// waitCost is how many bytes cost as much as one more request that has to wait
 	// for others to end. Where there are more ranges than perCall, those are joined
 	// that lie nearest to each other, as long as no more lie between them. 0 is
-	// 64 KiB: what 3 Gbit/s bring in the share of 20 ms for which each of perCall
+	// 64 KiB: what 6 Gbit/s bring in the share of 20 ms for which each of perCall
 	// requests makes the others wait.
 	waitCost int64
 	// maxRange is the size in bytes above which a range is read by several
 	// requests. 0 is 8 MiB.
 	maxRange int64
 	// concurrency is how many requests run at a time: of all calls, and of one
-	// fetch. 0 is 256 and 128.
+	// fetch. 0 is 256 each.
 	concurrency, perCall int
 	// window is how many bytes of one fetch are on their way, or wait to be used,
 	// unless it is one range. 0 is 32 MiB.
@@ -83,7 +83,7 @@ func (o rangeOptions) withDefaults() rangeOptions {
 		o.concurrency = 256
 	}
 	if o.perCall == 0 {
-		o.perCall = 128
+		o.perCall = 256
 	}
 	return o
 }
