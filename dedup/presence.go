@@ -72,8 +72,9 @@ type presences struct {
 	// never if there is none.
 	//
 	// Decisions depend on those before. Lest that go on for ever, each window begins
-	// as if the first replica that missed no scrape then had been followed. Until the first
-	// decision in it, what comes out may differ a little from what was decided.
+	// as if the first replica that missed no scrape then had been followed. Until
+	// the first decision in it, what comes out may differ a little from what was
+	// decided.
 	out int64
 	// cover is that time, or later that of a sample in whose place it came.
 	cover int64
