@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -84,18 +85,18 @@ func TestDeleteOfWhatVanishes(t *testing.T) {
 func TestDeleteFails(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for n := 1; ; n++ {
+	for n := int64(1); ; n++ {
 		m, bkt := uploaded(t)
-		calls := 0
+		var calls atomic.Int64 // Objects are deleted several at a time.
 		bkt.Fail(func(r blocktest.Request) error {
 			// Objects that stand for directories may or may not be there.
-			if calls++; calls == n && r.Name[len(r.Name)-1] != '/' {
+			if calls.Add(1) == n && r.Name[len(r.Name)-1] != '/' {
 				return blocktest.ErrFault
 			}
 			return nil
 		})
 		err := block.Delete(ctx, bkt, m.ULID)
-		if calls < n {
+		if calls.Load() < n {
 			return
 		}
 		bkt.Fail(nil)
