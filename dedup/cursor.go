@@ -16,6 +16,8 @@ type cursor struct {
 	it chunkenc.Iterator
 	// runner is it, if it has runs.
 	runner FloatRunner
+	// credited is it, if it wants to know what comes out.
+	credited Credited
 	// ts and vs are the present run, in which the cursor is at index at.
 	ts []int64
 	vs []float64
@@ -69,6 +71,13 @@ func (c *cursor) load(vt chunkenc.ValueType) {
 	}
 }
 
+// credit says that n more samples of the replica come out.
+func (c *cursor) credit(n int) {
+	if c.credited != nil {
+		c.credited.Credit(n)
+	}
+}
+
 // startTime is the sample's start timestamp in ms, 0 where the replica knows
 // none. Iterators carry one since Prometheus v0.310.
 func (c *cursor) startTime() int64 {
@@ -97,7 +106,8 @@ func openCursors(reuse chunkenc.Iterator, replicas []chunkenc.Iterable) cursors 
 	for i, r := range replicas {
 		it := r.Iterator(cs[i].it)
 		runner, _ := it.(FloatRunner)
-		cs[i] = cursor{it: it, runner: runner, t: math.MinInt64}
+		credited, _ := it.(Credited)
+		cs[i] = cursor{it: it, runner: runner, credited: credited, t: math.MinInt64}
 	}
 	return cs
 }

@@ -50,6 +50,16 @@ type FloatRunner interface {
 	FloatRun() (ts []int64, vs []float64)
 }
 
+// Credited is an optional ability of a replica's iterator: to be told how many of
+// its samples come out, for a caller that tells which replica served what. Follow
+// finds it by type assertion. A lone replica is not told, as all of its samples
+// come out.
+type Credited interface {
+	// Credit says that n more of the iterator's samples come out. It may be called
+	// when they are merged, which is some samples before they are returned.
+	Credit(n int)
+}
+
 // Values says what a caller knows about the values of a series. It is an
 // argument because nothing that an Algorithm sees tells it: a metric's name, or
 // the PromQL function around it, is only a hint.

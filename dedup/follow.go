@@ -161,6 +161,7 @@ func (it *followIterator) take(i int, c *cursor) bool {
 	}
 	it.spliced = !p.returned
 	it.returnedFrom(i)
+	c.credit(1)
 	it.t = c.t
 	return true
 }

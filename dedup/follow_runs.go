@@ -50,6 +50,7 @@ func (it *followIterator) runs(a *floats) bool {
 	}
 	p.out, ps.real, ps.from = p.real, p.real, leader
 	it.returnedFrom(leader)
+	c.credit(len(a.ts))
 	return true
 }
 
