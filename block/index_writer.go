@@ -28,11 +28,12 @@ type indexWriter struct {
 	file        mapped   // up to the end of the symbols; once there are series
 	symbols     *Symbols // likewise
 
-	series []uint32          // offsets / 16
-	names  map[uint32]uint64 // how many series have a label, by the place of its name
-	batch  int               // how many postings are sorted at once, at least
-	buf    []byte
-	head   [binary.MaxVarintLen64]byte
+	series   []uint32          // offsets / 16
+	postings uint64            // that there will be
+	names    map[uint32]uint64 // how many series have a label, by the place of its name
+	batch    int               // how many postings are sorted at once, at least
+	buf      []byte
+	head     [binary.MaxVarintLen64]byte
 }
 
 // indexBuffer is the size of the buffer of an index file.
@@ -108,6 +109,7 @@ func (w *indexWriter) addSeries(lset []LabelRef, chunks []ChunkMeta) (uint64, er
 		return 0, fmt.Errorf("index has more than %d bytes of series", off)
 	}
 	b := binary.AppendUvarint(w.buf[:0], uint64(len(lset)))
+	w.postings += 1 + uint64(len(lset))
 	for _, l := range lset {
 		w.names[l.Name]++
 		b = binary.AppendUvarint(b, uint64(l.Name))

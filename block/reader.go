@@ -16,7 +16,8 @@ import (
 // in Thanos.
 //
 // Files are mapped into memory. Nothing is read into the heap but the places of
-// symbols, and the symbols themselves once a label is asked for as a string.
+// symbols once one is asked for by place, as labels are, and the symbols
+// themselves once a label is asked for as a string.
 //
 // Errors: CorruptError with the file and, wrapped as an OffsetError, the place of
 // what does not hold; UnsupportedError for versions and encodings that are not

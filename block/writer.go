@@ -303,6 +303,17 @@ func (w *Writer) add(lset []LabelRef, chunks []Chunk) error {
 	return nil
 }
 
+// IndexSize returns how many bytes the index will have at least: those of symbols
+// and series so far, and of the lists that the series are in. What it grows by
+// when the block is committed is the table of these lists, which has an entry for
+// each label.
+func (w *Writer) IndexSize() int64 {
+	if w.tmp == "" {
+		return 0
+	}
+	return int64(w.index.f.pos + 4*w.index.postings)
+}
+
 // Commit ends the block and returns its meta.json. From then on the block is
 // there, and the Writer is closed.
 //
