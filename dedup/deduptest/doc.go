@@ -35,6 +35,9 @@
 // colon the sample after each step; a step that ends the iterator has none and
 // is the last.
 //
+// ParseDrawing reads the same drawn along a scale of time, as in docs/dedup.md,
+// whose drawings a test of this package runs.
+//
 // The package does not know what an algorithm should return: that is in the
 // files, in the tests of package dedup and in those that run the real Thanos.
 package deduptest

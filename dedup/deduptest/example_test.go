@@ -39,6 +39,26 @@ want chain seek=40s : 46s=4 61s=5 80s=6
 	// gap chain <nil>
 }
 
+func ExampleParseDrawing() {
+	timelines, err := deduptest.ParseDrawing(`
+         0    15   30   45   60   75   90 s
+a        .    .                   .    .
+b        .    .    .    .    .    .    .
+
+Chain    a    a    b    b    b    a    a
+`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, tl := range timelines {
+		want := tl.Wants[0]
+		fmt.Println(want.Algorithm, want.Samples, want.Check(dedup.Chain{}, tl.Replicas))
+	}
+	// Output:
+	// chain [0s=0 15s=15 30s=30 45s=45 60s=60 75s=75 90s=90] <nil>
+}
+
 func ExampleRandom() {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
