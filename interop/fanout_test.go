@@ -103,6 +103,14 @@ func batches(series []*storepb.Series, size int) (out []*storepb.SeriesResponse)
 	return out
 }
 
+func batchesOf(answers [][]*storepb.Series) [][]*storepb.SeriesResponse {
+	out := make([][]*storepb.SeriesResponse, len(answers))
+	for i, a := range answers {
+		out[i] = batches(a, ratioBatch)
+	}
+	return out
+}
+
 // framesOf are the messages as our decoder leaves them.
 func framesOf(t testing.TB, responses []*storepb.SeriesResponse) (out frameStore) {
 	t.Helper()
@@ -270,19 +278,27 @@ func TestRatioFanout(t *testing.T) {
 }
 
 // TestRatioFanoutGRPC does the same over gRPC on loopback, beside Thanos' eager
-// proxy: with the very same frames for both, from servers that do nothing but
-// send them; with Thanos' own servers for Thanos; and with ours for both, which do
-// less work for it.
+// proxy: with the very same frames for both, from servers in another process that
+// do nothing but send them; with Thanos' own servers for Thanos; and with ours for
+// both, which do less work for it.
+//
+// The time that passes has the senders in it, which share the machine's cores
+// with who is measured. So what the fan-out is held to is the processor time of
+// this process, and answers that are not so short that it is that of 16 calls.
 func TestRatioFanoutGRPC(t *testing.T) {
 	ratioCases(func(name string, series, members int, answers [][]*storepb.Series) {
 		for _, servers := range []string{"the same frames", "its own servers", "our servers"} {
 			t.Run(fmt.Sprintf("%s/beside Thanos on %s", name, servers), func(t *testing.T) {
 				var clients []storepb.StoreClient
 				var stores []store.Store
-				for _, a := range answers {
+				var replays []string
+				if servers == "the same frames" {
+					replays = replayServers(t, batchesOf(answers))
+				}
+				for i, a := range answers {
 					var addr string
 					if servers == "the same frames" {
-						addr = replayServer(t, batches(a, ratioBatch))
+						addr = replays[i]
 						stores = append(stores, undescribed{ourClient(t, addr, nil)})
 					} else {
 						addr = ourServer(t, framesOf(t, batches(a, ratioBatch)), grpcstore.GRPCServerOptions(nil))
@@ -298,8 +314,8 @@ func TestRatioFanoutGRPC(t *testing.T) {
 				requireFanout(t, series, proxy, ours)
 				thanos, us, r := countsSeries(t, answers, series, proxy, ours).Compare(t, *ratioPairs)
 				testutil.Assert(t, us.Allocs*10 <= thanos.Allocs, "%.0f allocations beside %.0f", us.Allocs, thanos.Allocs)
-				if servers == "the same frames" && members == 16 {
-					testutil.Assert(t, r.N == 0 || r.Median >= 3, "median %.2f", r.Median)
+				if servers == "the same frames" && members == 16 && series > ratioSeries {
+					testutil.Assert(t, r.N == 0 || r.CPU >= 3, "median %.2f", r.CPU)
 				}
 			})
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -26,6 +27,9 @@ type Cost struct{ Bytes, Allocs float64 }
 type Ratios struct {
 	N                   int
 	Lower, Median, High float64 // quartiles
+	// CPU is the median of the processor time of this process: what others do
+	// for both, such as servers in processes of their own, is not in it.
+	CPU float64
 }
 
 // Compare measures w. The caller has checked that both sides give the same.
@@ -43,22 +47,35 @@ func (w Work) Compare(t testing.TB, pairs int) (thanos, ours Cost, r Ratios) {
 		return thanos, ours, r
 	}
 	n := max(pairs, leastPairs)
-	all, took := make([]float64, n), [2][]float64{make([]float64, n), make([]float64, n)}
+	all, busy := make([]float64, n), make([]float64, n)
+	took := [2][]float64{make([]float64, n), make([]float64, n)}
 	for i := range all {
-		t0 := time.Now()
+		cpu0, t0 := processorTime(t), time.Now()
 		w.Thanos()
-		t1 := time.Now()
+		cpu1, t1 := processorTime(t), time.Now()
 		w.Ours()
-		took[0][i], took[1][i] = float64(t1.Sub(t0)), float64(time.Since(t1))
+		cpu2, t2 := processorTime(t), time.Now()
+		took[0][i], took[1][i] = float64(t1.Sub(t0)), float64(t2.Sub(t1))
 		all[i] = took[0][i] / took[1][i]
+		busy[i] = float64(cpu1-cpu0) / float64(max(cpu2-cpu1, 1))
 	}
-	for _, s := range [][]float64{all, took[0], took[1]} {
+	for _, s := range [][]float64{all, busy, took[0], took[1]} {
 		slices.Sort(s)
 	}
 	t.Logf("median of thanos %.3g us each, of ours %.3g us", took[0][n/2]/items/1000, took[1][n/2]/items/1000)
-	r = Ratios{n, all[n/4], all[n/2], all[n*3/4]}
-	t.Logf("thanos/ours: median %.2f, quartiles %.2f and %.2f, of %d pairs", r.Median, r.Lower, r.High, r.N)
+	r = Ratios{n, all[n/4], all[n/2], all[n*3/4], busy[n/2]}
+	t.Logf("thanos/ours: median %.2f, quartiles %.2f and %.2f, of %d pairs; of processor time %.2f", r.Median, r.Lower, r.High, r.N, r.CPU)
 	return thanos, ours, r
+}
+
+// processorTime is what this process has used so far, in user and in kernel mode.
+func processorTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatalf("read processor time: %v", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // CostOf returns what f allocates, exactly. It takes the least of several runs,
