@@ -60,6 +60,10 @@ func (c *Counter) Floats(ts []int64, vs []float64) (n int) {
 	return n
 }
 
+// Last returns the value of the last float as it was stored, resets not undone: of
+// a counter aggregate, the last raw value. It is 0 if there was none.
+func (c *Counter) Last() float64 { return c.lastV }
+
 // Histogram tells of a histogram at t among the samples, and reports whether it
 // is to be passed on. Resets of histograms are not undone: their own hints tell
 // them.
