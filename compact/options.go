@@ -155,11 +155,12 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// complete returns a copy with defaults filled in, and all problems joined.
-func (o *Options) complete() (Options, error) {
-	var out Options
+// complete returns a copy with defaults filled in, and all problems joined. To
+// complete it again changes nothing.
+func (o *Options) complete() (*Options, error) {
+	out := &Options{}
 	if o != nil {
-		out = *o
+		*out = *o
 	}
 	if out.Ranges == nil {
 		out.Ranges = DefaultRanges()
