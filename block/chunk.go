@@ -1,14 +1,13 @@
 package block
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/internal/aggr"
 	"github.com/thanoskit/thanoskit/internal/promcompat"
+	"github.com/thanoskit/thanoskit/internal/recode"
 )
 
 // EncodingAggregates is the encoding of chunks of downsampled data: up to five
@@ -50,9 +49,6 @@ type Chunk struct {
 	Record []byte
 }
 
-// errNoChunk is what is wrong with a chunk too short to be one.
-var errNoChunk = errors.New("too short for a chunk")
-
 // knownEncoding reports whether this version can tell what is in a chunk.
 func knownEncoding(e chunkenc.Encoding) bool {
 	return e == EncodingAggregates || promcompat.PlainEncoding(e)
@@ -83,19 +79,16 @@ func plainSamples(e chunkenc.Encoding, data []byte) (int, error) {
 	if !promcompat.PlainEncoding(e) {
 		return 0, fmt.Errorf("chunk encoding %d: %w", e, ErrUnsupported)
 	}
-	if len(data) < minChunkSize(e) {
-		return 0, fmt.Errorf("%s chunk of %d bytes: %w", e, len(data), errNoChunk)
-	}
-	return int(binary.BigEndian.Uint16(data)), nil
+	return recode.Samples(e, data)
 }
 
-// minChunkSize is the bytes of a chunk without samples: their number, and for
-// histograms a byte of flags.
-func minChunkSize(e chunkenc.Encoding) int {
-	if e == chunkenc.EncXOR {
-		return 2
+// plain wraps a chunk that has what its header says, as far as that is not found
+// out by decoding it.
+func plain(e chunkenc.Encoding, data []byte) (chunkenc.Chunk, error) {
+	if _, err := plainSamples(e, data); err != nil {
+		return nil, err
 	}
-	return 3
+	return recode.Open(e, data)
 }
 
 // Plain returns the chunks in c that hold samples, in the order count, sum, min,

@@ -20,6 +20,3 @@ func (r *Reader) Layout() Layout {
 	t := r.index.toc
 	return Layout{t.Symbols, t.Series, t.LabelIndices, t.Postings, t.PostingsTable}
 }
-
-// DecodeSafely runs a function that decodes, which may panic.
-func DecodeSafely(decode func() error) error { return decodeSafely(decode) }

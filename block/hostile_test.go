@@ -280,13 +280,3 @@ func FuzzChunks(f *testing.F) {
 		fuzzBlock(t, good, "chunks/000001", c)
 	})
 }
-
-// TestDecodeSafely: what panics inside of the library is an error.
-func TestDecodeSafely(t *testing.T) {
-	t.Parallel()
-	var buckets []int
-	err := block.DecodeSafely(func() error { buckets[7]++; return nil })
-	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "decoding panics: runtime error: index out of range"), "%v", err)
-	testutil.Equals(t, os.ErrClosed, block.DecodeSafely(func() error { return os.ErrClosed }))
-	testutil.Ok(t, block.DecodeSafely(func() error { return nil }))
-}

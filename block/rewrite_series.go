@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/internal/recode"
 )
 
 // ctxEvery is after how many series a rewrite looks at its context.
@@ -151,7 +153,7 @@ func (w *rewriter) without(c Chunk, cut []Interval) ([]Chunk, error) {
 		return nil, &CorruptError{Block: w.r.Meta().ULID, File: ChunksDir, Err: err}
 	}
 	e := ChunkEncoder{PerChunk: math.MaxUint16} // no more than there were
-	err = decodeSafely(func() error {
+	err = recode.Safely(func() error {
 		it := chunks[0].Iterator(nil)
 		for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
 			if inside(it.AtT(), cut) {

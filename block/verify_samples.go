@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/internal/aggr"
+	"github.com/thanoskit/thanoskit/internal/recode"
 	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
@@ -85,7 +86,7 @@ func (d *sampleDecoder) times(c chunkenc.Chunk) (err error) {
 	}
 	it := d.it
 	d.it = nil // what is left of one that panicked is not used again
-	err = decodeSafely(func() error {
+	err = recode.Safely(func() error {
 		it = c.Iterator(it)
 		for it.Next() != chunkenc.ValNone {
 			d.ts = append(d.ts, it.AtT())

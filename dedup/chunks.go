@@ -1,0 +1,63 @@
+package dedup
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/internal/recode"
+)
+
+// Chunk is a chunk of one replica in encoded form.
+type Chunk struct {
+	MinTime, MaxTime int64 // of the first and the last sample in ms
+	// Encoding is one of chunkenc's, or 0xff: the aggregates of downsampled data.
+	Encoding chunkenc.Encoding
+	// Data is the chunk without length, encoding and checksum. It is borrowed.
+	Data []byte
+	// Ref is the caller's own. A chunk that is passed on keeps it, of several
+	// identical ones that of the first replica; one that is encoded anew has 0.
+	Ref uint64
+}
+
+// ChunkMerger merges the chunks of the replicas of one series after another. The
+// zero value is ready for use: it merges by Follow. Its memory is used again from
+// series to series.
+//
+// Concurrency: not safe.
+type ChunkMerger struct {
+	// Algorithm is what merges; nil is Follow. Values are Untyped to it: what is
+	// written for ever is not altered on a guess.
+	Algorithm Algorithm
+	// Resolution is that of aggregate chunks, 0 is five minutes. Windows of this
+	// length, aligned to the epoch, are what is chosen among replicas.
+	Resolution time.Duration
+
+	decoded int // chunks, as tests count them
+}
+
+// ChunkError says which chunk could not be merged.
+type ChunkError struct {
+	Replica          int   // Index among the arguments of Merge.
+	MinTime, MaxTime int64 // The chunk's range in ms, both inclusive.
+	Err              error
+}
+
+// Error implements error.
+func (e *ChunkError) Error() string {
+	return fmt.Sprintf("merge chunk [%d, %d] of replica %d: %v", e.MinTime, e.MaxTime, e.Replica, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ChunkError) Unwrap() error { return e.Err }
+
+// newChunkError says which chunk err is about, and that it is malformed unless its
+// encoding is one that is not known.
+func newChunkError(replica int, c *Chunk, err error) error {
+	if !errors.Is(err, ErrMalformedChunk) && !errors.Is(err, recode.ErrEncoding) {
+		err = fmt.Errorf("%w: %w", ErrMalformedChunk, err)
+	}
+	return &ChunkError{Replica: replica, MinTime: c.MinTime, MaxTime: c.MaxTime, Err: err}
+}
