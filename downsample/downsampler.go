@@ -23,12 +23,13 @@ import (
 // Concurrency: not safe. Cost: memory for the samples of one series if they are
 // floats, and for those of one chunk that is made if they are histograms.
 type Downsampler struct {
-	out    []block.Chunk
-	arena  []byte // what Data of chunks was cut from
-	last   int64  // time of the sample before
-	floats floatWork
-	parsed []aggregateChunk
-	fixed  []block.Chunk
+	out        []block.Chunk
+	arena      []byte // what Data of chunks was cut from
+	last       int64  // time of the sample before
+	floats     floatWork
+	histograms histogramWork
+	parsed     []aggregateChunk
+	fixed      []block.Chunk
 }
 
 // Append appends to dst the chunks of aggregates at resolution to that are made
