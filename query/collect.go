@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,27 +18,41 @@ type collector struct {
 	sel *selection
 	req *store.SeriesRequest
 
-	series []series // arranged by finish; until then whole has the chunks
+	// parts are in the order in which they came, and sorted says that they are in
+	// order of their keys, too.
+	parts  []part
+	sorted bool
 	chunks chunkPages
-	// frames are retained, since chunks are views of them.
+	keys   []byte // the page that keys are added to
+	// frames are retained, since chunks, and keys, are views of them.
 	frames   []*encoded.Frame
 	warnings []error
 
-	// last is the label set received last, and lastEncoded its wire form if
-	// that is how it was received.
-	last        labels.Labels
-	lastEncoded []byte
-	buf         []byte // of lastEncoded, when its frame is gone
-	// removed says that a label set was received with replica labels, so that
-	// those without them may be out of order.
-	removed bool
+	// last is the label set received last, as it was received, in canonical form;
+	// buf is its memory, and that of the next one, if its frame is gone.
+	last []byte
+	buf  [2][]byte
 
-	scratch labels.ScratchBuilder
-	builder *labels.Builder
+	replicas replicaTable
+	rewrite  encoded.Rewrite // removes replica labels
+	scratch  labels.ScratchBuilder
+}
+
+// part is what one replica has of a series.
+type part struct {
+	// key is the label set as it is returned, in canonical form; lset is the same
+	// if it was received so.
+	key     []byte
+	lset    labels.Labels
+	replica int32 // in the collector's table; 0 if replicas are not told apart
+	chunks  []chunk
 }
 
 func newCollector(sel *selection, req *store.SeriesRequest) *collector {
-	return &collector{sel: sel, req: req, scratch: labels.NewScratchBuilder(0), builder: labels.NewBuilder(labels.EmptyLabels())}
+	return &collector{
+		sel: sel, req: req, sorted: true, replicas: newReplicaTable(sel.replicaLabels),
+		rewrite: encoded.NewRewrite(labels.EmptyLabels(), sel.replicaLabels), scratch: labels.NewScratchBuilder(0),
+	}
 }
 
 // Warn implements store.SeriesWriter.
@@ -49,16 +64,18 @@ func (c *collector) Warn(err error) error {
 
 // Send implements store.SeriesWriter.
 func (c *collector) Send(s *store.Series) error {
+	lset := encoded.AppendLabels(c.buf[1][:0], s.Labels)
+	c.buf[0], c.buf[1] = lset, c.buf[0]
 	order := 1
-	if len(c.series) > 0 {
-		order = labels.Compare(s.Labels, c.last)
+	if len(c.parts) > 0 {
+		order = encoded.CompareLabels(lset, c.last)
 	}
 	if order != 0 {
-		if err := c.begin(order, s.Labels); err != nil {
+		if err := c.begin(order, lset, s.Labels, false); err != nil {
 			return err
 		}
 	}
-	c.lastEncoded = nil
+	c.last = lset
 	if c.req.SkipChunks {
 		return nil
 	}
@@ -88,14 +105,14 @@ func (c *collector) SendFrame(f *encoded.Frame) error {
 		f.Retain()
 		c.frames = append(c.frames, f)
 	}
-	c.series = slices.Grow(c.series, len(f.Series))
+	c.parts = slices.Grow(c.parts, len(f.Series))
 	for i := range f.Series {
 		if err := c.sendEncoded(&f.Series[i], f.Departs && i > 0); err != nil {
 			return err
 		}
 	}
-	c.buf = append(c.buf[:0], c.lastEncoded...)
-	c.lastEncoded = c.buf
+	c.buf[0] = append(c.buf[0][:0], c.last...)
+	c.last = c.buf[0]
 	return nil
 }
 
@@ -103,22 +120,20 @@ func (c *collector) SendFrame(f *encoded.Frame) error {
 func (c *collector) sendEncoded(s *encoded.Series, departs bool) error {
 	order := 1
 	switch {
-	case len(c.series) == 0:
+	case len(c.parts) == 0:
 	case departs:
 		if s.From.Code == encoded.Equal {
 			order = 0
 		}
-	case c.lastEncoded != nil:
-		order = encoded.CompareLabels(s.Labels, c.lastEncoded)
 	default:
-		order = labels.Compare(encoded.Labels(s.Labels, &c.scratch), c.last)
+		order = encoded.CompareLabels(s.Labels, c.last)
 	}
 	if order != 0 {
-		if err := c.begin(order, encoded.Labels(s.Labels, &c.scratch)); err != nil {
+		if err := c.begin(order, s.Labels, labels.EmptyLabels(), !c.req.SkipChunks); err != nil {
 			return err
 		}
 	}
-	c.lastEncoded = s.Labels
+	c.last = s.Labels
 	if c.req.SkipChunks {
 		return nil
 	}
@@ -130,72 +145,100 @@ func (c *collector) sendEncoded(s *encoded.Series, departs bool) error {
 	return nil
 }
 
-// begin begins a series, which the store sent in the given order after the last
-// one.
-func (c *collector) begin(order int, lset labels.Labels) error {
+// begin begins a part, which the store sent in the given order after the last
+// one. lset is its label set in canonical form, plain the same if it is known;
+// keeps says that the memory of lset is kept.
+func (c *collector) begin(order int, lset []byte, plain labels.Labels, keeps bool) error {
 	if order < 0 {
-		return fmt.Errorf("series %s after %s: %w", lset, c.last, store.ErrUnsorted)
+		return fmt.Errorf("series %s after %s: %w", encoded.Labels(lset, &c.scratch), encoded.Labels(c.last, &c.scratch), store.ErrUnsorted)
 	}
-	c.last = lset
-	if slices.ContainsFunc(c.req.WithoutReplicaLabels, lset.Has) {
-		c.removed = true
-		c.builder.Reset(lset)
-		c.builder.Del(c.req.WithoutReplicaLabels...)
-		lset = c.builder.Labels()
+	p := part{key: lset, lset: plain}
+	has := false
+	if len(c.replicas.names) > 0 {
+		p.replica, has = c.replicas.of(lset)
 	}
-	c.series = append(c.series, series{lset: lset, sel: c.sel})
+	switch {
+	case has:
+		p.key, p.lset = c.keep(lset, &c.rewrite), labels.EmptyLabels()
+	case !keeps:
+		p.key = c.keep(lset, &encoded.Rewrite{})
+	}
+	if n := len(c.parts); n > 0 && c.sorted {
+		c.sorted = encoded.CompareLabels(c.parts[n-1].key, p.key) <= 0
+	}
+	c.parts = append(c.parts, p)
 	c.chunks.start()
 	return nil
 }
 
-// add adds a chunk to the series that was begun last.
+// keyPage is how many bytes of keys are allocated at once.
+const keyPage = 16 << 10
+
+// keep returns a label set, rewritten, in memory of the collector.
+func (c *collector) keep(lset []byte, by *encoded.Rewrite) []byte {
+	if cap(c.keys)-len(c.keys) < len(lset) {
+		c.keys = make([]byte, 0, max(keyPage, len(lset)))
+	}
+	from := len(c.keys)
+	c.keys = by.Append(c.keys, lset)
+	return c.keys[from:len(c.keys):len(c.keys)]
+}
+
+// add adds a chunk to the part that was begun last.
 func (c *collector) add(e *encoded.Chunk) error {
 	ch, ok, err := pick(e, c.sel.aggregates)
-	s := &c.series[len(c.series)-1]
+	p := &c.parts[len(c.parts)-1]
 	if err != nil {
+		lset := encoded.Labels(p.key, &c.scratch)
 		if ee, ok := errors.AsType[*store.EncodingError](err); ok {
-			ee.Series = s.lset
+			ee.Series = lset
 			return ee
 		}
-		return fmt.Errorf("series %s: %w", s.lset, err)
+		return fmt.Errorf("series %s: %w", lset, err)
 	}
 	if ok {
 		c.chunks.add(ch)
-		s.whole.chunks = c.chunks.chunks()
+		p.chunks = c.chunks.chunks()
 	}
 	return nil
 }
 
 // finish returns the series, sorted, each once. keep, if not nil, says which.
-func (c *collector) finish(keep func(labels.Labels) bool, limit int) []series {
-	out := c.series
-	if c.removed {
-		out = joinEqual(out)
+func (c *collector) finish(keep func(labels.Labels) bool, limit int) answered {
+	if !c.sorted {
+		order(c.parts)
 	}
-	if keep != nil {
-		out = slices.DeleteFunc(out, func(s series) bool { return !keep(s.lset) })
+	n := 0
+	for rest := c.parts; len(rest) > 0; rest = rest[sameKey(rest):] {
+		n++
 	}
-	if limit > 0 && len(out) > limit {
-		out = out[:limit]
+	if limit > 0 {
+		n = min(n, limit)
 	}
-	for i := range out {
-		out[i].arrange(out[i].whole.chunks)
+	b := builder{sel: c.sel, ranks: c.replicas.ranks(c.sel.prefer)}
+	b.replicas, b.in = c.replicas.sets, make([]int64, len(c.replicas.sets))
+	b.series = make([]series, 0, n)
+	for rest := c.parts; len(rest) > 0 && len(b.series) < n; {
+		parts := rest[:sameKey(rest)]
+		rest = rest[len(parts):]
+		lset := parts[0].lset
+		if lset.IsEmpty() {
+			lset = encoded.Labels(parts[0].key, &c.scratch)
+		}
+		if keep == nil || keep(lset) {
+			b.add(lset, parts)
+		}
 	}
-	return out
+	return b.answered
 }
 
-// joinEqual sorts series and makes one of those that are equal.
-func joinEqual(in []series) []series {
-	slices.SortStableFunc(in, func(a, b series) int { return labels.Compare(a.lset, b.lset) })
-	out := in[:0]
-	for _, s := range in {
-		if n := len(out); n > 0 && labels.Equal(out[n-1].lset, s.lset) {
-			out[n-1].whole.chunks = append(out[n-1].whole.chunks, s.whole.chunks...)
-			continue
-		}
-		out = append(out, s)
+// sameKey returns how many parts, of at least one, have the key of the first.
+func sameKey(parts []part) int {
+	n := 1
+	for n < len(parts) && bytes.Equal(parts[n].key, parts[0].key) {
+		n++
 	}
-	return out
+	return n
 }
 
 // release lets go of the frames.

@@ -114,7 +114,7 @@ func Example_partialResponse() {
 	var failed *store.Error
 	fmt.Println(errors.As(err, &failed), failed.Store)
 	// Output:
-	// {__name__="requests_total", job="api"} => 9930 @[1000000]
+	// {__name__="requests_total", job="api"} => 9900 @[1000000]
 	// warning: store eu-west-1: series: connection refused
 	// true eu-west-1
 }

@@ -147,4 +147,8 @@ func merge(to, from *store.Outcome) {
 	for _, h := range from.Hints() {
 		to.AddHints(h)
 	}
+	for _, r := range from.Replicas() {
+		to.AddReplica(r)
+	}
+	to.AddUnidentified(from.Unidentified())
 }

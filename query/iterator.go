@@ -47,15 +47,18 @@ type iterator struct {
 	recycled
 }
 
-var _ dedup.FloatRunner = (*iterator)(nil)
+var (
+	_ dedup.FloatRunner = (*iterator)(nil)
+	_ dedup.Credited    = (*iterator)(nil)
+)
 
 // recycled is what an iterator keeps for its next series.
 type recycled struct {
 	buf, counts samples
 	hist        [2]chunkenc.Iterator // with integer, with floating-point counts
-	// merged is an iterator over several tracks, of an earlier series, of which
-	// this one is a part.
-	merged chunkenc.Iterator
+	// kept is an iterator over several tracks, of an earlier series, of which this
+	// one is a part.
+	kept chunkenc.Iterator
 }
 
 // samples are what a chunk of floats is decoded into.
@@ -164,6 +167,9 @@ func (it *iterator) openFloats(c *chunk) bool {
 	}
 	it.ts, it.vs, it.pos, it.emitted = ts, vs, 0, true
 	it.passed(ts[len(ts)-1])
+	if it.track.lone {
+		it.Credit(len(ts))
+	}
 	return true
 }
 
@@ -242,6 +248,9 @@ func (it *iterator) histogram(vt chunkenc.ValueType) bool {
 		}
 		it.kind, it.emitted = vt, true
 		it.passed(t)
+		if it.track.lone {
+			it.Credit(1)
+		}
 		return true
 	}
 	if err := it.hist.Err(); err != nil {
@@ -264,6 +273,9 @@ func (it *iterator) FloatRun() ([]int64, []float64) {
 	it.pos = len(it.ts) - 1
 	return it.ts[from:], it.vs[from:]
 }
+
+// Credit implements dedup.Credited.
+func (it *iterator) Credit(n int) { it.track.credits.Add(int64(n)) }
 
 // AtHistogram implements chunkenc.Iterator.
 func (it *iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {

@@ -39,7 +39,15 @@ type Options struct {
 	// ReplicaLabels tell replicas of a series apart. They are removed, and what
 	// is then one series is merged to one. None means that nothing is merged.
 	ReplicaLabels []string
-	// Algorithm merges replicas; nil is dedup.Penalty, as in Thanos.
+	// PreferReplicas are matchers that all have to match a replica for it to come
+	// before others: {replica="short-interval"}, say. Those of labels that are no
+	// replica labels say which series this is about. Otherwise, and among those that
+	// match, replicas are ordered by the values of ReplicaLabels, byte by byte.
+	// dedup.Follow follows the first that is there. Where the algorithm is
+	// dedup.Penalty or dedup.Chain there is no order to speak of.
+	PreferReplicas []*labels.Matcher
+	// Algorithm merges replicas; nil is dedup.Follow. Thanos' querier has
+	// dedup.Penalty.
 	Algorithm dedup.Algorithm
 	// Strategy decides what becomes of an answer of which a store has failed to
 	// give its part. The zero value, store.Warn, goes on without that part.
@@ -75,6 +83,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out = *o
 	}
 	out.ReplicaLabels = slices.Clone(out.ReplicaLabels)
+	out.PreferReplicas = slices.Clone(out.PreferReplicas)
 	var errs []error
 	if out.MaxResolution < 0 && out.MaxResolution != AutoResolution {
 		errs = append(errs, fmt.Errorf("max resolution %s is negative", out.MaxResolution))
@@ -95,7 +104,7 @@ func (o *Options) withDefaults() (Options, error) {
 		return Options{}, fmt.Errorf("check query options: %w", errors.Join(errs...))
 	}
 	if out.Algorithm == nil {
-		out.Algorithm = dedup.Penalty{}
+		out.Algorithm = dedup.Follow{}
 	}
 	if out.Timeout == 0 {
 		out.Timeout = defaultTimeout
@@ -158,6 +167,7 @@ type QueryOptions struct {
 // settings are Options with one query's QueryOptions applied.
 type settings struct {
 	replicaLabels []string // none: no deduplication
+	prefer        []*labels.Matcher
 	algorithm     dedup.Algorithm
 	strategy      store.PartialResponseStrategy
 	maxResolution time.Duration
@@ -179,6 +189,7 @@ type settings struct {
 func (q *Querier) settings(o *QueryOptions) (settings, error) {
 	s := settings{
 		replicaLabels: q.opts.ReplicaLabels,
+		prefer:        q.opts.PreferReplicas,
 		algorithm:     q.opts.Algorithm,
 		strategy:      q.opts.Strategy,
 		maxResolution: q.opts.MaxResolution,

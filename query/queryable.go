@@ -19,7 +19,8 @@ import (
 // What a store warns of is among the annotations as a *Warning, and in the
 // Outcome of opts. A querier must be closed: series and their iterators are good
 // until then, label sets and strings for good. Close ends selects that are under
-// way and waits for them.
+// way and waits for them, and tells the Outcome of opts which replicas served
+// what.
 //
 // The querier's bounds apply to all samples, as they do in Thanos; the bounds in
 // a select's hints only say what to ask the store for.
@@ -63,6 +64,7 @@ type querier struct {
 	closed  bool
 	running map[*pendingSet]context.CancelFunc
 	frames  []*encoded.Frame
+	answers []*answered // of which the Outcome is to be told
 }
 
 // begin runs f on a goroutine that Close ends by cancel and waits for, unless
@@ -85,11 +87,15 @@ func (q *querier) end(set *pendingSet) {
 	delete(q.running, set)
 }
 
-// keepFrames keeps frames until Close.
-func (q *querier) keepFrames(fs []*encoded.Frame) {
+// keep keeps the answer to a select, and the frames that it is made of, until
+// Close.
+func (q *querier) keep(fs []*encoded.Frame, a *answered) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.frames = append(q.frames, fs...)
+	if q.outcome != nil && len(q.replicaLabels) > 0 {
+		q.answers = append(q.answers, a)
+	}
 }
 
 // Close implements storage.Querier.
@@ -105,7 +111,10 @@ func (q *querier) Close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	releaseFrames(q.frames)
-	q.frames = nil
+	for _, a := range q.answers {
+		a.tell(q.outcome)
+	}
+	q.frames, q.answers = nil, nil
 	return nil
 }
 

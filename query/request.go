@@ -78,18 +78,17 @@ func millis(ms int64) time.Duration {
 	return time.Duration(min(max(ms, -most), most)) * time.Millisecond
 }
 
-// selection of a querier for data from mint to maxt.
-func (s *settings) selection(mint, maxt int64, fn string) *selection {
-	sel := &selection{minTime: mint, maxTime: maxt, aggregates: aggregatesOf(fn), algorithm: dedup.Chain{}}
-	if len(s.replicaLabels) == 0 {
-		return sel
+// selection of a querier for data from mint to maxt, to be asked for by req.
+func (s *settings) selection(mint, maxt int64, fn string, req *store.SeriesRequest) *selection {
+	sel := &selection{
+		minTime: mint, maxTime: maxt, aggregates: aggregatesOf(fn), replicaLabels: s.replicaLabels,
+		algorithm: s.algorithm, values: valuesOf(fn), prefer: s.prefer, identified: len(req.WithoutReplicaLabels) == 0,
 	}
-	sel.merged, sel.algorithm, sel.values = true, s.algorithm, valuesOf(fn)
 	if _, ok := s.algorithm.(dedup.Penalty); ok {
 		// Penalty takes a counter that falls at a change of replica for one that
 		// lags behind, so a reset has to be told from that before. Not for
 		// resets, which would then never see one: this is where Thanos differs.
-		sel.raised = sel.values == dedup.Counters && fn != "resets"
+		sel.raised = sel.merged() && sel.values == dedup.Counters && fn != "resets"
 	}
 	return sel
 }
@@ -142,5 +141,42 @@ func (s *settings) seriesRequest(hints *storage.SelectHints, ms []*labels.Matche
 		// A store that does not shard would count series of other shards.
 		req.Limit = 0
 	}
+	if s.identifies(req) {
+		s.keepReplicas(req)
+	}
 	return req
+}
+
+// identifies reports whether the answer is merged of replicas that are told apart
+// by their labels. Penalty and Chain do not need to know who is who, and Thanos'
+// does not know. A limit is about series without replica labels, and label sets
+// are fewer without them: both are left to the stores.
+func (s *settings) identifies(req *store.SeriesRequest) bool {
+	if len(s.replicaLabels) == 0 || req.SkipChunks || req.Limit > 0 {
+		return false
+	}
+	switch s.algorithm.(type) {
+	case dedup.Penalty, dedup.Chain:
+		return false
+	}
+	return true
+}
+
+// keepReplicas has stores leave the replica labels, and shard as if they were
+// gone. Projections are not asked for: where a store leaves out labels, it puts a
+// hash of all in their place, which would differ from replica to replica.
+func (s *settings) keepReplicas(req *store.SeriesRequest) {
+	req.WithoutReplicaLabels = nil
+	req.Hints.ProjectionLabels, req.Hints.ProjectionInclude, req.Hints.SeriesHashLabel = nil, false, ""
+	if req.Shard == nil {
+		return
+	}
+	shard := *req.Shard
+	isReplicaLabel := func(n string) bool { return slices.Contains(s.replicaLabels, n) }
+	if shard.Labels = slices.Clone(shard.Labels); shard.By {
+		shard.Labels = slices.DeleteFunc(shard.Labels, isReplicaLabel)
+	} else {
+		shard.Labels = append(shard.Labels, s.replicaLabels...)
+	}
+	req.Shard = &shard
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/memstore"
@@ -105,7 +106,7 @@ func TestRequestHints(t *testing.T) {
 func TestRequestOptions(t *testing.T) {
 	t.Parallel()
 	opts := &query.Options{ReplicaLabels: []string{"replica"}, Strategy: store.Abort, MaxResolution: time.Hour}
-	shard, any := &store.Shard{Index: 1, Total: 2}, &store.Any{TypeURL: "x"}
+	shard, any := &store.Shard{Index: 1, Total: 2, Labels: []string{"pod"}}, &store.Any{TypeURL: "x"}
 	for name, tc := range map[string]struct {
 		opts *query.QueryOptions
 		want store.SeriesRequest
@@ -124,9 +125,21 @@ func TestRequestOptions(t *testing.T) {
 			store.SeriesRequest{WithoutReplicaLabels: []string{}, Strategy: store.Abort, MaxResolution: time.Hour},
 		},
 		"automatic resolution, shard, hints": {
-			&query.QueryOptions{MaxResolution: new(query.AutoResolution), Shard: shard, StoreHints: any},
+			&query.QueryOptions{MaxResolution: new(query.AutoResolution), Shard: shard, StoreHints: any, Algorithm: dedup.Penalty{}},
 			store.SeriesRequest{
 				WithoutReplicaLabels: []string{"replica"}, Strategy: store.Abort, MaxResolution: 2 * time.Minute, Shard: shard, StoreHints: any,
+			},
+		},
+		"shard of replicas that are told apart": {
+			&query.QueryOptions{Shard: shard},
+			store.SeriesRequest{
+				Strategy: store.Abort, MaxResolution: time.Hour, Shard: &store.Shard{Index: 1, Total: 2, Labels: []string{"pod", "replica"}},
+			},
+		},
+		"shard by labels, of replicas that are told apart": {
+			&query.QueryOptions{Shard: &store.Shard{Index: 1, Total: 2, By: true, Labels: []string{"replica", "pod"}}},
+			store.SeriesRequest{
+				Strategy: store.Abort, MaxResolution: time.Hour, Shard: &store.Shard{Index: 1, Total: 2, By: true, Labels: []string{"pod"}},
 			},
 		},
 	} {
@@ -136,9 +149,37 @@ func TestRequestOptions(t *testing.T) {
 			testutil.Equals(t, tc.want.WithoutReplicaLabels, got.WithoutReplicaLabels)
 			testutil.Equals(t, tc.want.Strategy, got.Strategy)
 			testutil.Equals(t, tc.want.MaxResolution, got.MaxResolution)
-			testutil.Assert(t, got.Shard == tc.want.Shard && got.StoreHints == tc.want.StoreHints)
+			testutil.Equals(t, tc.want.Shard, got.Shard)
+			testutil.Assert(t, got.StoreHints == tc.want.StoreHints)
 			testutil.Equals(t, got.Shard == nil, got.Limit == 9, "a limit is not asked for of a shard")
 		})
+	}
+}
+
+// TestRequestIdentity: replica labels are asked for where they are needed.
+func TestRequestIdentity(t *testing.T) {
+	t.Parallel()
+	projected := &storage.SelectHints{ProjectionLabels: []string{"job"}, ProjectionInclude: true}
+	for name, tc := range map[string]struct {
+		algorithm dedup.Algorithm
+		hints     *storage.SelectHints
+		kept      bool
+	}{
+		"default":    {nil, projected, true},
+		"follow":     {dedup.Follow{}, projected, true},
+		"penalty":    {dedup.Penalty{}, projected, false},
+		"chain":      {dedup.Chain{}, projected, false},
+		"label sets": {nil, &storage.SelectHints{Func: "series"}, false},
+		"limit":      {nil, &storage.SelectHints{Limit: 1}, false},
+	} {
+		got := asked(t, &query.Options{ReplicaLabels: []string{"replica"}, Algorithm: tc.algorithm}, nil, tc.hints)
+		if tc.kept {
+			testutil.Equals(t, 0, len(got.WithoutReplicaLabels), name)
+			testutil.Equals(t, store.QueryHints{}, *got.Hints, "%s: a hash of all labels would tell replicas apart", name)
+			continue
+		}
+		testutil.Equals(t, []string{"replica"}, got.WithoutReplicaLabels, name)
+		testutil.Equals(t, tc.hints.ProjectionLabels, got.Hints.ProjectionLabels, name)
 	}
 }
 

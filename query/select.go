@@ -56,7 +56,7 @@ func (q *querier) run(ctx context.Context, set *pendingSet, req *store.SeriesReq
 	}
 	defer q.endTurn()
 
-	c := newCollector(q.selection(q.mint, q.maxt, hints.Func), req)
+	c := newCollector(q.selection(q.mint, q.maxt, hints.Func, req), req)
 	err = q.owner.storeFor(ctx, req).Series(ctx, req, c)
 	set.warnings = c.warnings
 	if err == nil {
@@ -69,8 +69,9 @@ func (q *querier) run(ctx context.Context, set *pendingSet, req *store.SeriesReq
 		c.release()
 		return fmt.Errorf("select series: %w", err)
 	}
-	q.keepFrames(c.frames)
-	set.series = c.finish(q.filter(hints), hints.Limit)
+	a := c.finish(q.filter(hints), hints.Limit)
+	q.keep(c.frames, &a)
+	set.series = a.series
 	span.SetAttributes(attribute.Int("series", len(set.series)))
 	return nil
 }

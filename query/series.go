@@ -1,6 +1,8 @@
 package query
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -15,34 +17,49 @@ type selection struct {
 	minTime, maxTime int64
 	aggregates       store.Aggregates
 	values           dedup.Values
-	// merged says that replica labels are gone, so that one series may be
-	// several replicas, to be merged by algorithm.
-	merged    bool
-	algorithm dedup.Algorithm
+	// replicaLabels are removed from all series; where there are any, series of
+	// the same labels are merged by algorithm.
+	replicaLabels []string
+	algorithm     dedup.Algorithm
+	// identified says that the stores were asked to leave the replica labels, so
+	// that they tell who is who. Otherwise tracks have to do.
+	identified bool
+	prefer     []*labels.Matcher
 	// raised says that counters of several tracks are put through aggr.Counter
 	// before they are merged.
 	raised bool
 }
 
-// series is a storage.Series. It does not change once it is arranged, so that it
-// may be iterated over by many at a time.
+// merged reports whether there are replicas to be merged.
+func (s *selection) merged() bool { return len(s.replicaLabels) > 0 }
+
+// series is a storage.Series. But for credits it does not change once it is made,
+// so that it may be iterated over by many at a time.
 type series struct {
 	lset labels.Labels
 	sel  *selection
-	// whole has all chunks of the series, in order of time; tracks has them
-	// again if they overlap, split into some that do not.
+	// whole has all that there is, or if that is to be merged, tracks has what it
+	// is merged of.
 	whole  track
-	tracks []chunkenc.Iterable
 	only   [1]chunkenc.Iterable // whole
+	tracks []track
+	merges []chunkenc.Iterable // tracks
 	// counter says that the samples of each track are put through aggr.Counter.
 	counter bool
 }
 
-// track is chunks of a series of which none is read where it overlaps one before
-// it.
+// track is chunks of one replica of a series.
 type track struct {
 	series *series
+	// chunks are in order of time. None is read where it overlaps one before it.
 	chunks []chunk
+	// union has the chunks again if all samples count of those that overlap.
+	union []chunkenc.Iterable
+	// lone says that the track is all that there is of the series.
+	lone    bool
+	replica int32
+	// credits are how many of its samples came out, if it is identified.
+	credits atomic.Int64
 }
 
 // Labels implements storage.Series.
@@ -52,64 +69,72 @@ func (s *series) Labels() labels.Labels { return s.lset }
 func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 	own, _ := reuse.(*iterator)
 	if len(s.tracks) == 0 {
-		if own != nil || reuse == nil {
+		if own != nil || reuse == nil || !s.sel.merged() {
 			return s.whole.Iterator(reuse)
 		}
 		it := s.sel.algorithm.Merge(reuse, s.sel.values, s.only[:]...)
 		if own, ok := it.(*iterator); ok {
-			own.merged = reuse
+			own.kept = reuse
 		}
 		return it
 	}
-	if own != nil && own.merged != nil {
-		reuse = own.merged
-		own.merged = nil
+	if own != nil && own.kept != nil {
+		reuse = own.kept
+		own.kept = nil
 	}
-	return s.sel.algorithm.Merge(reuse, s.sel.values, s.tracks...)
+	return s.sel.algorithm.Merge(reuse, s.sel.values, s.merges...)
 }
 
 // Iterator implements chunkenc.Iterable.
 func (t *track) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
+	if len(t.union) > 0 {
+		return t.unionIterator(reuse)
+	}
 	it, ok := reuse.(*iterator)
 	if !ok {
 		it = &iterator{}
+		if u, ok := reuse.(*unionIterator); ok {
+			it.kept = u
+		}
 	}
 	it.reset(t)
 	return it
 }
 
-// arrange makes a series of chunks that were sent for it, in any order; they may
-// be sorted in place.
-//
-// Where chunks overlap and replicas are merged, or all are raw, they are split
-// into tracks. What overlaps otherwise is data in several resolutions, from
-// stores that have the same series: there the chunk that begins first counts, as
-// samples of different resolutions cannot stand side by side.
-//
-// Counters are raised over their resets where downsampled data is among them, and
-// where the algorithm needs that to compare replicas. Else the engine gets to
-// see raw data as it is.
-func (s *series) arrange(chunks []chunk) {
-	chunks, overlap := tidy(chunks)
-	s.whole = track{series: s, chunks: chunks}
-	s.only[0] = &s.whole
-	aggregated := false
-	for i := range chunks {
-		aggregated = aggregated || chunks[i].aggregated
-	}
-	if overlap && (s.sel.merged || !aggregated) {
-		s.split(chunks)
-	}
-	s.counter = s.sel.aggregates == store.AggregateCounter &&
-		(aggregated || s.sel.raised && len(s.tracks) > 1)
+// unionIterator goes through all samples of a track whose chunks overlap.
+type unionIterator struct {
+	chunkenc.Iterator
+	track *track
 }
 
-func (s *series) split(chunks []chunk) {
-	parts := dedup.Tracks(chunks, span)
-	tracks := make([]track, len(parts))
-	s.tracks = make([]chunkenc.Iterable, len(parts))
-	for i, p := range parts {
-		tracks[i] = track{series: s, chunks: p}
-		s.tracks[i] = &tracks[i]
+var _ dedup.Credited = (*unionIterator)(nil)
+
+func (t *track) unionIterator(reuse chunkenc.Iterator) chunkenc.Iterator {
+	if own, ok := reuse.(*iterator); ok && own.kept != nil {
+		reuse = own.kept
+		own.kept = nil
 	}
+	u, ok := reuse.(*unionIterator)
+	if !ok {
+		u = &unionIterator{Iterator: reuse}
+	}
+	u.track = t
+	u.Iterator = dedup.Chain{}.Merge(u.Iterator, dedup.Untyped, t.union...)
+	return u
 }
+
+// Next implements chunkenc.Iterator.
+func (u *unionIterator) Next() chunkenc.ValueType { return u.count(u.Iterator.Next()) }
+
+// Seek implements chunkenc.Iterator.
+func (u *unionIterator) Seek(t int64) chunkenc.ValueType { return u.count(u.Iterator.Seek(t)) }
+
+func (u *unionIterator) count(vt chunkenc.ValueType) chunkenc.ValueType {
+	if u.track.lone && vt != chunkenc.ValNone {
+		u.Credit(1)
+	}
+	return vt
+}
+
+// Credit implements dedup.Credited.
+func (u *unionIterator) Credit(n int) { u.track.credits.Add(int64(n)) }

@@ -10,8 +10,9 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Outcome collects what happened beside the series of one call: warnings, hints
-// and, from fan-outs, what each member did. The zero value is ready for use. It
+// Outcome collects what happened beside the series of one call: warnings, hints,
+// from fan-outs, what each member did, and from who deduplicates, which replica
+// served what. The zero value is ready for use. It
 // is safe for concurrent use; its methods do nothing on nil.
 type Outcome struct {
 	mu       sync.Mutex
@@ -19,6 +20,9 @@ type Outcome struct {
 	warnings []error
 	hints    []Any
 	omitted  int
+
+	replicas     map[string]ReplicaOutcome
+	unidentified int64
 }
 
 // MemberStatus is what became of a member of a fan-out.

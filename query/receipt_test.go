@@ -1,0 +1,150 @@
+package query_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/dedup"
+	"github.com/thanoskit/thanoskit/query"
+	"github.com/thanoskit/thanoskit/store"
+)
+
+// receipt shows what an Outcome says of replicas.
+func receipt(o *store.Outcome) (out []string) {
+	for _, r := range o.Replicas() {
+		out = append(out, fmt.Sprintf("%s in %d: %d", r.Labels, r.Series, r.Samples))
+	}
+	if n := o.Unidentified(); n > 0 {
+		out = append(out, fmt.Sprintf("unidentified: %d", n))
+	}
+	return out
+}
+
+// TestReceipt: who is in how many series, and whose samples came out.
+func TestReceipt(t *testing.T) {
+	t.Parallel()
+	a, b := every(10_000, 0, 6, 0, 10), every(10_000, 5_000, 15, 4, 10)
+	two := replicas([]store.Chunk{raw(t, a)}, []store.Chunk{raw(t, b)})
+	lone := &store.Series{Labels: labels.FromStrings("__name__", "up", "replica", "a", "z", "1"), Chunks: []store.Chunk{raw(t, a)}}
+	nobody := &store.Series{Labels: labels.FromStrings("__name__", "up", "y", "1"), Chunks: []store.Chunk{raw(t, a)}}
+	lost := &store.Series{Labels: labels.FromStrings("__name__", "up", "y", "1"), Chunks: []store.Chunk{raw(t, a), raw(t, b)}}
+	hist := slices.Clone(a)
+	for i := range hist {
+		hist[i].kind = chunkenc.ValHistogram
+	}
+	for name, tc := range map[string]struct {
+		series []*store.Series
+		opts   query.QueryOptions
+		want   []string
+	}{
+		"one stands in for the other": {two, query.QueryOptions{}, []string{`{replica="a"} in 1: 6`, `{replica="b"} in 1: 9`}},
+		"several series":              {[]*store.Series{two[0], lone, two[1]}, query.QueryOptions{}, []string{`{replica="a"} in 2: 12`, `{replica="b"} in 1: 9`}},
+		"copies are the first one's": {replicas([]store.Chunk{raw(t, a)}, []store.Chunk{raw(t, a)}), query.QueryOptions{},
+			[]string{`{replica="a"} in 1: 6`, `{replica="b"} in 1: 0`}},
+		"histograms": {replicas([]store.Chunk{raw(t, hist)}, []store.Chunk{raw(t, hist)}), query.QueryOptions{},
+			[]string{`{replica="a"} in 1: 6`, `{replica="b"} in 1: 0`}},
+		"chunks of one that overlap": {replicas([]store.Chunk{raw(t, a[:4]), raw(t, a[2:])}), query.QueryOptions{}, []string{`{replica="a"} in 1: 6`}},
+		"chunks of two that overlap": {replicas([]store.Chunk{raw(t, a[:4]), raw(t, a[2:])}, []store.Chunk{raw(t, b[:8]), raw(t, b[4:])}), query.QueryOptions{},
+			[]string{`{replica="a"} in 1: 6`, `{replica="b"} in 1: 9`}},
+		"no replica label":   {[]*store.Series{nobody}, query.QueryOptions{}, []string{`{} in 1: 6`}},
+		"labels were lost":   {[]*store.Series{lost}, query.QueryOptions{}, []string{`{} in 1: 15`, "unidentified: 1"}},
+		"penalty has tracks": {two, query.QueryOptions{Algorithm: dedup.Penalty{}}, []string{"unidentified: 1"}},
+		"no deduplication":   {two, query.QueryOptions{Dedup: new(false)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			series := slices.Clone(tc.series)
+			slices.SortFunc(series, func(a, b *store.Series) int { return labels.Compare(a.Labels, b.Labels) })
+			tc.opts.Outcome = &store.Outcome{}
+			q := newQuerier(t, plainStore(series...), &query.Options{ReplicaLabels: []string{"replica"}})
+			read(t, q, 0, 200_000, nil, &tc.opts)
+			testutil.Equals(t, tc.want, receipt(tc.opts.Outcome))
+		})
+	}
+}
+
+// TestReceiptOfQuery: what a query's Outcome says is said to the caller's, too.
+func TestReceiptOfQuery(t *testing.T) {
+	t.Parallel()
+	q := newQuerier(t, replicated(), &query.Options{ReplicaLabels: []string{"replica"}})
+	out := &store.Outcome{}
+	res, err := q.Range(context.Background(), "requests_total", time.Unix(0, 0), time.Unix(1800, 0), time.Minute, &query.QueryOptions{Outcome: out})
+	testutil.Ok(t, err)
+	defer res.Close()
+	testutil.Equals(t, []string{`{replica="a"} in 1: 100`, `{replica="b"} in 1: 21`}, receipt(res.Outcome))
+	testutil.Equals(t, receipt(res.Outcome), receipt(out))
+}
+
+// TestReceiptInParallel goes through series many times at once, with iterators
+// that are used again and ones that are not. Whose a sample is its time tells.
+func TestReceiptInParallel(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewSource(1))
+	var all []*store.Series
+	for pod := range 20 {
+		for i := range int64(3) {
+			ss := every(15_000, i*4_001+r.Int63n(3)*3, 300, 1, 1)
+			for k := range ss {
+				ss[k].t = ss[k].t/3*3 + i
+			}
+			gap := r.Intn(250)
+			ss = slices.Delete(ss, gap, gap+r.Intn(40))
+			all = append(all, &store.Series{
+				Labels: labels.FromStrings("__name__", "up", "pod", fmt.Sprintf("%02d", pod), "replica", fmt.Sprint(i)),
+				Chunks: []store.Chunk{raw(t, ss[:120]), raw(t, ss[120:240]), raw(t, ss[240:])},
+			})
+		}
+	}
+	out := &store.Outcome{}
+	q := newQuerier(t, plainStore(all...), &query.Options{ReplicaLabels: []string{"replica"}})
+	sq, err := q.Queryable(&query.QueryOptions{Outcome: out}).Querier(0, 10_000_000)
+	testutil.Ok(t, err)
+	set := sq.Select(context.Background(), true, nil, equals("__name__", "up"))
+	var series []chunkenc.Iterable
+	for set.Next() {
+		series = append(series, set.At())
+	}
+	testutil.Ok(t, set.Err())
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	want := [3]int64{}
+	for worker := range 8 {
+		wg.Go(func() {
+			var it chunkenc.Iterator
+			own := [3]int64{}
+			for _, s := range series {
+				if worker%2 == 0 {
+					it = nil
+				}
+				for it = s.Iterator(it); it.Next() != chunkenc.ValNone; {
+					own[it.AtT()%3]++
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for i := range own {
+				want[i] += own[i]
+			}
+		})
+	}
+	wg.Wait()
+	testutil.Equals(t, 0, len(out.Replicas()), "told at Close")
+	testutil.Ok(t, sq.Close())
+	testutil.Ok(t, sq.Close())
+	for i, r := range out.Replicas() {
+		testutil.Equals(t, fmt.Sprint(i), r.Labels.Get("replica"))
+		testutil.Equals(t, want[i], r.Samples)
+		testutil.Equals(t, int64(20), r.Series)
+		testutil.Assert(t, i == 2 || r.Samples > 0)
+	}
+	testutil.Equals(t, 3, len(out.Replicas()))
+}
