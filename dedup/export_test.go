@@ -2,7 +2,7 @@ package dedup
 
 import "github.com/prometheus/prometheus/tsdb/chunkenc"
 
-var FloorDiv = floorDiv
+var WindowOf = windowOf
 
 // Stepping returns an iterator of Follow that goes on without runs.
 func Stepping(it chunkenc.Iterator) chunkenc.Iterator { return stepping{it.(*followIterator)} }

@@ -2,7 +2,6 @@ package dedup
 
 import (
 	"math"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -63,17 +62,20 @@ func (Follow) Merge(reuse chunkenc.Iterator, _ Values, replicas ...chunkenc.Iter
 	}
 	it.cursors = openCursors(reuse, replicas)
 	it.presences.reset(len(replicas))
-	it.cur, it.vt, it.t, it.begun, it.returned = nil, chunkenc.ValNone, math.MinInt64, false, false
+	it.cur, it.vt, it.t, it.begun, it.returned = nil, chunkenc.ValNone, math.MinInt64, false, -1
 	it.ahead.reset()
+	it.apart = 0
 	return it
 }
 
 type followIterator struct {
 	cursors
 	presences presences
-	// begun is whether the replicas' iterators are on samples, returned whether
-	// there was a sample.
-	begun, returned bool
+	// begun is whether the replicas' iterators are on samples.
+	begun bool
+	// returned is the replica whose sample came out last, unless that is not its
+	// latest any more; -1 if there is none.
+	returned int
 	// cur is the replica whose sample is the current one; it is still on it,
 	// unless the sample is of ahead. It is nil before the first and after the last.
 	cur *cursor
@@ -83,8 +85,10 @@ type followIterator struct {
 	t       int64
 	v       float64
 	spliced bool
-	// ahead are floats that were merged already and come next.
+	// ahead are floats that were merged already and come next. apart is how many of
+	// them in a row were not taken together with any other.
 	ahead floats
+	apart int
 	// scratch is for counts of histograms. It is memory of this iterator alone: what
 	// an iterator returns where none is given may be its own.
 	scratch histogram.FloatHistogram
@@ -103,15 +107,7 @@ func (it *followIterator) Next() chunkenc.ValueType {
 
 // step moves to the next sample that comes out, if there is one.
 func (it *followIterator) step() {
-	switch {
-	case !it.begun:
-		it.begun = true
-		for i := range it.cursors {
-			it.cursors[i].next()
-		}
-	case it.cur != nil:
-		it.cur.next()
-	}
+	it.begin()
 	for {
 		i := it.earliest()
 		if i < 0 {
@@ -127,13 +123,28 @@ func (it *followIterator) step() {
 	}
 }
 
+// begin leaves the current sample, so that the replicas' iterators are on samples
+// that were not taken yet.
+func (it *followIterator) begin() {
+	switch {
+	case !it.begun:
+		it.begun = true
+		for i := range it.cursors {
+			it.cursors[i].next()
+		}
+	case it.cur != nil:
+		it.cur.next()
+		it.cur = nil
+	}
+}
+
 // earliest returns the replica with the earliest sample, the first of several;
 // -1 if all are exhausted.
 func (it *followIterator) earliest() int {
-	first := -1
+	first, t := -1, int64(math.MaxInt64)
 	for i := range it.cursors {
-		if c := &it.cursors[i]; c.vt != chunkenc.ValNone && (first < 0 || c.t < it.cursors[first].t) {
-			first = i
+		if c := &it.cursors[i]; (c.t < t || first < 0) && c.vt != chunkenc.ValNone {
+			first, t = i, c.t
 		}
 	}
 	return first
@@ -155,23 +166,16 @@ func (it *followIterator) take(i int, c *cursor) bool {
 	} else {
 		out = ps.observe(i, it.read(c))
 	}
-	if !out || it.returned && c.t <= it.t {
-		p.returned = false
+	ps.settle()
+	if !out || c.t <= it.t && it.vt != chunkenc.ValNone {
+		if it.returned == i {
+			it.returned = -1
+		}
 		return false
 	}
-	it.spliced = !p.returned
-	it.returnedFrom(i)
+	it.spliced, it.returned, it.t = it.returned != i, i, c.t
 	c.credit(1)
-	it.t = c.t
 	return true
-}
-
-// returnedFrom takes note of who had the sample that was returned.
-func (it *followIterator) returnedFrom(i int) {
-	it.returned = true
-	for j := range it.presences.of {
-		it.presences.of[j].returned = j == i
-	}
 }
 
 // read returns the cursor's sample.
@@ -198,7 +202,7 @@ func (it *followIterator) none(i int, t int64) bool {
 			}
 			continue
 		}
-		if it.presences.left(j, t) {
+		if it.presences.of[j].left(t) {
 			return false
 		}
 	}
@@ -252,12 +256,3 @@ func (it *followIterator) AtST() int64 {
 // Err implements chunkenc.Iterator. Of several replicas' errors it returns the
 // one of the first.
 func (it *followIterator) Err() error { return it.err() }
-
-// reset makes room for n replicas of which nothing was observed.
-func (ps *presences) reset(n int) {
-	ps.of = slices.Grow(ps.of[:0], n)[:n]
-	for i := range ps.of {
-		ps.of[i] = presence{last: never, drop: never, out: sample{t: never}}
-	}
-	ps.bucket, ps.begun, ps.out, ps.from, ps.drop = 0, false, never, -1, never
-}

@@ -1,180 +1,167 @@
 package dedup
 
-import (
-	"math"
+import "github.com/prometheus/prometheus/tsdb/chunkenc"
 
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
-)
-
-// runs refills a with floats of one replica, as long as no other has a say in
-// what comes out, and reports false if there are none. It takes the steps that
-// step takes, without the questions whose answer is known.
+// runs refills a with the floats that come next, as step finds them, and reports
+// false if there are none.
 func (it *followIterator) runs(a *floats) bool {
 	a.reset()
-	if !it.begun {
-		return false
-	}
-	if it.cur != nil {
-		it.cur.next()
-		it.cur = nil
-	}
-	leader, until := it.leader()
-	if leader < 0 {
-		return false
-	}
-	if a.ts == nil {
-		a.ts, a.vs = make([]int64, 0, maxAhead), make([]float64, 0, maxAhead)
-	}
+	it.begin()
 	ps := &it.presences
-	from := ps.bucket * window
-	p, c := &ps.of[leader], &it.cursors[leader]
-	before := ps.real
-	it.together(a, leader, until)
-	for len(a.ts) < maxAhead && c.vt == chunkenc.ValFloat && c.t < until && !isStale(c.v) {
-		if !it.passOver(leader, c.t, from) {
+	for len(a.ts) < maxAhead {
+		i := it.earliest()
+		if i < 0 {
 			break
 		}
-		p.noteFloat(c.t, c.v, from)
-		a.ts, a.vs = append(a.ts, c.t), append(a.vs, c.v)
-		ps.out, ps.cover = c.t, c.t
+		c := &it.cursors[i]
+		if !c.plain() {
+			break
+		}
+		if a.ts == nil {
+			a.ts, a.vs = make([]int64, 0, maxAhead), make([]float64, 0, maxAhead)
+		}
+		if ps.enter(c.t) {
+			it.apart = 0
+		}
+		if p := &ps.of[i]; c.t > ps.steady && c.t > p.last {
+			switch {
+			case i != ps.from:
+				if ps.quiet(i, c.t) {
+					p.noteFloat(c.t, c.v, ps.since)
+					c.next()
+					continue
+				}
+			case ps.waits(i, c.t):
+			case it.apart < 2 && len(c.ts) > 0:
+				it.together(a)
+				continue
+			default:
+				it.alone(a, []int64{c.t}, []float64{c.v})
+				c.next()
+				continue
+			}
+		}
+		if it.take(i, c) {
+			a.ts, a.vs, it.vt = append(a.ts, c.t), append(a.vs, c.v), chunkenc.ValFloat
+		}
 		c.next()
 	}
-	if len(a.ts) == 0 {
-		return false
+	return len(a.ts) > 0
+}
+
+// plain reports whether the cursor is on a float that is nothing else: no stale
+// marker, without a start timestamp.
+func (c *cursor) plain() bool {
+	return c.vt == chunkenc.ValFloat && !isStale(c.v) && (c.runner != nil || c.startTime() == 0)
+}
+
+// together takes the sample of the replica that came out last, which is the earliest
+// one and comes out too, with more of its run and those of the others in between,
+// as long as these certainly do not come out. Presences are steady.
+func (it *followIterator) together(a *floats) {
+	ps := &it.presences
+	c := &it.cursors[ps.from]
+	end := min(len(c.ts), len(c.vs), c.at+maxAhead-len(a.ts))
+	ts, vs := c.ts[c.at:end], c.vs[c.at:end]
+	n := len(ts)
+	for j := range it.cursors {
+		if j != ps.from {
+			within, ahead := ps.margins(j)
+			n = it.cursors[j].beside(ts[:n], ps.out, ps.of[j].last, ps.until, within, ahead, j < ps.from)
+		}
 	}
-	if first := (sample{t: a.ts[0], kind: chunkenc.ValFloat, v: a.vs[0]}); p.below(first, before) {
-		ps.drop = first.t
+	n = 1 + plain(ts[1:max(n, 1)], vs[1:], ts[0])
+	if it.apart++; n > 1 {
+		it.apart = 0
 	}
-	if p.drop != never && p.drop > a.ts[0] {
+	for j := range it.cursors {
+		if j != ps.from {
+			it.passTo(j, ts[n-1], j < ps.from)
+		}
+	}
+	it.alone(a, ts[:n], vs[:n])
+	c.at += n - 1
+	c.next()
+}
+
+// alone takes samples of the replica that came out last, which come out too.
+func (it *followIterator) alone(a *floats, ts []int64, vs []float64) {
+	ps := &it.presences
+	p := &ps.of[ps.from]
+	drop := p.drop
+	p.noteRun(ts, vs, ps.since)
+	if p.drop != drop {
 		ps.drop = p.drop
 	}
-	p.out, ps.real, ps.from = p.real, p.real, leader
-	it.returnedFrom(leader)
-	c.credit(len(a.ts))
-	return true
+	p.out, ps.real, ps.out, ps.cover = p.real, p.real, p.last, p.last
+	it.returned, it.t, it.vt = ps.from, p.last, chunkenc.ValFloat
+	a.ts, a.vs = append(a.ts, ts...), append(a.vs, vs...)
+	it.cursors[ps.from].credit(len(ts))
 }
 
-// together takes the steps of runs that lie within the runs that the replicas'
-// iterators gave: those of the leader until a time, as long as each sample of the
-// others is soon after one of them.
-func (it *followIterator) together(a *floats, leader int, until int64) {
-	ps := &it.presences
-	p, c := &ps.of[leader], &it.cursors[leader]
-	if len(c.ts) == 0 {
-		return
-	}
-	ts, vs := c.ts[c.at:], c.vs[c.at:]
-	n := min(len(ts)-1, maxAhead) // the last one of a run is left: something comes after it
-	for i := range n {
-		if ts[i] >= until || isStale(vs[i]) {
-			n = i
-			break
-		}
-	}
-	soon := min(min(p.last, ps.cover)+p.interval*3/4, ps.out+p.interval)
-	for j := leader + 1; j < len(it.cursors); j++ {
-		n = it.cursors[j].after(ts[:n], soon, p.interval*3/4)
-	}
-	if n <= 0 {
-		return
-	}
-	from, last := ps.bucket*window, ts[n-1]
-	for j := leader + 1; j < len(it.cursors); j++ {
-		q := &it.cursors[j]
-		if q.vt == chunkenc.ValNone || q.t >= last {
-			continue
-		}
-		k := q.at
-		for k < len(q.ts) && q.ts[k] < last {
-			k++
-		}
-		ps.of[j].noteRun(q.ts[q.at:k], q.vs[q.at:k], from)
-		ps.of[j].returned = false
-		q.at = k - 1
-		q.next()
-	}
-	p.noteRun(ts[:n], vs[:n], from)
-	a.ts, a.vs = append(a.ts, ts[:n]...), append(a.vs, vs[:n]...)
-	ps.out, ps.cover = last, last
-	c.moveTo(c.at + n)
-}
-
-// after returns how many of the leader's samples at ts the cursor's samples leave
-// to be taken with it: as long as each of these is in the run and before soon, or,
-// behind the first of ts, sooner than within after one of them, and no stale
-// marker.
-func (c *cursor) after(ts []int64, soon, within int64) int {
-	if c.vt == chunkenc.ValNone {
-		return len(ts)
-	}
-	if c.vt != chunkenc.ValFloat || len(c.ts) == 0 {
-		for i, t := range ts {
-			if t > c.t {
-				return i
-			}
-		}
-		return len(ts)
-	}
-	k := c.at
+// plain returns how many samples are numbers and later than the one before, the
+// first later than last.
+func plain(ts []int64, vs []float64, last int64) int {
+	vs = vs[:len(ts)]
 	for i, t := range ts {
-		for ; k < len(c.ts) && c.ts[k] < t; k++ {
-			if c.ts[k] >= soon || isStale(c.vs[k]) {
-				return i
-			}
+		if t <= last || vs[i] != vs[i] {
+			return i
 		}
-		if k == len(c.ts) {
-			return i // what comes next is not known
-		}
-		soon = t + within
+		last = t
 	}
 	return len(ts)
 }
 
-// passOver takes note of the samples before t of the replicas after the leader,
-// as long as they are floats and the leader is there, so that none comes out. It
-// reports whether those were all.
-func (it *followIterator) passOver(leader int, t, from int64) bool {
-	ps := &it.presences
-	p := &ps.of[leader]
-	until := min(p.last, ps.cover) + p.interval*3/4
-	until = min(until, ps.out+p.interval)
-	for j := leader + 1; j < len(it.cursors); j++ {
-		c, q := &it.cursors[j], &ps.of[j]
-		for c.t < t && c.vt != chunkenc.ValNone {
-			if c.vt != chunkenc.ValFloat || c.t >= until || isStale(c.v) || c.t <= q.last && q.last != never {
-				return false
-			}
-			q.noteFloat(c.t, c.v, from)
-			q.returned = false
-			c.next()
+// beside returns how many of the leader's samples at ts, up to a time, can be taken
+// with the cursor's samples before them, those at the same time if they come first,
+// that is as long as these are numbers of the same run, sooner than within after the
+// leader's sample before, the first of which was at out, and not later than ahead
+// before its next. The cursor's sample before was at last.
+func (c *cursor) beside(ts []int64, out, last, until, within, ahead int64, first bool) int {
+	var rest []int64
+	var vs []float64
+	known := until
+	if c.vt != chunkenc.ValNone {
+		if c.vt == chunkenc.ValFloat && len(c.ts) > 0 {
+			rest, vs = c.ts[c.at:], c.vs[c.at:]
+			known = min(known, rest[len(rest)-1])
+		} else {
+			known = min(known, c.t)
 		}
 	}
-	return true
+	tie := int64(0)
+	if first {
+		tie = 1
+	}
+	k := 0
+	for i, next := range ts {
+		for k < len(rest) && k < len(vs) && rest[k] < next+tie {
+			t := rest[k]
+			if t-out >= within || t <= last || vs[k] != vs[k] {
+				return i
+			}
+			last = t
+			k++
+		}
+		if next-last < ahead || next+tie > known {
+			return i
+		}
+		out = next
+	}
+	return len(ts)
 }
 
-// leader returns a replica that is on a float that comes out, whatever the others
-// have, and until when they have no say; -1 if none is known to be.
-func (it *followIterator) leader() (leader int, until int64) {
-	ps := &it.presences
-	if !ps.begun || ps.from < 0 || ps.real.t != ps.out || ps.bucket >= math.MaxInt64/window-1 {
-		return -1, 0
+// passTo takes note of the samples of replica i that come before t, all of which
+// are in its run.
+func (it *followIterator) passTo(i int, t int64, first bool) {
+	c := &it.cursors[i]
+	k := c.at
+	for k < len(c.ts) && (c.ts[k] < t || first && c.ts[k] == t) {
+		k++
 	}
-	until = (ps.bucket + 1) * window
-	for i := range it.cursors {
-		c, p := &it.cursors[i], &ps.of[i]
-		if c.vt == chunkenc.ValNone || c.t >= until {
-			continue
-		}
-		if c.vt != chunkenc.ValFloat || isStale(c.v) || p.interval == 0 || p.stale || p.last == never || c.t <= p.last {
-			return -1, 0
-		}
-		for j := range ps.of {
-			q := &ps.of[j]
-			if j < i && ps.there(j, c.t) || j != i && q.out.t != never && c.t-q.out.t < p.interval {
-				return -1, 0
-			}
-		}
-		return i, until
+	if c.vt == chunkenc.ValFloat && k > c.at {
+		it.presences.of[i].noteRun(c.ts[c.at:k], c.vs[c.at:k], it.presences.since)
+		c.at = k - 1
+		c.next()
 	}
-	return -1, 0
 }

@@ -1,6 +1,7 @@
 package dedup_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -10,11 +11,21 @@ import (
 	"github.com/thanoskit/thanoskit/dedup/deduptest"
 )
 
-func TestFloorDiv(t *testing.T) {
+func TestWindowOf(t *testing.T) {
 	t.Parallel()
-	for _, tc := range [][3]int64{{0, 5, 0}, {4, 5, 0}, {5, 5, 1}, {-1, 5, -1}, {-5, 5, -1}, {-6, 5, -2}} {
-		if got := dedup.FloorDiv(tc[0], tc[1]); got != tc[2] {
-			t.Errorf("%d / %d: %d, want %d", tc[0], tc[1], got, tc[2])
+	const w = 300_000
+	for _, tc := range []struct{ t, since, until int64 }{
+		{0, 0, w - 1},
+		{w - 1, 0, w - 1},
+		{w, w, 2*w - 1},
+		{-1, -w, -1},
+		{-w, -w, -1},
+		{-w - 1, -2 * w, -w - 1},
+		{math.MaxInt64, math.MaxInt64 - math.MaxInt64%w, math.MaxInt64},
+		{math.MinInt64, math.MinInt64, math.MinInt64 - math.MinInt64%w - 1},
+	} {
+		if since, until := dedup.WindowOf(tc.t); since != tc.since || until != tc.until {
+			t.Errorf("window of %d: %d to %d, want %d to %d", tc.t, since, until, tc.since, tc.until)
 		}
 	}
 }
@@ -27,8 +38,11 @@ func TestFollowRunsAreSteps(t *testing.T) {
 	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		replicas := deduptest.Random(rng)
-		if seed%2 == 0 {
+		switch seed % 3 {
+		case 1:
 			replicas = long(rng)
+		case 2:
+			replicas = newScene(rng).replicas
 		}
 		iterables := deduptest.Iterables(replicas)
 		want, err := deduptest.Walk(dedup.Stepping(dedup.Follow{}.Merge(nil, dedup.Untyped, iterables...)))

@@ -26,11 +26,16 @@ func isStale(v float64) bool { return value.IsStaleNaN(v) }
 // sample is what Follow looks at of a sample.
 type sample struct {
 	t    int64
-	kind chunkenc.ValueType // of histograms ValFloatHistogram
 	v    float64            // of histograms the count
+	kind chunkenc.ValueType // of histograms ValFloatHistogram
 	// gauge is whether it is a gauge histogram, of which nothing can be said to
 	// drop.
 	gauge bool
+}
+
+// below reports whether s is less than was, as a counter would be after a reset.
+func (s sample) below(was sample) bool {
+	return s.v < was.v && s.kind == was.kind && !s.gauge && !was.gauge
 }
 
 // presence is what is known of a replica when all samples up to a time were
@@ -57,17 +62,20 @@ type presence struct {
 	// distances are the first n of this window.
 	distances [5]int64
 	n         int
-	// returned is whether the latest sample came out, and none did after it.
-	returned bool
 }
 
 // presences are those of all replicas of a series, in the caller's order. All
 // that Follow decides is decided here, from samples that are observed in order of
 // time, those at the same time in order of the replicas.
 type presences struct {
-	of     []presence
-	bucket int64 // which window it is
-	begun  bool
+	of []presence
+	// The window that it is, in ms, both inclusive.
+	since, until int64
+	begun        bool
+	// known is whether every replica has an interval in this window, steady the time
+	// after which decisions are simple: see settle.
+	known  bool
+	steady int64
 	// out is the time of the latest sample that it was decided should come out;
 	// never if there is none.
 	//
@@ -88,55 +96,103 @@ type presences struct {
 	leftOut bool
 }
 
-// enter goes on to the window of t.
-func (ps *presences) enter(t int64) {
-	b := floorDiv(t, window)
-	if ps.begun && b == ps.bucket {
-		return
+// reset makes room for n replicas of which nothing was observed.
+func (ps *presences) reset(n int) {
+	of := slices.Grow(ps.of[:0], n)[:n]
+	for i := range of {
+		of[i] = presence{last: never, drop: never, out: sample{t: never}}
 	}
+	*ps = presences{of: of, steady: math.MaxInt64, out: never, from: -1, drop: never}
+}
+
+// enter goes on to the window of t, and reports whether that is another one.
+func (ps *presences) enter(t int64) bool {
+	if ps.since <= t && t <= ps.until && ps.begun {
+		return false
+	}
+	ps.begin(windowOf(t))
+	return true
+}
+
+// begin goes on to the window from since until a time.
+func (ps *presences) begin(since, until int64) {
+	next := ps.begun && ps.until < since && since-ps.until == 1
+	ps.known = true
 	for i := range ps.of {
 		p := &ps.of[i]
 		p.interval = 0
-		if ps.begun && b == ps.bucket+1 && p.n > 1 {
-			d := p.distances[:p.n]
-			slices.Sort(d)
-			p.interval = d[(p.n-1)/2]
+		if next && p.n > 1 {
+			p.interval = p.median()
 		}
-		p.n = 0
+		p.n, p.out.t = 0, never
+		ps.known = ps.known && p.interval > 0
 	}
-	ps.bucket, ps.out, ps.leftOut = b, never, false
-	for i := range ps.of {
-		ps.of[i].out.t = never
+	ps.since, ps.until, ps.out, ps.leftOut = since, until, never, false
+	if !ps.begun {
+		ps.begun = true
+		return
 	}
+	least := ps.least(since)
 	for i := range ps.of {
-		if p := &ps.of[i]; ps.begun && ps.heldOn(i, b*window) {
+		if p := &ps.of[i]; p.heldOn(since, p.scrapeInterval(least)) {
 			p.out, ps.out, ps.cover = p.real, p.real.t, p.real.t
 			break
 		}
 	}
-	ps.begun = true
+	ps.settle()
 }
 
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
+// windowOf returns where the window of t begins and ends, both inclusive.
+func windowOf(t int64) (since, until int64) {
+	since = t - t%window
+	if since > t { // t is negative, and was rounded towards 0
+		since -= window
 	}
-	return q
+	until = since + window - 1
+	// Either may lie beyond the times that there are.
+	if since > t {
+		since = math.MinInt64
+	}
+	if until < t {
+		until = math.MaxInt64
+	}
+	return since, until
 }
 
-// scrapeInterval is S of replica i at t, in ms; 0 if nothing is known of any
-// replica's.
-func (ps *presences) scrapeInterval(i int, t int64) int64 {
-	p := &ps.of[i]
+// median returns that of the distances, of which there are some, the smaller one
+// of two in the middle.
+func (p *presence) median() int64 {
+	d := p.distances
+	if p.n < len(d) {
+		slices.Sort(d[:p.n])
+		return d[(p.n-1)/2]
+	}
+	// Of two pairs, neither the least of the lesser ones nor the greatest of the
+	// greater ones is in the middle.
+	a, b := max(min(d[0], d[1]), min(d[2], d[3])), min(max(d[0], d[1]), max(d[2], d[3]))
+	return max(min(a, b), min(max(a, b), d[4]))
+}
+
+// scrapeInterval is S of a replica, in ms, given the least one of those that are
+// known at a time; 0 if nothing is known of any replica's.
+func (p *presence) scrapeInterval(least int64) int64 {
 	if p.interval > 0 {
 		return p.interval
 	}
-	least := int64(0)
-	for j := range ps.of {
-		d := ps.of[j].interval
+	return least
+}
+
+// least is S at t of replicas that have no median; 0 if nothing is known of any
+// replica's.
+func (ps *presences) least(t int64) (least int64) {
+	if ps.known {
+		return 0 // of no use to any
+	}
+	for i := range ps.of {
+		p := &ps.of[i]
+		d := p.interval
 		if d == 0 {
-			d = ps.of[j].latest(t)
+			d = p.latest(t)
 		}
 		if d > 0 && (least == 0 || d < least) {
 			least = d
@@ -157,38 +213,29 @@ func (p *presence) latest(t int64) int64 {
 	return p.distance
 }
 
-// there reports whether replica i need not be stood in for at t.
-func (ps *presences) there(i int, t int64) bool {
-	p := &ps.of[i]
-	if p.last == never || p.stale || t-p.last >= window {
-		return false
-	}
-	interval := ps.scrapeInterval(i, t)
-	return interval == 0 || t-p.last < interval*3/4
+// there reports whether a replica of the given scrape interval need not be stood
+// in for at t.
+func (p *presence) there(t, interval int64) bool {
+	return p.heard(t) && (interval == 0 || t-p.last < interval*3/4)
 }
 
-// heldOn reports whether replica i may have been followed up to t: whether it
-// missed no scrape.
-func (ps *presences) heldOn(i int, t int64) bool {
-	p := &ps.of[i]
-	if p.last == never || p.stale || t-p.last >= window {
-		return false
-	}
-	interval := ps.scrapeInterval(i, t)
-	return interval == 0 || t-p.last < interval*5/4
+// heldOn reports whether a replica of the given scrape interval may have been
+// followed up to t: whether it missed no scrape.
+func (p *presence) heldOn(t, interval int64) bool {
+	return p.heard(t) && (interval == 0 || t-p.last < interval*5/4)
 }
 
-// left reports whether replica i still has the series at t.
-func (ps *presences) left(i int, t int64) bool {
-	p := &ps.of[i]
-	if p.last == never || p.stale || t-p.last >= window {
-		return false
-	}
-	interval := p.interval
-	if interval == 0 {
-		interval = p.latest(t) // others' may be shorter
-	}
-	return interval == 0 || t-p.last <= interval
+// left reports whether a replica still has the series at t. Others' intervals may
+// be shorter, so they do not count.
+func (p *presence) left(t int64) bool {
+	interval := p.scrapeInterval(p.latest(t))
+	return p.heard(t) && (interval == 0 || t-p.last <= interval)
+}
+
+// heard reports whether a replica has a sample within a window before t, and no
+// stale marker after it.
+func (p *presence) heard(t int64) bool {
+	return p.last != never && !p.stale && t-p.last < window
 }
 
 // note takes note of a sample that is no stale marker. from is where the window
@@ -202,7 +249,7 @@ func (p *presence) note(s sample, from int64) {
 			p.n++
 		}
 	}
-	if p.below(s, p.real) && p.last != never && s.t-p.real.t <= window {
+	if s.below(p.real) && p.last != never && s.t-p.real.t <= window {
 		p.drop, p.dropFrom = s.t, p.real.t
 	}
 	p.last, p.stale, p.real = s.t, false, s
@@ -225,33 +272,33 @@ func (p *presence) noteFloat(t int64, v float64, from int64) {
 	p.last, p.real.t, p.real.v = t, t, v
 }
 
-// noteRun is noteFloat for samples one after the other, none of them a stale
-// marker.
+// noteRun is noteFloat for samples one after the other, all in one window and none
+// of them a stale marker.
 func (p *presence) noteRun(ts []int64, vs []float64, from int64) {
-	i := 0
-	for ; i < len(ts) && (i == 0 || p.n < len(p.distances)); i++ {
-		p.noteFloat(ts[i], vs[i], from)
+	n := len(ts)
+	vs = vs[:n]
+	p.noteFloat(ts[0], vs[0], from)
+	for i := 1; i < n && p.n < len(p.distances); i++ {
+		p.distances[p.n] = ts[i] - ts[i-1]
+		p.n++
 	}
-	if i == len(ts) {
-		return
-	}
-	// What is left are drops, and what the last one leaves behind. All are in one
-	// window.
-	last, v := p.last, p.real.v
-	vs = vs[:len(ts)]
-	for ; i < len(ts); i++ {
-		if vs[i] < v {
-			p.drop, p.dropFrom = ts[i], last
+	was := vs[0]
+	for i, v := range vs {
+		if v < was {
+			p.drop, p.dropFrom = ts[i], ts[i-1]
 		}
-		p.before, p.distance = p.distance, ts[i]-last
-		last, v = ts[i], vs[i]
+		was = v
 	}
-	p.last, p.real.t, p.real.v = last, last, v
-}
-
-// below reports whether a is less than b, as a counter would be after a reset.
-func (*presence) below(a, b sample) bool {
-	return a.v < b.v && a.kind == b.kind && !a.gauge && !b.gauge
+	switch {
+	case n == 1:
+		return
+	case n == 2:
+		p.before = p.distance
+	default:
+		p.before = ts[n-2] - ts[n-3]
+	}
+	p.distance, p.last = ts[n-1]-ts[n-2], ts[n-1]
+	p.real.t, p.real.v = p.last, was
 }
 
 // marked takes note of a stale marker.
@@ -261,7 +308,7 @@ func (p *presence) marked(t int64) { p.last, p.stale = t, true }
 // reports whether it comes out.
 func (ps *presences) observe(i int, s sample) bool {
 	p := &ps.of[i]
-	p.note(s, ps.bucket*window)
+	p.note(s, ps.since)
 	comesOut, within, most := ps.decide(i, s)
 	if ps.from >= 0 && ps.real.t != ps.out {
 		// What came out is not what was decided on: a window has begun.
@@ -272,7 +319,7 @@ func (ps *presences) observe(i int, s sample) bool {
 		comesOut = comesOut || s.t-ps.real.t >= most
 	}
 	if comesOut {
-		if ps.from >= 0 && p.below(s, ps.real) {
+		if ps.from >= 0 && s.below(ps.real) {
 			ps.drop = s.t
 		}
 		ps.real, ps.from = s, i
@@ -283,13 +330,14 @@ func (ps *presences) observe(i int, s sample) bool {
 // decide decides whether s, the latest sample of replica i, comes out. If not, most
 // is how long, in ms, nothing else may have; within is what is recent to i.
 func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64) {
-	p := &ps.of[i]
-	interval := ps.scrapeInterval(i, s.t)
+	p, least := &ps.of[i], ps.least(s.t)
+	interval := p.scrapeInterval(least)
 	if within = interval * 3 / 4; within == 0 {
 		within = window
 	}
 	for h := range i {
-		if most = ps.scrapeInterval(h, s.t); ps.there(h, s.t) && ps.covered(s.t, most) {
+		q := &ps.of[h]
+		if most = q.scrapeInterval(least); q.there(s.t, most) && ps.covered(s.t, most) {
 			return false, within, most
 		}
 	}
@@ -324,10 +372,69 @@ func (p *presence) outOfLine(s, was sample, drop, within int64, own bool) bool {
 	if s.t-was.t >= within {
 		return false
 	}
-	if p.below(s, was) {
+	if s.below(was) {
 		dropped := p.drop != never && p.drop > was.t-within
 		return !dropped || !own && drop != never && drop > p.dropFrom-within
 	}
 	return drop != never && drop <= was.t && s.t-drop < within &&
-		p.below(was, s) && (p.drop == never || p.drop <= drop-within)
+		was.below(s) && (p.drop == never || p.drop <= drop-within)
+}
+
+// settle works out after when in this window decisions are simple: all intervals are
+// known, what came out last was decided on and is its replica's latest, and no
+// sample that another replica had come out is recent. That remains so as long as
+// that replica is alone in coming out.
+func (ps *presences) settle() {
+	ps.steady = math.MaxInt64
+	if !ps.known || ps.from < 0 || ps.real.t != ps.out {
+		return
+	}
+	if lead := &ps.of[ps.from]; lead.out.t != ps.out || lead.last != ps.out {
+		return
+	}
+	most := int64(0)
+	for i := range ps.of {
+		most = max(most, ps.of[i].interval)
+	}
+	ps.steady = ps.out
+	for i := range ps.of {
+		if t := ps.of[i].out.t; i != ps.from && t != never {
+			ps.steady = max(ps.steady, t+most)
+		}
+	}
+}
+
+// quiet reports whether a sample of replica i at t certainly does not come out when
+// presences are steady. It has the effect of decide if so, and else none.
+func (ps *presences) quiet(i int, t int64) bool {
+	within, _ := ps.margins(i)
+	if i > ps.from && t-ps.out < within || ps.waits(i, t) {
+		return true
+	}
+	if i < ps.from && t-ps.out < within {
+		ps.cover = t
+		return true
+	}
+	return false
+}
+
+// waits reports whether replica i waits for one before it, at t when presences are
+// steady.
+func (ps *presences) waits(i int, t int64) bool {
+	for h := range i {
+		if q := &ps.of[h]; !q.stale && t-q.last < q.interval*3/4 && ps.covered(t, q.interval) {
+			return true
+		}
+	}
+	return false
+}
+
+// margins says which samples of replica i certainly do not come out while presences
+// are steady, nor have the replica that came out last wait: those sooner than within
+// after one of that, and no sooner than ahead before its next.
+func (ps *presences) margins(i int) (within, ahead int64) {
+	if i > ps.from {
+		return ps.of[ps.from].interval * 3 / 4, 0
+	}
+	return ps.of[i].interval / 4, ps.of[i].interval * 3 / 4
 }
