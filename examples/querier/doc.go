@@ -3,6 +3,10 @@
 //
 //	querier --endpoint=localhost:10901 --endpoint=localhost:10911 --query.replica-label=replica
 //
+// Replicas are merged by dedup.Follow. --deduplication.func=penalty is what
+// thanos query does unless it is told otherwise: pass it where both are to give the
+// same answers.
+//
 // Endpoints are also looked up in DNS (dns+host:port, dnssrv+name), read from
 // files of Prometheus' file SD (--store.sd-files) and from Thanos' endpoint
 // configuration (--endpoint.sd-config-file), and spoken with over TLS:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/examples/internal/program"
+	"github.com/thanoskit/thanoskit/internal/promcompat/parse"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/query/httpapi"
 	"github.com/thanoskit/thanoskit/store"
@@ -26,7 +27,12 @@ func main() { program.Main("query", run) }
 func run(ctx context.Context, p *program.Program) (err error) {
 	endpoints := newEndpointFlags(p)
 	replicaLabels := p.Strings("query.replica-label", "label that tells replicas apart")
-	algorithm := p.Enum("deduplication.func", "how replicas are merged", "penalty", "chain", "follow")
+	var prefer []*labels.Matcher
+	p.Flags.Func("query.prefer-replica", `selector of replicas that come before others, {replica="a"} say; of labels that are no replica labels, it says which series that is about (not in Thanos)`, func(s string) (err error) {
+		prefer, err = parse.MetricSelector(s)
+		return err
+	})
+	algorithm := p.Enum("deduplication.func", "how replicas are merged; Thanos knows penalty, which is its default, and chain", "follow", "penalty", "chain")
 	timeout := p.Flags.Duration("query.timeout", 2*time.Minute, "longest time that a query may take")
 	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
@@ -73,7 +79,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	p.Go(all.Run)
 
 	opts := query.Options{
-		ReplicaLabels: *replicaLabels, Timeout: *timeout, MaxConcurrentSelects: *selects, LookbackDelta: *lookback,
+		ReplicaLabels: *replicaLabels, PreferReplicas: prefer, Timeout: *timeout, MaxConcurrentSelects: *selects, LookbackDelta: *lookback,
 		Logger: p.Log, Registerer: p.Registry,
 	}
 	if opts.Algorithm, err = dedup.Parse(*algorithm); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/thanoskit/thanoskit/query"
@@ -44,13 +45,24 @@ func extras(res *query.Result, p params) ([]extra, error) {
 // analysis says what a query took and who answered.
 //
 // Source: queryTelemetry in Thanos' pkg/api/query/v1.go, whose fields have the
-// same names.
+// same names. It has none of replicas.
 type analysis struct {
 	PeakSamples  int             `json:"peakSamples,omitempty"`
 	TotalSamples int64           `json:"totalSamples,omitempty"`
 	Fanout       []memberOutcome `json:"fanout"`
 	// Omitted are members of members for which a receipt had no room.
 	Omitted int `json:"omittedEndpoints,omitempty"`
+	// Replicas are those that deduplicated series are of, and Unidentified is how
+	// many series had lost what tells their replicas apart.
+	Replicas     []replicaOutcome `json:"replicas,omitempty"`
+	Unidentified int64            `json:"unidentifiedSeries,omitempty"`
+}
+
+// replicaOutcome is a store.ReplicaOutcome in JSON.
+type replicaOutcome struct {
+	Labels  labels.Labels `json:"labels"`
+	Series  int64         `json:"series"`
+	Samples int64         `json:"samples"`
 }
 
 // memberOutcome is a store.MemberOutcome in JSON.
@@ -68,7 +80,10 @@ type memberOutcome struct {
 }
 
 func analyze(out *store.Outcome, s *stats.Statistics) analysis {
-	a := analysis{Fanout: []memberOutcome{}, Omitted: out.Omitted()}
+	a := analysis{Fanout: []memberOutcome{}, Omitted: out.Omitted(), Unidentified: out.Unidentified()}
+	for _, r := range out.Replicas() {
+		a.Replicas = append(a.Replicas, replicaOutcome(r))
+	}
 	if s != nil && s.Samples != nil {
 		a.PeakSamples, a.TotalSamples = s.Samples.PeakSamples, s.Samples.TotalSamples
 	}

@@ -33,7 +33,9 @@
 //     least Options.DefaultStep.
 //   - dedup=false keeps replicas apart. replicaLabels[] replaces the Querier's
 //     replica labels; an empty one alone stands for none. Label names and values
-//     are never deduplicated, so that replica labels can be seen.
+//     are never deduplicated, so that replica labels can be seen. How replicas are
+//     merged is the Querier's to say: by dedup.Follow, unless it was given another
+//     algorithm, where Thanos has dedup.Penalty.
 //   - partial_response=false fails a query that a store fails to answer its part
 //     of.
 //   - storeMatch[] are selectors of which "__address__" is a store's name: only
@@ -48,7 +50,10 @@
 //   - stats=all adds statistics of each step to data.stats, anything else those
 //     of the query.
 //   - analyze=true adds data.analysis with what each store did, in the fields
-//     that Thanos has and status, reason, error, warnings and firstSeries.
+//     that Thanos has and status, reason, error, warnings and firstSeries; and
+//     replicas, which has labels, series and samples of each replica that
+//     deduplicated series are of, and unidentifiedSeries if there are any that had
+//     lost what tells their replicas apart. See store.ReplicaOutcome.
 //
 // Parameters that nobody knows are ignored. The header THANOS-TENANT, or that of
 // Options.TenantHeader, and X-Request-ID travel with what stores are asked.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 
+	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/query/httpapi"
 	"github.com/thanoskit/thanoskit/store"
@@ -63,7 +64,8 @@ func TestQueryParameters(t *testing.T) {
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			s := &recorder{Store: replicas(t)}
-			h := handler(t, s, &query.Options{ReplicaLabels: []string{"replica"}}, nil)
+			// Penalty has stores remove replica labels, which shows what they are.
+			h := handler(t, s, &query.Options{ReplicaLabels: []string{"replica"}, Algorithm: dedup.Penalty{}}, nil)
 			path, form, _ := strings.Cut(tc.target, "?")
 			var res *http.Response
 			var e envelope
