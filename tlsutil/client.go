@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // ClientOptions are what a Client may be given. The zero value is good: servers
@@ -25,6 +26,10 @@ type ClientOptions struct {
 	MinVersion uint16
 	// InsecureSkipVerify accepts any certificate, and so anybody in the middle.
 	InsecureSkipVerify bool
+	// MaxRevokedAge is how long a connection given to Track may go on after the CA
+	// of the server's certificate was taken out of CAFile; a minute if 0, for ever
+	// if negative.
+	MaxRevokedAge time.Duration
 	// Logger hears of files that changed, for better or worse; silent if nil.
 	Logger *slog.Logger
 	// OnReload is called when files that changed are in use (err is nil), or are
@@ -39,6 +44,8 @@ type Client struct {
 	opts ClientOptions
 	pair *watched[*tls.Certificate] // nil: no certificate to show
 	ca   *watched[*bundle]          // nil: those of the system, or anybody
+
+	tracker tracker
 }
 
 // NewClient makes a Client. It reads all files.
@@ -63,6 +70,7 @@ func NewClient(opts *ClientOptions) (*Client, error) {
 	}
 	if file := c.opts.CAFile; file != "" && !c.opts.InsecureSkipVerify {
 		c.ca = watchBundle(file, report)
+		c.tracker.init(c.ca, x509.ExtKeyUsageServerAuth, c.opts.MaxRevokedAge)
 	}
 	if err := c.Reload(); err != nil {
 		return nil, fmt.Errorf("make TLS client: %w", err)

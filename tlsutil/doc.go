@@ -33,9 +33,9 @@
 // match, and goes on with the last one.
 //
 // The CA of clients reloads too, which Thanos' does not: taking a CA out of the
-// bundle refuses its clients at their next handshake. Give connections an age
-// (grpc's MaxConnectionAge, Thanos' --grpc-server-max-connection-age), so that
-// there is one.
+// bundle refuses its clients at their next handshake, and ends the connections
+// that they have, a minute later at most, if the server accepts from
+// Server.Listener. Client.Track does the same for connections to servers.
 //
 // # Resumed sessions
 //
@@ -63,5 +63,10 @@
 // choice. It is for tests and trials: its key lies in memory, and it revokes
 // nothing.
 //
-// What the peer is allowed, once it is known who it is, is not decided here.
+// # Who it is, and what is wrong
+//
+// PeerIdentity says who the peer is, by the names in its certificate; what it is
+// allowed, once it is known who it is, is not decided here. Expiry says when
+// certificates end. Doctor finds out why a client cannot talk to a server, and
+// says it in words: examples/tlsdoctor is a program around it.
 package tlsutil

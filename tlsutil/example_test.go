@@ -1,13 +1,16 @@
 package tlsutil_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
@@ -53,12 +56,14 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", srv.Config())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer l.Close()
+	// Connections are to end when the CA of their client is dropped.
+	l = tls.NewListener(srv.Listener(l), srv.Config())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -87,5 +92,69 @@ func greet(l net.Listener) {
 	if !ok || c.Handshake() != nil {
 		return
 	}
-	fmt.Fprintf(c, "hello %s", c.ConnectionState().PeerCertificates[0].Subject.CommonName)
+	cs := c.ConnectionState()
+	id, _ := tlsutil.PeerIdentity(&cs)
+	fmt.Fprintf(c, "hello %s", id.CommonName)
+}
+
+// When certificates end, while there is time to renew them.
+func ExampleServer_Expiry() {
+	dir, err := os.MkdirTemp("", "tlsutil")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	now := time.Now()
+	ca, err := tlsutil.NewCA("example", 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pair, err := ca.IssueServer(tlsutil.Leaf{CommonName: "store", NotAfter: now.Add(48 * time.Hour)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := pair.WriteFiles(cert, key); err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv, err := tlsutil.NewServer(cert, key, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range srv.Expiry() {
+		if left := e.Left(now); left < 7*24*time.Hour {
+			fmt.Printf("%s in %s ends in %s\n", e.Subject, filepath.Base(e.File), left.Round(time.Hour))
+		}
+	}
+	// Output: CN=store in tls.crt ends in 48h0m0s
+}
+
+// A client that speaks TLS on a port with plain text is told so.
+func ExampleDoctor() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	go srv.Serve(l)
+	defer srv.Close()
+
+	d, err := tlsutil.Doctor(context.Background(), l.Addr().String(), &tlsutil.ClientOptions{ServerName: "store.example"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range d.Findings {
+		fmt.Printf("%s: %s\n%s\n", f.Problem, f.Detail, f.Advice)
+	}
+	// Output:
+	// plain text on the server's port: the client speaks TLS, and the server answers HTTP/2 in plain text
+	// Dial the port that has TLS, or speak plain text to this one
 }

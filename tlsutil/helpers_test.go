@@ -129,3 +129,10 @@ func to(name string, cfg *tls.Config) *tls.Config {
 }
 
 func serverCommonName(r result) string { return r.client.PeerCertificates[0].Subject.CommonName }
+
+func read(t testing.TB, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	testutil.Ok(t, err)
+	return b
+}

@@ -2,10 +2,13 @@ package tlsutil
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"time"
 )
 
 // ServerOptions are what a Server may be given. The zero value is good.
@@ -21,6 +24,10 @@ type ServerOptions struct {
 	// empty. See ParseCipherSuites and ParseCurves.
 	CipherSuites []uint16
 	Curves       []tls.CurveID
+	// MaxRevokedAge is how long a connection of Listener may go on after the CA of
+	// its client's certificate was taken out of ClientCAFile; a minute if 0, for
+	// ever if negative.
+	MaxRevokedAge time.Duration
 	// Logger hears of files that changed, for better or worse; silent if nil.
 	Logger *slog.Logger
 	// OnReload is called when files that changed are in use (err is nil), or are
@@ -35,6 +42,8 @@ type Server struct {
 	opts ServerOptions
 	pair *watched[*tls.Certificate]
 	ca   *watched[*bundle] // nil: clients need no certificate
+
+	tracker tracker
 }
 
 // NewServer makes a Server of a certificate, followed by those between it and the
@@ -54,6 +63,7 @@ func NewServer(certFile, keyFile string, opts *ServerOptions) (*Server, error) {
 	s.pair = watchPair(certFile, keyFile, report)
 	if file := s.opts.ClientCAFile; file != "" {
 		s.ca = watchBundle(file, report)
+		s.tracker.init(s.ca, x509.ExtKeyUsageClientAuth, s.opts.MaxRevokedAge)
 	}
 	if err := s.Reload(); err != nil {
 		return nil, fmt.Errorf("make TLS server: %w", err)
@@ -97,7 +107,9 @@ func (s *Server) Reload() error {
 func (s *Server) Config(protocols ...string) *tls.Config {
 	protocols = slices.Clone(protocols)
 	base := s.base(protocols)
-	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current(protocols), nil }
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		return s.current(protocols, hello.Conn), nil
+	}
 	return base
 }
 
@@ -112,14 +124,20 @@ func (s *Server) base(protocols []string) *tls.Config {
 	}
 }
 
-// current is the configuration of one handshake.
-func (s *Server) current(protocols []string) *tls.Config {
+// current is the configuration of one handshake, on a connection.
+func (s *Server) current(protocols []string, conn net.Conn) *tls.Config {
 	out := s.base(protocols)
 	pair, _ := s.pair.get() // errors were reported
 	out.Certificates = []tls.Certificate{*pair}
 	if s.ca != nil {
 		ca, _ := s.ca.get()
 		out.ClientCAs, out.ClientAuth = ca.pool, tls.RequireAndVerifyClientCert
+		if conn, ok := conn.(*trackedConn); ok {
+			out.VerifyConnection = func(cs tls.ConnectionState) error {
+				conn.shown(cs.PeerCertificates)
+				return nil
+			}
+		}
 	}
 	return out
 }

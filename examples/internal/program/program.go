@@ -54,8 +54,20 @@ func untilSignal(p *Program, run func(ctx context.Context, p *Program) error) er
 	return run(ctx, p)
 }
 
-// New returns a Program with the flags that every component has.
+// New returns a Program with the flags that every component has that serves a
+// StoreAPI.
 func New(name string) *Program {
+	p := NewHTTP(name)
+	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
+	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
+	p.grpcTLS = newServerTLS(p.Flags)
+	p.limits = newLimits(p.Flags)
+	return p
+}
+
+// NewHTTP returns a Program with the flags of a component that has nothing to
+// serve but probes and metrics. It ends with ServeHTTP.
+func NewHTTP(name string) *Program {
 	p := &Program{
 		Flags:    flag.NewFlagSet(name, flag.ContinueOnError),
 		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", name),
@@ -63,10 +75,6 @@ func New(name string) *Program {
 		name:     name,
 	}
 	p.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
-	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
-	p.grpcTLS = newServerTLS(p.Flags)
-	p.limits = newLimits(p.Flags)
 	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
 	return p
 }
@@ -105,16 +113,43 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for HTTP: %w", err), grpcListener.Close())
 	}
-	var isReady atomic.Bool
-	httpServer := &http.Server{Handler: p.handler(&isReady, handler), ReadHeaderTimeout: 10 * time.Second}
-
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
+	p.serve(ctx, g, httpListener, *p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
+	return g.Wait()
+}
+
+// httpGrace is how long HTTP requests of a component without gRPC may go on.
+const httpGrace = 10 * time.Second
+
+// ServeHTTP is Serve of a Program without a Store. It ends as well, without an
+// error, when something that Go added returns [ErrDone].
+func (p *Program) ServeHTTP(ctx context.Context, handler http.Handler, ready func(context.Context) error) error {
+	listener, err := net.Listen("tcp", *p.httpAddr)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	p.serve(ctx, g, listener, httpGrace, handler, ready)
+	if err := g.Wait(); !errors.Is(err, ErrDone) {
+		return err
+	}
+	return nil
+}
+
+// ErrDone says that a program has done what it was started for.
+var ErrDone = errors.New("done")
+
+// serve adds to g the probes, metrics and handler over HTTP, and what Go added. What
+// is to be logged with ready comes last.
+func (p *Program) serve(ctx context.Context, g *errgroup.Group, l net.Listener, grace time.Duration, handler http.Handler, ready func(context.Context) error, log ...any) {
+	var isReady atomic.Bool
+	server := &http.Server{Handler: p.handler(&isReady, handler), ReadHeaderTimeout: 10 * time.Second}
 	for _, run := range p.background {
 		g.Go(func() error { return run(ctx) })
 	}
-	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
 	g.Go(func() error {
-		if err := httpServer.Serve(httpListener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
 		}
 		return nil
@@ -122,21 +157,20 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	g.Go(func() error {
 		<-ctx.Done()
 		isReady.Store(false)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), *p.grpcGrace)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
-		if httpServer.Shutdown(ctx) != nil { // what still runs is cut off
-			return httpServer.Close()
+		if server.Shutdown(ctx) != nil { // what still runs is cut off
+			return server.Close()
 		}
 		return nil
 	})
 	g.Go(func() error {
 		if p.awaitReady(ctx, ready) {
 			isReady.Store(true)
-			p.Log.Info("ready", "grpc", grpcListener.Addr().String(), "http", httpListener.Addr().String())
+			p.Log.Info("ready", append(log, "http", l.Addr().String())...)
 		}
 		return nil
 	})
-	return g.Wait()
 }
 
 func (p *Program) handler(ready *atomic.Bool, next http.Handler) http.Handler {

@@ -128,9 +128,9 @@ func (c *ClientTLS) Check() error {
 	return nil
 }
 
-// DialOptions returns the options to dial a gRPC target with: none, which is
-// plain text, without --grpc-client-tls-secure.
-func (c *ClientTLS) DialOptions(target string, log *slog.Logger) ([]grpc.DialOption, error) {
+// Options returns what the flags say: nil, which is plain text, without
+// --grpc-client-tls-secure.
+func (c *ClientTLS) Options() (*tlsutil.ClientOptions, error) {
 	if err := c.Check(); err != nil || !c.Secure {
 		return nil, err
 	}
@@ -138,10 +138,21 @@ func (c *ClientTLS) DialOptions(target string, log *slog.Logger) ([]grpc.DialOpt
 	if err != nil {
 		return nil, fmt.Errorf("--grpc-client-tls-min-version: %w", err)
 	}
-	client, err := tlsutil.NewClient(&tlsutil.ClientOptions{
+	return &tlsutil.ClientOptions{
 		CAFile: c.CA, CertFile: c.Cert, KeyFile: c.Key, ServerName: c.ServerName,
-		MinVersion: version, InsecureSkipVerify: c.SkipVerify, Logger: log,
-	})
+		MinVersion: version, InsecureSkipVerify: c.SkipVerify,
+	}, nil
+}
+
+// DialOptions returns the options to dial a gRPC target with: none, which is
+// plain text, without --grpc-client-tls-secure.
+func (c *ClientTLS) DialOptions(target string, log *slog.Logger) ([]grpc.DialOption, error) {
+	opts, err := c.Options()
+	if err != nil || opts == nil {
+		return nil, err
+	}
+	opts.Logger = log
+	client, err := tlsutil.NewClient(opts)
 	if err != nil {
 		return nil, err
 	}
