@@ -1,7 +1,6 @@
 package compact
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -52,9 +51,9 @@ func (p *Plan) WriteTable(w io.Writer) error {
 		fmt.Fprintln(t.w)
 	}
 	r := p.Remaining
-	fmt.Fprintf(t.w, "Until nothing is left to do: %s of %s, %s, %s.\n",
+	fmt.Fprintf(t.w, "Until nothing is left to do: %s of %s, %s made. %s past retention.\n",
 		count(r.Compactions, "compaction"), count(r.CompactionBlocks, "block"), count(r.Downsamplings, "downsampled block"),
-		count(r.Deletions, "block")+" past retention")
+		count(r.Deletions, "block"))
 	return t.w.Flush() // tabwriter keeps the first error of w.
 }
 
@@ -183,5 +182,8 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
-	return s[:cmp.Or(min(len(s), maxCell), len(s))]
+	if len(s) > maxCell {
+		s = strings.ToValidUTF8(s[:maxCell], "") + "..."
+	}
+	return s
 }
