@@ -1,0 +1,322 @@
+package faults_test
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/efficientgo/core/testutil"
+	"github.com/oklog/ulid/v2"
+	"github.com/thanos-io/objstore"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/compact"
+	"github.com/thanoskit/thanoskit/compact/internal/step"
+)
+
+// groups are blocks of many groups that each become one of 8 h. The first of each
+// group is for a test to damage.
+func groups(t testing.TB, names ...string) objects {
+	t.Helper()
+	var specs []spec
+	for i, name := range names {
+		for k := range 5 {
+			specs = append(specs, spec{n: 10*i + k + 1, labels: name, from: int64(2 * k), hours: 2, level: 2})
+		}
+	}
+	return fixture(t, specs...)
+}
+
+func first(group int) ulid.ULID { return newID(10*group + 1) }
+
+func newCompactor(t testing.TB, bkt objstore.Bucket, dir string, opts compact.Options) *compact.Compactor {
+	t.Helper()
+	c, err := compact.New(bkt, dir, &opts)
+	testutil.Ok(t, err)
+	t.Cleanup(func() { testutil.Ok(t, c.Close()) })
+	return c
+}
+
+// Bad blocks of many kinds are found in one run, each is marked so that Thanos goes
+// round it as well, and all else is compacted.
+func TestQuarantine(t *testing.T) {
+	t.Parallel()
+	damages := []struct {
+		name   string
+		damage func(t *testing.T, o objects, id ulid.ULID)
+		reason string
+		says   string
+	}{
+		{"checksum", func(_ *testing.T, o objects, id ulid.ULID) {
+			flip(o, block.ObjectName(id, "chunks/000001"), -20)
+		}, compact.ReasonCorrupt, "corrupt chunk"},
+		{"missing segment", func(_ *testing.T, o objects, id ulid.ULID) {
+			delete(o, block.ObjectName(id, "chunks/000001"))
+		}, compact.ReasonCorrupt, "not found"},
+		{"missing index", func(_ *testing.T, o objects, id ulid.ULID) {
+			delete(o, block.ObjectName(id, block.IndexFile))
+		}, compact.ReasonCorrupt, "not found"},
+		{"torn index", func(_ *testing.T, o objects, id ulid.ULID) {
+			name := block.ObjectName(id, block.IndexFile)
+			o[name] = o[name][:len(o[name])/2]
+		}, compact.ReasonCorrupt, "index"},
+		{"damaged index", func(_ *testing.T, o objects, id ulid.ULID) {
+			flip(o, block.ObjectName(id, block.IndexFile), 20)
+		}, compact.ReasonCorrupt, "index"},
+		{"index version", func(_ *testing.T, o objects, id ulid.ULID) {
+			o[block.ObjectName(id, block.IndexFile)][4] = 9
+		}, compact.ReasonUnsupported, "version 9"},
+		{"segment version", func(_ *testing.T, o objects, id ulid.ULID) {
+			o[block.ObjectName(id, "chunks/000001")][4] = 7
+		}, compact.ReasonUnsupported, "7"},
+		{"unsorted chunks", func(t *testing.T, o objects, id ulid.ULID) {
+			rewrite(t, o, id, func(s []block.Series) {
+				for i := range s {
+					slices.Reverse(s[i].Chunks)
+				}
+			})
+		}, block.ReasonOutOfOrderChunks, "unsorted chunks"},
+		{"unsorted series", func(t *testing.T, o objects, id ulid.ULID) {
+			rewrite(t, o, id, slices.Reverse)
+		}, compact.ReasonCorrupt, "unsorted series"},
+		{"meta.json", func(_ *testing.T, o objects, id ulid.ULID) {
+			name := block.ObjectName(id, block.MetaFile)
+			o[name] = []byte(strings.Replace(string(o[name]), `"maxTime": `, `"maxTime": -`, 1))
+		}, compact.ReasonCorrupt, "meta.json"},
+		{"meta.json version", func(_ *testing.T, o objects, id ulid.ULID) {
+			name := block.ObjectName(id, block.MetaFile)
+			o[name] = []byte(strings.Replace(string(o[name]), "\t\"version\": 1,", "\t\"version\": 3,", 1))
+		}, compact.ReasonUnsupported, "version 3"},
+	}
+	names := []string{"good"}
+	for _, d := range damages {
+		names = append(names, d.name)
+	}
+	o := groups(t, names...)
+	for i, d := range damages {
+		d.damage(t, o, first(i+1))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		time.Sleep(2 * time.Minute) // Nobody is writing meta.json files any more.
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{Concurrency: 3})
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		for i, d := range damages {
+			id := first(i + 1)
+			mark, err := block.ReadMark(t.Context(), bkt, id, block.NoCompactMark)
+			testutil.Ok(t, err, d.name)
+			testutil.Equals(t, d.reason, mark.Reason, d.name)
+			testutil.Assert(t, strings.Contains(mark.Details, d.says), "%s: %s", d.name, mark.Details)
+			testutil.Assert(t, slices.ContainsFunc(r.Quarantined, func(q *compact.Quarantined) bool {
+				return q.Block == id && errors.Is(q, compact.ErrQuarantined) && q.Reason == d.reason
+			}), "%s is not in the report", d.name)
+		}
+		testutil.Equals(t, len(damages), len(r.Quarantined))
+		// What was read was read twice before it was believed.
+		for i, d := range damages {
+			reads := 0
+			for _, req := range bkt.Requests() {
+				if req.Op == objstore.OpGet && req.Name == block.ObjectName(first(i+1), block.MetaFile) {
+					reads++
+				}
+			}
+			testutil.Assert(t, reads >= 2, "%s: read %d times", d.name, reads)
+		}
+		noneWithin(t, bkt)
+		made := map[string]int{}
+		for _, m := range live(t, bkt) {
+			made[m.Thanos.Labels["cluster"]] += len(m.Compaction.Sources)
+			if m.Thanos.Labels["cluster"] == "good" && m.MinTime == epoch {
+				testutil.Equals(t, 4, len(m.Compaction.Sources))
+			}
+		}
+		for i, d := range damages {
+			want := 5
+			if strings.HasPrefix(d.name, "meta.json") {
+				want = 4 // It is no block to anybody.
+			}
+			testutil.Equals(t, want, made[names[i+1]], d.name)
+		}
+
+		// A second run finds nothing more to do, and leaves the bad ones alone.
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(r.Quarantined)+r.Compactions+len(r.Uploaded))
+	})
+}
+
+func flip(o objects, name string, at int) {
+	b := slices.Clone(o[name])
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 0xff
+	o[name] = b
+}
+
+// rewrite writes a block anew with series as f leaves them.
+func rewrite(t testing.TB, o objects, id ulid.ULID, f func([]block.Series)) {
+	t.Helper()
+	meta, err := block.ParseMeta(o[block.ObjectName(id, block.MetaFile)])
+	testutil.Ok(t, err)
+	from := (meta.MinTime - epoch) / hour
+	changed := fixtureOf(t, spec{n: int(id[14])<<8 | int(id[15]), labels: meta.Thanos.Labels["cluster"], from: from, hours: (meta.MaxTime - meta.MinTime) / hour, level: 2, step: 10e9}, f)
+	for name := range o {
+		if strings.HasPrefix(name, id.String()) {
+			delete(o, name)
+		}
+	}
+	for name, b := range changed {
+		o[name] = b
+	}
+}
+
+// What is bad in one download and good in the next was the network's doing, and
+// nothing is marked for it.
+func TestTransientCorruption(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		var flipped atomic.Int64
+		bkt.Body(func(r blocktest.Request, body io.Reader) io.Reader {
+			if strings.HasSuffix(r.Name, "chunks/000001") && flipped.Add(1)%2 == 1 {
+				return &flipper{body}
+			}
+			return body
+		})
+		r, err := newCompactor(t, bkt, t.TempDir(), compact.Options{}).RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(r.Quarantined))
+		testutil.Equals(t, 2, r.Compactions)
+		testutil.Assert(t, flipped.Load() > 8, "%d", flipped.Load())
+	})
+}
+
+// flipper changes the last byte of each read.
+type flipper struct{ r io.Reader }
+
+func (f *flipper) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if n > 30 {
+		p[n-20] ^= 0xff
+	}
+	return n, err
+}
+
+// The bucket fails now and then, or altogether: that is said by class, nothing is
+// marked for it, and later runs do the rest.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b", "c")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		reader := newReader()
+		want := samplesOf(t, reader, o)
+		bkt := blocktest.NewBucket(o.bucket(t))
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		bkt.Fail(blocktest.Deny(nil))
+		_, err := c.RunOnce(t.Context())
+		testutil.Assert(t, errors.Is(err, compact.ErrBucket) && errors.Is(err, blocktest.ErrAccessDenied), "%v", err)
+		testutil.Equals(t, compact.ClassBucket, compact.ClassOf(err))
+		runs := 0
+		for nth := int64(7); ; nth += 6 {
+			bkt.Fail(blocktest.EveryNth(nth, blocktest.ErrFault))
+			runs++
+			r, err := c.RunOnce(t.Context())
+			if r != nil {
+				testutil.Equals(t, 0, len(r.Quarantined))
+			}
+			reader.sees(t, bkt.Unwrap(), want, "in an outage")
+			if err == nil {
+				break
+			}
+			testutil.Equals(t, compact.ClassBucket, compact.ClassOf(err))
+			testutil.Assert(t, errors.Is(err, blocktest.ErrFault), "%v", err)
+		}
+		bkt.Fail(nil)
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, r.Compactions)
+		testutil.Equals(t, 6, len(live(t, bkt)))
+		t.Logf("%d runs", runs)
+	})
+}
+
+// One group whose blocks cannot be read for want of access does not keep the others
+// from their compaction.
+func TestOneGroupFails(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b", "c")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool {
+			return strings.HasPrefix(r.Name, first(1).String()) && strings.Contains(r.Name, "chunks/")
+		}))
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		r, err := c.RunOnce(t.Context())
+		testutil.Equals(t, compact.ClassBucket, compact.ClassOf(err))
+		testutil.Equals(t, 2, r.Compactions)
+		testutil.Assert(t, len(r.Failed) > 0 && strings.Contains(r.Failed[0].Error(), `cluster="b"`), "%v", r.Failed)
+		testutil.Equals(t, 0, len(r.Quarantined))
+		bkt.Fail(nil)
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, r.Compactions)
+	})
+}
+
+// The disk is full at any step: that costs at most this run, and leaves room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b")
+	full := &pathError{syscall.ENOSPC}
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		reader := newReader()
+		want := samplesOf(t, reader, o)
+		for n := 1; ; n += 1 + n/12 {
+			bkt, dir := o.bucket(t), t.TempDir()
+			steps, failed := 0, ""
+			ctx := step.With(t.Context(), func(op string) error {
+				if steps++; steps >= n && !strings.HasPrefix(op, "remove") {
+					failed = op
+					return full
+				}
+				return nil
+			})
+			c := newCompactor(t, bkt, dir, compact.Options{})
+			r, err := c.RunOnce(ctx)
+			if failed == "" {
+				testutil.Ok(t, err)
+				testutil.Assert(t, n > 10, "%d steps", n)
+				return
+			}
+			testutil.Assert(t, errors.Is(err, syscall.ENOSPC), "%s: %v", failed, err)
+			if r != nil {
+				testutil.Equals(t, 0, len(r.Quarantined), failed)
+			}
+			reader.sees(t, bkt, want, failed)
+			_, err = c.RunOnce(t.Context())
+			testutil.Ok(t, err)
+			reader.sees(t, bkt, want, failed)
+			testutil.Equals(t, 4, len(live(t, bkt)), failed)
+		}
+	})
+}
+
+type pathError struct{ err error }
+
+func (e *pathError) Error() string { return "write: " + e.err.Error() }
+func (e *pathError) Unwrap() error { return e.err }

@@ -1,0 +1,139 @@
+package faults_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/efficientgo/core/testutil"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/block/blocktest"
+	"github.com/thanoskit/thanoskit/compact"
+)
+
+// rivals are blocks of which much comes in a few runs.
+func rivals(t testing.TB) objects {
+	t.Helper()
+	var specs []spec
+	for k := range 13 {
+		for i, replica := range []string{"0", "1"} {
+			specs = append(specs, spec{n: 2*k + i + 1, labels: "a", replica: replica, from: int64(4 * k), hours: 4, level: 2, step: time.Hour})
+		}
+	}
+	for k := range 9 {
+		specs = append(specs, spec{n: 100 + k, labels: "b", from: int64(2 * k), hours: 2, level: 2})
+	}
+	return fixture(t, specs...)
+}
+
+// Two compactors by accident on the same blocks, each slow at everything by chance,
+// for days: readers see every sample at all times, and in the end the bucket has
+// what one of them alone makes of it.
+func TestTwoCompactors(t *testing.T) {
+	t.Parallel()
+	o := rivals(t)
+	replica := []string{"replica"}
+	opts := compact.Options{ReplicaLabels: replica}
+	r := newReader(replica...)
+	var (
+		want map[point]bool
+		end  string
+	)
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		want = samplesOf(t, r, o)
+		bkt := o.bucket(t)
+		(&cycle{opts: opts, replica: replica}).settle(t, bkt, t.TempDir(), "in the end")
+		end = state(t, bkt, replica...)
+	})
+	both, stale := 0, 0
+	for seed := range uint64(*seeds) {
+		synctest.Test(t, func(t *testing.T) {
+			begin()
+			bkt := o.bucket(t)
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			most := []time.Duration{time.Second, time.Minute, 10 * time.Minute}[seed%3]
+			until := time.Now().Add(5 * 24 * time.Hour)
+			var (
+				wg       sync.WaitGroup
+				mu       sync.Mutex
+				uploaded [2]int
+			)
+			for k := range 2 {
+				slow := blocktest.NewBucket(bkt)
+				slow.Delay(func(blocktest.Request) time.Duration {
+					mu.Lock()
+					defer mu.Unlock()
+					return time.Duration(rnd.Int64N(int64(most)))
+				})
+				c := newCompactor(t, slow, t.TempDir(), opts)
+				wg.Go(func() {
+					for time.Now().Before(until) {
+						rep, err := c.RunOnce(t.Context())
+						if err != nil && compact.ClassOf(err) != compact.ClassStale {
+							t.Errorf("seed %d: %v", seed, err)
+							return
+						}
+						mu.Lock()
+						uploaded[k] += len(rep.Uploaded)
+						for _, f := range rep.Failed {
+							if errors.Is(f, compact.ErrStale) {
+								stale++
+							}
+						}
+						mu.Unlock()
+						time.Sleep(time.Duration(rnd.Int64N(int64(8 * time.Hour))))
+					}
+				})
+			}
+			// The reader looks every now and then.
+			for time.Now().Before(until) {
+				r.sees(t, bkt, want, fmt.Sprintf("seed %d, at %s", seed, time.Now()))
+				time.Sleep(most * 7)
+				if most < time.Minute {
+					time.Sleep(20 * time.Minute)
+				}
+			}
+			wg.Wait()
+			if uploaded[0] > 0 && uploaded[1] > 0 {
+				both++
+			}
+			(&cycle{opts: opts, replica: replica}).settle(t, bkt, t.TempDir(), "in the end")
+			r.sees(t, bkt, want, fmt.Sprintf("seed %d, in the end", seed))
+			testutil.Equals(t, end, state(t, bkt, replica...), "seed %d", seed)
+		})
+	}
+	testutil.Assert(t, both > *seeds/2, "in %d of %d both have made something", both, *seeds)
+	t.Logf("in %d of %d pairs both have made something; %d jobs were given up since the other one was faster", both, *seeds, stale)
+}
+
+// Compactors that share the groups each do their own, and together all of it;
+// where they disagree on how many they are, nothing is lost, and a group that
+// nobody looks after is seen.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	o := groups(t, names...)
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := o.bucket(t)
+		done := 0
+		for shard := range 3 {
+			r, err := newCompactor(t, bkt, t.TempDir(), compact.Options{Shards: 3, Shard: shard}).RunOnce(t.Context())
+			testutil.Ok(t, err)
+			testutil.Assert(t, r.Compactions < len(names), "shard %d does all", shard)
+			done += r.Compactions
+		}
+		testutil.Equals(t, len(names), done)
+		noneWithin(t, bkt)
+		for _, m := range live(t, bkt) {
+			testutil.Assert(t, m.MinTime > epoch || len(m.Compaction.Sources) == 4, "%s", describe(m))
+			testutil.Equals(t, block.Raw, m.Resolution())
+		}
+	})
+}

@@ -1,0 +1,256 @@
+package compact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/compact/internal/step"
+)
+
+// outcome is what a job changed in the bucket.
+type outcome struct {
+	uploaded []*block.Meta
+	replaced []ulid.ULID
+}
+
+// do runs a job: it downloads its sources, makes its outputs, uploads them, and only
+// then marks the sources for deletion that they replace. Its directory is there
+// afterwards if it can be gone on with.
+//
+// Errors: classed. ErrQuarantined says that sources are bad, of all that are so.
+func (c *Compactor) do(ctx context.Context, job *Job) (_ *outcome, err error) {
+	w, err := c.openWork(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		// What nobody goes on with would only fill the disk. Steps that are refused
+		// leave everything where it is.
+		if class := ClassOf(err); class != ClassBucket && class != ClassCanceled {
+			err = errors.Join(err, w.remove(ctx))
+		}
+	}()
+	outputs, ok, err := w.made()
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if outputs, err = c.make(ctx, job, w); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.stillThere(ctx, job); err != nil {
+		return nil, err
+	}
+	out := &outcome{}
+	for _, dir := range outputs {
+		m, err := block.Upload(ctx, c.bkt, dir, &block.UploadOptions{Concurrency: c.opts.FilesConcurrency, Hash: c.opts.Hash})
+		if err != nil {
+			return nil, mixedError(err)
+		}
+		out.uploaded = append(out.uploaded, m)
+	}
+	switch {
+	case job.Kind != Compact && len(outputs) == 0:
+		return out, c.markNothing(ctx, job)
+	case job.Kind == Compact:
+		out.replaced, err = c.markSources(ctx, job, len(outputs) == 0)
+	}
+	return out, err
+}
+
+// make makes the outputs of a job out of its sources, and returns their
+// directories. A source that cannot be read is downloaded once more before it is
+// taken for bad.
+func (c *Compactor) make(ctx context.Context, job *Job, w *work) ([]string, error) {
+	sources, err := c.fetchSources(ctx, job, w)
+	if err != nil {
+		return nil, err
+	}
+	again := map[ulid.ULID]bool{}
+	for {
+		if err := w.clearOutputs(ctx); err != nil {
+			return nil, err
+		}
+		if err := step.Do(ctx, "run "+w.outputs()); err != nil {
+			return nil, err
+		}
+		res, err := c.merge(ctx, job, sources, w.outputs(), c.opts)
+		if err == nil {
+			return c.finish(ctx, w, res)
+		}
+		if e, ok := errors.AsType[*IndexSizeError](err); ok {
+			return nil, c.markLargest(ctx, job, e)
+		}
+		e, blamed := errors.AsType[*SourceError](err)
+		switch {
+		case !blamed || diskFull(err) || ctx.Err() != nil:
+			return nil, makingError(ctx, err)
+		case again[e.Block]:
+			return nil, c.quarantineSource(ctx, job, e.Block, e.Err)
+		}
+		again[e.Block] = true
+		c.opts.Logger.Warn("source is bad, and downloaded once more", "block", e.Block, "err", e.Err)
+		if err := c.fetchAnew(ctx, e.Block, w); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// makingError classes an error of making outputs.
+func makingError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isClassed(err):
+		return err
+	case isLocal(err):
+		return localError(err)
+	}
+	return fmt.Errorf("%w: %w", ErrOutput, err)
+}
+
+// finish looks whether the outputs are good blocks, and notes that they are all
+// there.
+func (c *Compactor) finish(ctx context.Context, w *work, res *jobResult) ([]string, error) {
+	ids := make([]ulid.ULID, len(res.Metas))
+	dirs := make([]string, len(res.Metas))
+	for i, m := range res.Metas {
+		ids[i], dirs[i] = m.ULID, filepath.Join(w.outputs(), m.ULID.String())
+		report, err := block.Verify(ctx, dirs[i], &block.VerifyOptions{Depth: block.VerifyIndex})
+		if err != nil {
+			return nil, localError(err)
+		}
+		if err := report.Err(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrOutput, err)
+		}
+	}
+	return dirs, w.finish(ctx, ids)
+}
+
+// fetchSources downloads the sources of a job, several at a time, and looks at all
+// of them, so that all that are bad are found.
+func (c *Compactor) fetchSources(ctx context.Context, job *Job, w *work) ([]string, error) {
+	dirs, errs := make([]string, len(job.Sources)), make([]error, len(job.Sources))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.opts.FetchConcurrency)
+	for i, m := range job.Sources {
+		dirs[i] = w.source(m.ULID)
+		g.Go(func() error {
+			errs[i] = c.fetchGood(gctx, job, m.ULID, w)
+			if class := ClassOf(errs[i]); class != ClassNone && class != ClassQuarantine {
+				return errs[i] // The others have no use then.
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, errors.Join(err, errors.Join(onlyQuarantined(errs)...))
+	}
+	return dirs, errors.Join(errs...)
+}
+
+// onlyQuarantined returns those errors that say that a block was marked.
+func onlyQuarantined(errs []error) (out []error) {
+	for _, err := range errs {
+		if errors.Is(err, ErrQuarantined) {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// fetchGood downloads a block and looks at it, once more if it is bad, and
+// quarantines one that still is.
+func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *work) error {
+	err := c.fetch(ctx, id, w)
+	if !bad(err) {
+		return err
+	}
+	c.opts.Logger.Warn("source is bad, and downloaded once more", "block", id, "err", err)
+	if err = c.fetchAnew(ctx, id, w); !bad(err) {
+		return err
+	}
+	return c.quarantineSource(ctx, job, id, err)
+}
+
+// fetchAnew downloads a block without anything that was downloaded before.
+func (c *Compactor) fetchAnew(ctx context.Context, id ulid.ULID, w *work) error {
+	for _, dir := range []string{w.source(id), w.source(id) + block.DownloadSuffix} {
+		if err := remove(ctx, dir); err != nil {
+			return err
+		}
+	}
+	return c.fetch(ctx, id, w)
+}
+
+// fetch downloads a block and looks at it. What is wrong with it is returned as it
+// is.
+func (c *Compactor) fetch(ctx context.Context, id ulid.ULID, w *work) error {
+	dir := w.source(id)
+	if err := step.Do(ctx, "download "+dir); err != nil {
+		return err
+	}
+	err := block.Download(ctx, c.bkt, id, dir, &block.DownloadOptions{Concurrency: c.opts.FilesConcurrency})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, block.ErrExists):
+		// What is in the way is of a block that was replaced under its ULID, or not
+		// whole.
+		if err := remove(ctx, dir); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrStale, err)
+	case bad(err):
+		return err
+	case err != nil:
+		return mixedError(err)
+	}
+	return verify(ctx, dir)
+}
+
+// quarantineSource marks a source that is bad, if it still is in the bucket.
+func (c *Compactor) quarantineSource(ctx context.Context, job *Job, id ulid.ULID, cause error) error {
+	if err := c.present(ctx, id); err != nil {
+		return err
+	}
+	return c.quarantine(ctx, markOf(job.Kind), id, cause)
+}
+
+// present returns an ErrStale if a block is not in the bucket any more.
+func (c *Compactor) present(ctx context.Context, id ulid.ULID) error {
+	there, err := c.bkt.Exists(ctx, block.ObjectName(id, block.MetaFile))
+	if err != nil {
+		return mixedError(fmt.Errorf("look for block %s: %w", id, err))
+	}
+	if !there {
+		return fmt.Errorf("%w: block %s is gone", ErrStale, id)
+	}
+	return nil
+}
+
+// stillThere returns an ErrStale if a source is gone, or marked for deletion since
+// the plan was made: somebody else has compacted it, and to upload what was made of
+// it would only be one more block to delete.
+func (c *Compactor) stillThere(ctx context.Context, job *Job) error {
+	for _, m := range job.Sources {
+		if err := c.present(ctx, m.ULID); err != nil {
+			return err
+		}
+		there, err := c.bkt.Exists(ctx, block.ObjectName(m.ULID, block.DeletionMarkFile))
+		if err != nil {
+			return mixedError(fmt.Errorf("look for mark of block %s: %w", m.ULID, err))
+		}
+		if there && job.Kind == Compact {
+			return fmt.Errorf("%w: block %s has been marked for deletion", ErrStale, m.ULID)
+		}
+	}
+	return nil
+}

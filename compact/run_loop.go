@@ -1,0 +1,68 @@
+package compact
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run calls RunOnce at once and then again Options.WaitInterval after each has
+// ended, and Clean every Options.CleanupInterval meanwhile. It logs what goes wrong:
+// nothing does for good, and the next run tries again. It returns nil when the
+// context ends, or with Close.
+func (c *Compactor) Run(ctx context.Context) error {
+	ctx, leave, err := c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var g errgroup.Group
+	g.Go(func() error {
+		every(ctx, c.opts.WaitInterval, 0, func() {
+			_, err := c.RunOnce(ctx)
+			c.logEnd(ctx, "run left something to the next one", err)
+		})
+		return nil
+	})
+	if c.opts.CleanupInterval > 0 {
+		g.Go(func() error {
+			// The first run cleans, too.
+			every(ctx, c.opts.CleanupInterval, c.opts.CleanupInterval, func() {
+				_, err := c.Clean(ctx)
+				c.logEnd(ctx, "cleanup left something to the next one", err)
+			})
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// every calls f after the first interval and then again an interval after it has
+// ended, until the context ends.
+func every(ctx context.Context, interval, first time.Duration, f func()) {
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		f()
+		timer.Reset(interval)
+	}
+}
+
+// logEnd logs the error of a run, unless it is that everything ends.
+func (c *Compactor) logEnd(ctx context.Context, msg string, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, ErrBusy) {
+		c.opts.Logger.Info(msg, "err", err)
+		return
+	}
+	c.opts.Logger.Error(msg, "class", ClassOf(err), "err", err)
+}
