@@ -40,6 +40,7 @@ func commands() []command {
 		{"mark", "mark blocks, for deletion or as not to be compacted or downsampled", mark},
 		{"unmark", "take marks away", unmark},
 		{"replicate", "copy blocks to another bucket", replicate},
+		{"downsample", "make 5m and 1h of the blocks that are due, again and again", downsampleBlocks},
 		{"rewrite", "write blocks anew, without some series or with other labels", rewrite},
 	}
 }

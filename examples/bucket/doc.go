@@ -7,6 +7,7 @@
 //	bucket mark      --objstore.config-file=bucket.yml --id=01HF7Z... --marker=deletion-mark.json --details='never again'
 //	bucket unmark    --objstore.config-file=bucket.yml --id=01HF7Z... --marker=no-compact-mark.json
 //	bucket replicate --objstore.config-file=bucket.yml --objstore-to.config-file=other.yml --resolution=1h
+//	bucket downsample --objstore.config-file=bucket.yml --data-dir=work --wait-interval=0s
 //	bucket rewrite   --objstore.config-file=bucket.yml --id=01HF7Z... --rewrite.to-delete-config-file=what.yml --no-dry-run
 //
 // What was asked for is printed to standard output, what is to be known besides to
