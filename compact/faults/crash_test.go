@@ -42,7 +42,7 @@ func TestCrash(t *testing.T) {
 			// A prime that does not divide how operations repeat.
 			stride := 1
 			if *cuts != "all" {
-				stride = 53
+				stride = 37
 			}
 			for n := 1 + len(lost)%3*17 + 7*int(when); n <= all; n += stride {
 				points++

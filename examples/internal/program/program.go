@@ -40,8 +40,14 @@ type Program struct {
 
 // Main runs a component until it fails or is told to end by SIGINT or SIGTERM.
 // run declares flags, calls Parse, and ends with Serve.
-func Main(name string, run func(ctx context.Context, p *Program) error) {
-	p := New(name)
+func Main(name string, run func(ctx context.Context, p *Program) error) { runMain(New(name), run) }
+
+// MainHTTP is Main of a component without a Store: see NewHTTP.
+func MainHTTP(name string, run func(ctx context.Context, p *Program) error) {
+	runMain(NewHTTP(name), run)
+}
+
+func runMain(p *Program, run func(ctx context.Context, p *Program) error) {
 	if err := untilSignal(p, run); err != nil && !errors.Is(err, flag.ErrHelp) {
 		p.Log.Error("program ended", "err", err)
 		os.Exit(1)

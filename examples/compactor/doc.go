@@ -1,0 +1,24 @@
+// Command compactor compacts, downsamples and deletes the blocks in object storage,
+// as thanos compact does.
+//
+//	compactor --objstore.config-file=bucket.yml --data-dir=/var/lib/compactor --wait \
+//	  --retention.resolution-raw=30d --retention.resolution-5m=180d --retention.resolution-1h=5y
+//
+// Without --wait it does all there is to do and ends. --dry-run prints what that
+// would be, and why, and does none of it:
+//
+//	compactor --objstore.config-file=bucket.yml --dry-run
+//
+// Replicas become one with their labels, for ever:
+//
+//	--deduplication.replica-label=replica --deduplication.func=follow
+//
+// Several compactors share a bucket, each with --shards=3 and its own --shard from
+// 0, or by --selector.relabel-config as with Thanos.
+//
+// Nothing halts it. A block that is bad is marked no-compact or no-downsample with
+// the reason quarantined, which Thanos heeds as well, and all else goes on; what
+// fails for other reasons is tried again. What is in --data-dir is gone on with
+// after a restart, and may be deleted while the program does not run. At a terminal
+// it says how far it is.
+package main

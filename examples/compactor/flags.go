@@ -1,0 +1,132 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/compact"
+	"github.com/thanoskit/thanoskit/dedup"
+	"github.com/thanoskit/thanoskit/examples/internal/objstore"
+	"github.com/thanoskit/thanoskit/examples/internal/program"
+	"github.com/thanoskit/thanoskit/internal/promcompat/parse"
+)
+
+// flags are Thanos' where they mean the same.
+type flags struct {
+	bucket  *objstore.Config
+	dataDir *string
+	wait    *bool
+	dryRun  *bool
+	relabel *program.Content
+
+	maxIndex        *int64
+	maxLevel        *int
+	replicaLabels   *[]string
+	prefer          *string
+	algorithm       *string
+	vertical        *bool
+	noDownsampling  *bool
+	strictRetention *bool
+	hash            *string
+	opts            compact.Options
+}
+
+func newFlags(p *program.Program) *flags {
+	levels := len(compact.DefaultRanges()) - 1
+	f := &flags{
+		bucket:  objstore.NewConfig(p.Flags, "objstore"),
+		dataDir: p.Flags.String("data-dir", "./data", "directory for what is known of blocks, and for the blocks that are worked on"),
+		wait:    p.Flags.Bool("wait", false, "go on, and wait for new work, instead of ending when all is done"),
+		dryRun:  p.Flags.Bool("dry-run", false, "print what would be done, and why, and do nothing (not in Thanos)"),
+		relabel: program.NewContent(p.Flags, "selector.relabel-config", "relabel configurations that choose blocks by external labels and __block_id"),
+
+		maxIndex:        p.Bytes("compact.block-max-index-size", compact.DefaultMaxIndexBytes, "how large the index of a block may become"),
+		maxLevel:        p.Flags.Int("debug.max-compaction-level", levels, "how many of the levels are used: 1h, 2h, 8h, 2d, 14d"),
+		replicaLabels:   p.Strings("deduplication.replica-label", "external label that tells replicas apart, which become one without it"),
+		prefer:          p.Flags.String("deduplication.prefer-replica", "", `matchers of the replicas that come first, {interval="15s"} (not in Thanos)`),
+		algorithm:       p.Flags.String("deduplication.func", "", `how samples of overlapping blocks are merged: "" for all samples of all, penalty, or follow (not in Thanos)`),
+		vertical:        p.Flags.Bool("compact.enable-vertical-compaction", true, "merge blocks that overlap; otherwise they are left alone (in Thanos: false, and it halts)"),
+		noDownsampling:  p.Flags.Bool("downsampling.disable", false, "do not downsample"),
+		strictRetention: p.Flags.Bool("retention.strict", false, "delete what has had its time whether or not it was downsampled, as Thanos does (not in Thanos)"),
+		hash:            p.Enum("hash-func", "hash of files that is noted in meta.json, which saves downloads", "", string(block.HashSHA256)),
+	}
+	o := &f.opts
+	objstore.TimeBound(p.Flags, &o.MinTime, "min-time", "compact nothing before")
+	objstore.TimeBound(p.Flags, &o.MaxTime, "max-time", "compact nothing after")
+	p.Duration(&o.ConsistencyDelay, "consistency-delay", compact.DefaultConsistencyDelay, "how old uploads have to be to be compacted")
+	p.Duration(&o.DeleteDelay, "delete-delay", compact.DefaultDeleteDelay, "how long blocks stay that are marked for deletion; 0 deletes them at once, under the eyes of readers")
+	p.Duration(&o.WaitInterval, "wait-interval", compact.DefaultWaitInterval, "time between two runs with --wait")
+	p.Duration(&o.CleanupInterval, "compact.cleanup-interval", compact.DefaultCleanupInterval, "time between two cleanups with --wait; 0 is in each run alone")
+	p.Duration(&o.Retention.Raw, "retention.resolution-raw", 0, "how long raw blocks are kept; 0 is for ever")
+	p.Duration(&o.Retention.FiveMinutes, "retention.resolution-5m", 0, "how long blocks of 5 minutes are kept; 0 is for ever")
+	p.Duration(&o.Retention.OneHour, "retention.resolution-1h", 0, "how long blocks of 1 hour are kept; 0 is for ever")
+	p.Duration(&o.MaxHold, "retention.max-hold", 0, "how long a block that cannot be downsampled is kept beyond its time; 0 is for ever (not in Thanos)")
+	p.Flags.IntVar(&o.Concurrency, "compact.concurrency", 1, "how many groups are compacted at a time")
+	p.Flags.IntVar(&o.FetchConcurrency, "compact.blocks-fetch-concurrency", 1, "how many blocks of a group are downloaded at a time")
+	p.Flags.IntVar(&o.DownsampleConcurrency, "downsample.concurrency", 1, "how many blocks are downsampled at a time")
+	p.Flags.IntVar(&o.FilesConcurrency, "block-files-concurrency", 1, "how many files of a block are transferred at a time")
+	p.Flags.IntVar(&o.Shards, "shards", 1, "among how many compactors the groups are divided (not in Thanos)")
+	p.Flags.IntVar(&o.Shard, "shard", 0, "which of them this is, from 0 (not in Thanos)")
+	return f
+}
+
+// options returns what the flags say.
+func (f *flags) options(p *program.Program) (*compact.Options, error) {
+	o := f.opts
+	o.Logger, o.Registerer = p.Log, p.Registry
+	o.MaxIndexBytes = *f.maxIndex
+	o.ReplicaLabels = *f.replicaLabels
+	o.Hash = block.HashFunc(*f.hash)
+	for _, d := range []*time.Duration{&o.ConsistencyDelay, &o.DeleteDelay, &o.CleanupInterval} {
+		if *d == 0 {
+			*d = -1 // None.
+		}
+	}
+	if !*f.vertical && len(o.ReplicaLabels) == 0 {
+		o.Overlap = compact.OverlapLeave
+	}
+	if *f.noDownsampling {
+		o.Downsampling = compact.DownsampleNone
+	}
+	if *f.strictRetention {
+		o.Interlock = compact.InterlockOff
+	}
+	var err error
+	if o.Ranges, err = ranges(*f.maxLevel); err != nil {
+		return nil, err
+	}
+	if *f.algorithm != "" {
+		if o.Algorithm, err = dedup.Parse(*f.algorithm); err != nil {
+			return nil, err
+		}
+	}
+	if o.PreferReplicas, err = matchers(*f.prefer); err != nil {
+		return nil, err
+	}
+	relabel, err := f.relabel.Read()
+	if err != nil {
+		return nil, err
+	}
+	o.Relabel, err = block.ParseRelabel(relabel)
+	return &o, err
+}
+
+// ranges returns the levels up to one, counted as Thanos does.
+func ranges(level int) ([]time.Duration, error) {
+	all := compact.DefaultRanges()
+	if level < 0 || level >= len(all) {
+		return nil, &levelError{level: level, most: len(all) - 1}
+	}
+	return all[:level+1], nil
+}
+
+// matchers parses the matchers of a selector.
+func matchers(selector string) ([]*labels.Matcher, error) {
+	if strings.TrimSpace(selector) == "" {
+		return nil, nil
+	}
+	return parse.MetricSelector(selector)
+}
