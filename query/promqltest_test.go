@@ -34,12 +34,12 @@ import (
 
 func TestPromQLScripts(t *testing.T) {
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
-	promqltest.RunBuiltinTestsWithStorage(t, engine, inProcess)
+	promqltest.RunBuiltinTestsWithStorage(allOf(t), engine, inProcess)
 }
 
 func TestPromQLScriptsOverGRPC(t *testing.T) {
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
-	promqltest.RunBuiltinTestsWithStorage(t, engine, overGRPC)
+	promqltest.RunBuiltinTestsWithStorage(allOf(t), engine, overGRPC)
 }
 
 // TestPromQLScriptsOnReplicas runs on a fan-out of two replicas, of which one
@@ -48,16 +48,16 @@ func TestPromQLScriptsOverGRPC(t *testing.T) {
 // Penalty, loses what is not a number, in Thanos as here.
 func TestPromQLScriptsOnReplicas(t *testing.T) {
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
-	promqltest.RunBuiltinTestsWithStorage(t, engine, onReplicas)
+	promqltest.RunBuiltinTestsWithStorage(allOf(t), engine, onReplicas)
 }
 
-// TestPromQLScriptsFollowing runs on two replicas that are the same, and on a
-// complete one beside one with holes, merged by Follow: nothing is missing and
-// nothing is altered, NaN included.
+// TestPromQLScriptsFollowing runs on two replicas that are the same, and on one with
+// holes, which is followed where it has samples, before a complete one, merged by
+// Follow: nothing is missing and nothing is altered, NaN included.
 func TestPromQLScriptsFollowing(t *testing.T) {
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
-	t.Run("identical", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(t, engine, identicalFollowed) })
-	t.Run("holes", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(t, engine, holesFollowed) })
+	t.Run("identical", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(allOf(t), engine, identicalFollowed) })
+	t.Run("holes", func(t *testing.T) { promqltest.RunBuiltinTestsWithStorage(allOf(t), engine, holesFollowed) })
 }
 
 // inProcess and the like are generic because the type of the argument
@@ -105,8 +105,8 @@ type scriptStorage struct {
 	queryable       storage.Queryable
 	mems            []*memstore.Store
 	skipped         map[string]bool // series of which the second replica missed a sample
-	// missing says which samples of each series the second replica misses; nil is
-	// the first one.
+	// missing says which samples of each series the first replica misses; nil is the
+	// first one of the second replica.
 	missing  func(n int) bool
 	appended map[string]int
 	stop     func() error
@@ -193,7 +193,7 @@ func (a *appender) each(l labels.Labels, f func(*memstore.Store) error) error {
 	}
 	for i, m := range a.s.mems {
 		if a.s.missing != nil {
-			if i > 0 && a.s.missing(n) {
+			if i == 0 && a.s.missing(n) {
 				continue
 			}
 		} else if i > 0 && !a.s.skipped[l.String()] && l.Get(labels.MetricName) != "http_requests_nan" {
