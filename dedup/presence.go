@@ -319,7 +319,7 @@ func (ps *presences) observe(i int, s sample) bool {
 		comesOut = comesOut || s.t-ps.real.t >= most
 	}
 	if comesOut {
-		if ps.from >= 0 && s.below(ps.real) {
+		if ps.from >= 0 && s.t-ps.real.t <= window && s.below(ps.real) {
 			ps.drop = s.t
 		}
 		ps.real, ps.from = s, i
