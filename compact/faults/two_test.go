@@ -91,13 +91,10 @@ func TestTwoCompactors(t *testing.T) {
 					}
 				})
 			}
-			// The reader looks every now and then.
-			for time.Now().Before(until) {
+			// The reader looks every now and then, on average 200 times.
+			for look := rand.New(rand.NewPCG(seed, 2)); time.Now().Before(until); {
 				r.sees(t, bkt, want, fmt.Sprintf("seed %d, at %s", seed, time.Now()))
-				time.Sleep(most * 7)
-				if most < time.Minute {
-					time.Sleep(20 * time.Minute)
-				}
+				time.Sleep(time.Duration(look.Int64N(int64(72 * time.Minute))))
 			}
 			wg.Wait()
 			if uploaded[0] > 0 && uploaded[1] > 0 {
