@@ -144,7 +144,7 @@ func TestBucketGoesRound(t *testing.T) {
 // nothing of what was is lost or there twice, and nothing stays in the directory.
 func TestBucketCut(t *testing.T) {
 	t.Parallel()
-	for _, when := range []blocktest.When{blocktest.Before, blocktest.Torn, blocktest.After} {
+	for _, when := range []blocktest.When{blocktest.Torn, blocktest.After} {
 		for cut := 1; ; cut++ {
 			bkt, _ := goldenBucket(t, block.Raw)
 			dir := t.TempDir()

@@ -102,20 +102,26 @@ func (b *batch) write(w *block.Writer) error {
 func (p *pipeline) run(ctx context.Context, workers int) error {
 	it := p.r.Series()
 	if workers == 1 {
-		b := newBatch()
-		for b.fill(it) {
-			b.work(ctx, p)
-			if err := b.write(p.w); err != nil {
-				return err
-			}
-		}
-		return it.Err()
+		return p.alone(ctx, it)
 	}
 	return p.parallel(ctx, it, workers)
 }
 
-func (p *pipeline) parallel(ctx context.Context, it *block.SeriesIter, workers int) error {
-	ctx, cancel := context.WithCancel(ctx)
+// alone goes through all series in the caller's goroutine.
+func (p *pipeline) alone(ctx context.Context, it *block.SeriesIter) error {
+	b := newBatch()
+	for b.fill(it) {
+		b.work(ctx, p)
+		if err := b.write(p.w); err != nil {
+			return err
+		}
+	}
+	return it.Err()
+}
+
+// parallel goes through all series while others work on them.
+func (p *pipeline) parallel(parent context.Context, it *block.SeriesIter, workers int) error {
+	ctx, cancel := context.WithCancel(parent)
 	var wg sync.WaitGroup
 	// All batches fit in, so that nobody waits to send.
 	todo := make(chan *batch, 2*workers)
@@ -146,6 +152,9 @@ func (p *pipeline) parallel(ctx context.Context, it *block.SeriesIter, workers i
 		}
 		if len(queue) == 0 {
 			break
+		}
+		if err := parent.Err(); err != nil {
+			return err
 		}
 		b := queue[0]
 		queue = append(queue[:0], queue[1:]...)
