@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/internal/recode"
@@ -35,7 +36,28 @@ type ChunkMerger struct {
 	// length, aligned to the epoch, are what is chosen among replicas.
 	Resolution time.Duration
 
-	decoded int // chunks, as tests count them
+	// What follows is about the series being merged, in memory that is used again.
+	alg       Algorithm
+	lists     [][]Chunk // of the replicas
+	present   int       // how many of them have chunks
+	pieces    []piece
+	stretches []stretch
+	ranges    [][2]int
+	// linked is whether the first chunk after what was encoded says something about
+	// the last sample there.
+	linked    bool
+	sources   []*chunkSource // of pool
+	pool      []*chunkSource
+	relays    []*relay
+	iterables []chunkenc.Iterable
+	reuse     chunkenc.Iterator
+	encoder   recode.Encoder
+	h         *histogram.Histogram
+	fh        *histogram.FloatHistogram
+
+	// For tests: how many chunks were decoded, and whether all have to be.
+	decoded   int
+	decodeAll bool
 }
 
 // ChunkError says which chunk could not be merged.
@@ -52,6 +74,9 @@ func (e *ChunkError) Error() string {
 
 // Unwrap returns the cause.
 func (e *ChunkError) Unwrap() error { return e.Err }
+
+// errAltered says that an algorithm returned what no replica has.
+var errAltered = errors.New("the algorithm altered a value")
 
 // newChunkError says which chunk err is about, and that it is malformed unless its
 // encoding is one that is not known.

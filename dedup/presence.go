@@ -302,7 +302,12 @@ func (p *presence) noteRun(ts []int64, vs []float64, from int64) {
 }
 
 // marked takes note of a stale marker.
-func (p *presence) marked(t int64) { p.last, p.stale = t, true }
+func (p *presence) marked(t int64) {
+	if t-p.real.t > window { // What was before the silence is forgotten.
+		p.before, p.distance = 0, 0
+	}
+	p.last, p.stale = t, true
+}
 
 // observe takes note of a sample of replica i, which is no stale marker, and
 // reports whether it comes out.

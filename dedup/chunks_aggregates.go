@@ -1,0 +1,335 @@
+package dedup
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/thanoskit/thanoskit/internal/aggr"
+	"github.com/thanoskit/thanoskit/internal/recode"
+	"github.com/thanoskit/thanoskit/internal/xor"
+)
+
+// mergeAggregates appends the chunks that the algorithm makes of stretches i to to,
+// exclusive, of downsampled data. It chooses windows by their times alone; all that
+// is known of a window comes from the replica that was chosen.
+//
+// A chunk that comes out is a row of windows of one chunk that went in, with their
+// values. What changes where replicas do is the last raw value of a counter, of
+// which the only use is to be compared with the first one of the next chunk: it is
+// made such that from one window to the next the counter rises by as much as in the
+// replica that has the later one.
+func (m *ChunkMerger) mergeAggregates(dst []Chunk, i, to int) ([]Chunk, error) {
+	warm := m.warmUp(i)
+	m.open(warm, to)
+	var tracks []*track
+	var err error
+	for replica, r := range m.ranges {
+		if r[0] < 0 {
+			continue
+		}
+		if tracks, err = m.split(tracks, replica, m.lists[replica][r[0]:r[1]]); err != nil {
+			return dst, err
+		}
+	}
+	alg := m.alg
+	if m.present == 1 {
+		alg = Chain{} // a replica's own chunks
+	}
+	m.iterables = m.iterables[:0]
+	for _, t := range tracks {
+		m.iterables = append(m.iterables, t)
+	}
+	w := windowWriter{tracks: tracks, dst: dst, from: m.stretches[i].minTime, lone: m.present == 1}
+	it := alg.Merge(m.reuse, Untyped, m.iterables...)
+	m.reuse = it
+	for it.Next() != chunkenc.ValNone {
+		_, v := it.At()
+		if err := w.choose(math.Float64bits(v) &^ quietNaN); err != nil {
+			return dst, err
+		}
+	}
+	if err := it.Err(); err != nil {
+		return dst, err
+	}
+	m.linked = false
+	if err := w.close(w.raw); err != nil {
+		return dst, err
+	}
+	return w.dst, nil
+}
+
+// windowWriter writes the windows that were chosen.
+type windowWriter struct {
+	tracks []*track
+	dst    []Chunk
+	from   int64 // what is before is only to be known
+	lone   bool  // there are no other replicas
+
+	// The latest window that was chosen, the counter's total and raw value at it, as
+	// far as that is known.
+	begun      bool
+	last       *track
+	window     int
+	total, raw float64
+	// run is the windows of the chunk to come, of one chunk of last. spliced is
+	// whether what comes before is of another replica. before is when that was.
+	run     unit
+	spliced bool
+	before  int64
+}
+
+// choose adds a unit.
+func (w *windowWriter) choose(number uint64) error {
+	var t *track
+	for _, t = range w.tracks {
+		if number < uint64(len(t.units)) {
+			break
+		}
+		number -= uint64(len(t.units))
+	}
+	if number >= uint64(len(t.units)) {
+		return fmt.Errorf("merge aggregates: %w", errAltered)
+	}
+	was, begun := w.total, w.begun
+	u := t.units[number]
+	for i := u.from; i < u.to; i++ {
+		if err := w.add(t, i); err != nil {
+			return err
+		}
+	}
+	if !begun {
+		was = w.total
+	}
+	w.settle(t.ts[number], was)
+	return nil
+}
+
+// settle takes note of where the counters of all tracks are at a unit's time, when
+// that of the result has become total from was.
+func (w *windowWriter) settle(at int64, was float64) {
+	for _, t := range w.tracks {
+		for t.pos < len(t.units) && t.ts[t.pos] <= at {
+			t.anchorAt, t.anchor = t.windows[t.units[t.pos].to-1].total, was
+			if t.ts[t.pos] == at {
+				t.anchor = w.total
+			}
+			t.anchored = true
+			t.pos++
+		}
+	}
+}
+
+// add adds a window.
+func (w *windowWriter) add(t *track, i int) error {
+	win := &t.windows[i]
+	c := &t.chunks[win.chunk]
+	follows := w.begun && w.last == t && w.window == i-1
+	counts := c.encodings[aggr.CounterKind] == chunkenc.EncXOR
+	was := w.total
+	if counts {
+		w.count(t, win, c)
+	}
+	if win.t >= w.from {
+		if w.run.to > w.run.from && follows && i > c.from {
+			w.run.to++
+		} else {
+			raw := w.raw
+			if counts && w.begun && !follows {
+				raw = w.seam(win.v[aggr.CounterKind], t.valueBefore(i), w.total-was)
+			}
+			if err := w.close(raw); err != nil {
+				return err
+			}
+			if w.begun {
+				w.before = w.last.windows[w.window].t
+			}
+			w.run, w.spliced = unit{i, i + 1}, !follows && (w.begun || !w.lone)
+		}
+	}
+	w.begun, w.last, w.window = true, t, i
+	if counts {
+		t.anchored, t.anchorAt, t.anchor = true, win.total, w.total
+		if w.raw = c.lastV; i < c.to-1 && !c.reset(t) {
+			w.raw = win.v[aggr.CounterKind]
+		}
+	}
+	return nil
+}
+
+// seam returns the last raw value after which a counter that goes on with value, and
+// had before in its own replica, is read as having risen by so much.
+func (w *windowWriter) seam(value, before, rise float64) float64 {
+	if risen(w.raw, before)+value-before == rise {
+		return w.raw
+	}
+	return min(value-rise, before)
+}
+
+// count makes the total that of a window.
+func (w *windowWriter) count(t *track, win *aggregateWindow, c *aggregateChunk) {
+	switch {
+	case !w.begun:
+		w.total = win.total
+	case t.anchored:
+		w.total = max(w.total, t.anchor+win.total-t.anchorAt)
+	default: // the first window of this track
+		w.total += risen(w.raw, c.firstV) + win.total - c.rise
+	}
+}
+
+// reset reports whether the counter was reset within the chunk.
+func (c *aggregateChunk) reset(t *track) bool {
+	return t.windows[c.to-1].v[aggr.CounterKind] != c.lastV
+}
+
+// valueBefore is the counter before window i in its chunk.
+func (t *track) valueBefore(i int) float64 {
+	if c := &t.chunks[t.windows[i].chunk]; i == c.from {
+		return c.firstV
+	}
+	return t.windows[i-1].v[aggr.CounterKind]
+}
+
+// close writes the run. raw is the last raw value of its counter.
+func (w *windowWriter) close(raw float64) error {
+	if w.run.from == w.run.to {
+		return w.amend(raw)
+	}
+	t := w.last
+	c := &t.chunks[t.windows[w.run.from].chunk]
+	source := t.source[t.windows[w.run.from].chunk]
+	whole := w.run == unit{c.from, c.to} && w.same(c, raw)
+	if whole && !(w.spliced && aggregateResetKnown(&source)) {
+		w.dst = append(w.dst, source)
+	} else {
+		chunk, err := w.encode(t, w.run, w.spliced, raw)
+		if err != nil {
+			return newChunkError(t.replica, &source, err)
+		}
+		w.dst = append(w.dst, chunk)
+	}
+	w.run = unit{}
+	return nil
+}
+
+// same reports whether raw is the last raw value of a chunk, or none is known.
+func (*windowWriter) same(c *aggregateChunk, raw float64) bool {
+	return c.encodings[aggr.CounterKind] != chunkenc.EncXOR || math.Float64bits(raw) == math.Float64bits(c.lastV)
+}
+
+// amend changes the last raw value of the chunk that was passed on before the first
+// run.
+func (w *windowWriter) amend(raw float64) error {
+	if !w.begun || len(w.dst) == 0 {
+		return nil
+	}
+	t := w.last
+	n := t.windows[w.window].chunk
+	c, last := &t.chunks[n], &w.dst[len(w.dst)-1]
+	if last.MaxTime != t.windows[w.window].t || w.window != c.to-1 || last.MinTime != t.source[n].MinTime || w.same(c, raw) {
+		return nil
+	}
+	chunk, err := w.encode(t, unit{c.from, c.to}, false, raw)
+	if err != nil {
+		return newChunkError(t.replica, &t.source[n], err)
+	}
+	*last = chunk
+	return nil
+}
+
+// encode encodes a run of windows.
+func (w *windowWriter) encode(t *track, run unit, spliced bool, raw float64) (Chunk, error) {
+	windows := t.windows[run.from:run.to]
+	c := &t.chunks[windows[0].chunk]
+	ts, vs := make([]int64, len(windows), len(windows)+2), make([]float64, len(windows), len(windows)+2)
+	var out aggr.Chunk
+	for kind, e := range c.encodings {
+		if e == chunkenc.EncNone {
+			continue
+		}
+		if e != chunkenc.EncXOR {
+			sub, err := encodeHistograms(windows, aggr.Kind(kind), spliced)
+			if err != nil {
+				return Chunk{}, err
+			}
+			out[kind] = sub
+			continue
+		}
+		ts, vs = ts[:len(windows)], vs[:len(windows)]
+		for i := range windows {
+			ts[i], vs[i] = windows[i].t, windows[i].v[kind]
+		}
+		if aggr.Kind(kind) == aggr.CounterKind {
+			firstT := w.firstTime(t, run.from)
+			ts, vs = append(ts, windows[len(windows)-1].t, 0), append(vs, raw, 0)
+			copy(ts[1:], ts[:len(ts)-1])
+			copy(vs[1:], vs[:len(vs)-1])
+			ts[0], vs[0] = firstT, t.valueBefore(run.from)
+		}
+		out[kind] = aggr.Sub{Encoding: chunkenc.EncXOR, Data: xor.Encode(nil, ts, vs)}
+	}
+	return Chunk{MinTime: windows[0].t, MaxTime: windows[len(windows)-1].t, Encoding: aggr.Encoding, Data: out.Append(nil)}, nil
+}
+
+// firstTime is when the counter had the value before window i.
+func (w *windowWriter) firstTime(t *track, i int) int64 {
+	c := &t.chunks[t.windows[i].chunk]
+	if i == c.from {
+		return min(c.firstT, t.windows[i].t)
+	}
+	at := t.windows[i-1].t
+	if w.begun && at <= w.before {
+		at = w.before + 1 // there is another value at that time
+	}
+	return min(at, t.windows[i].t)
+}
+
+// encodeHistograms encodes an aggregate that is histograms. The first says nothing
+// about what was before if that is of another replica.
+func encodeHistograms(windows []aggregateWindow, kind aggr.Kind, spliced bool) (aggr.Sub, error) {
+	e := recode.Encoder{PerChunk: xor.MaxSamples}
+	for i := range windows {
+		h := windows[i].sum
+		if kind == aggr.CounterKind {
+			h = windows[i].counter
+		}
+		h = h.Copy()
+		if i == 0 && spliced && h.CounterResetHint != histogram.GaugeType {
+			h.CounterResetHint = histogram.UnknownCounterReset
+		}
+		if err := e.FloatHistogram(windows[i].t, h); err != nil {
+			return aggr.Sub{}, err
+		}
+	}
+	chunks := e.Chunks()
+	if len(chunks) != 1 {
+		return aggr.Sub{}, fmt.Errorf("%w: %s does not fit into a chunk", ErrMalformedChunk, kind)
+	}
+	return aggr.Sub{Encoding: chunks[0].Encoding, Data: chunks[0].Data}, nil
+}
+
+// aggregateResetKnown reports whether the histograms of a chunk's counter say
+// whether there was a reset before it.
+func aggregateResetKnown(c *Chunk) bool {
+	parts, err := aggr.Parse(c.Data)
+	if err != nil {
+		return false
+	}
+	counter := parts[aggr.CounterKind]
+	return resetKnown(&Chunk{Encoding: counter.Encoding, Data: counter.Data})
+}
+
+// forgetAggregateReset returns a chunk whose counter says nothing about what was
+// before it.
+func forgetAggregateReset(c Chunk) Chunk {
+	parts, err := aggr.Parse(c.Data)
+	if err != nil {
+		return c
+	}
+	parts[aggr.CounterKind].Data = recode.ForgetReset(parts[aggr.CounterKind].Data)
+	c.Data, c.Ref = parts.Append(nil), 0
+	return c
+}
