@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -103,33 +105,113 @@ func recordDedupTimelines(t *testing.T) {
 }
 
 // TestDedupRandom compares with Thanos on many random replicas, walked to the end
-// and with random steps in between.
+// and with random steps in between, and prints what was in them.
 func TestDedupRandom(t *testing.T) {
-	switches := 0
+	seen := dedupCoverage{}
 	for seed := range uint64(4000) {
-		switches += checkDedup(t, seed)
+		checkDedup(t, seed, seen)
 		if t.Failed() {
 			return
 		}
 	}
-	if switches == 0 {
-		t.Error("no result used more than one replica")
+	t.Logf("%v", seen)
+	for _, what := range dedupFeatures {
+		if seen[what] < 50 {
+			t.Errorf("%s: only %d", what, seen[what])
+		}
 	}
 }
 
 // FuzzDedup goes on where TestDedupRandom ends.
 func FuzzDedup(f *testing.F) {
 	f.Add(uint64(1))
-	f.Fuzz(func(t *testing.T, seed uint64) { checkDedup(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { checkDedup(t, seed, dedupCoverage{}) })
 }
 
-// checkDedup compares on the replicas of one seed. It returns 1 if the result is
-// not simply one of them.
-func checkDedup(t *testing.T, seed uint64) (mixed int) {
+// dedupCoverage counts what there was in random cases.
+type dedupCoverage map[string]int
+
+// dedupFeatures are what random cases must have had for a comparison to mean
+// something.
+var dedupFeatures = []string{
+	"2 replicas", "3 replicas", "4 replicas", "5 replicas", "a replica without samples",
+	"floats", "histograms", "float histograms", "custom buckets", "gauge histograms", "reset hints", "floats and histograms in one replica",
+	"stale markers", "counters that fall", "times at most 5 ms apart", "equal times of different samples", "gaps",
+	"seeks ahead", "seeks back", "seeks to a sample", "seeks past the end", "results of more than one replica", "counters that were raised",
+}
+
+// see counts what is in replicas and steps.
+func (c dedupCoverage) see(replicas []deduptest.Replica, steps []deduptest.Step) {
+	at := map[int64]deduptest.Sample{}
+	var all []int64
+	has := map[string]bool{fmt.Sprintf("%d replicas", len(replicas)): true}
+	for _, r := range replicas {
+		has["a replica without samples"] = has["a replica without samples"] || len(r) == 0
+		kinds := map[bool]bool{}
+		for i, s := range r {
+			kinds[s.Type == chunkenc.ValFloat] = true
+			c.sample(has, s)
+			if i > 0 {
+				before := r[i-1]
+				has["counters that fall"] = has["counters that fall"] || s.Type == chunkenc.ValFloat && before.Type == s.Type && s.V < before.V
+				has["gaps"] = has["gaps"] || i > 1 && s.T-before.T > 4*(before.T-r[i-2].T)
+			}
+			if o, ok := at[s.T]; ok && !o.Equal(s) {
+				has["equal times of different samples"] = true
+			}
+			at[s.T], all = s, append(all, s.T)
+		}
+		has["floats and histograms in one replica"] = has["floats and histograms in one replica"] || len(kinds) == 2
+	}
+	slices.Sort(all)
+	for i := 1; i < len(all); i++ {
+		d := all[i] - all[i-1]
+		has["times at most 5 ms apart"] = has["times at most 5 ms apart"] || d > 0 && d <= 5
+	}
+	to := int64(math.MinInt64)
+	for _, s := range steps {
+		if !s.Seek || len(all) == 0 {
+			continue
+		}
+		_, exact := at[s.To]
+		has["seeks to a sample"] = has["seeks to a sample"] || exact
+		has["seeks past the end"] = has["seeks past the end"] || s.To > all[len(all)-1]
+		has["seeks ahead"] = has["seeks ahead"] || s.To > to
+		has["seeks back"] = has["seeks back"] || s.To < to
+		to = s.To
+	}
+	for what, is := range has {
+		if is {
+			c[what]++
+		}
+	}
+}
+
+// sample notes what kind of sample there is.
+func (dedupCoverage) sample(has map[string]bool, s deduptest.Sample) {
+	switch s.Type {
+	case chunkenc.ValFloat:
+		has["floats"] = true
+		has["stale markers"] = has["stale markers"] || value.IsStaleNaN(s.V)
+		return
+	case chunkenc.ValHistogram:
+		has["histograms"] = true
+	default:
+		has["float histograms"] = true
+	}
+	has["custom buckets"] = has["custom buckets"] || s.Custom
+	has["gauge histograms"] = has["gauge histograms"] || s.Hint == histogram.GaugeType
+	has["reset hints"] = has["reset hints"] || s.Hint == histogram.CounterReset
+}
+
+// checkDedup compares on the replicas of one seed.
+func checkDedup(t *testing.T, seed uint64, seen dedupCoverage) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	replicas := deduptest.Random(rng)
 	steps := deduptest.RandomSteps(rng, replicas)
+	seen.see(replicas, steps)
+	var untyped []deduptest.Sample
 	for _, name := range []string{"penalty", "chain"} {
 		alg, err := dedup.Parse(name)
 		if err != nil {
@@ -145,13 +227,73 @@ func checkDedup(t *testing.T, seed uint64) (mixed int) {
 				if err := want.Check(alg, replicas); err != nil {
 					t.Errorf("seed %d: %v\n%s", seed, err, deduptest.Timeline{Replicas: replicas, Wants: []deduptest.Want{want}})
 				}
-				if steps == nil && !slices.ContainsFunc(replicas, func(r deduptest.Replica) bool { return deduptest.Differ(r, want.Samples) < 0 }) {
-					mixed = 1
+				switch {
+				case name != "penalty" || steps != nil:
+				case values == dedup.Untyped:
+					untyped = want.Samples
+					if !slices.ContainsFunc(replicas, func(r deduptest.Replica) bool { return deduptest.Differ(r, untyped) < 0 }) {
+						seen["results of more than one replica"]++
+					}
+				case deduptest.Differ(untyped, want.Samples) >= 0:
+					seen["counters that were raised"]++
 				}
 			}
 		}
 	}
-	return mixed
+}
+
+// TestDedupChainedSeriesMerge compares Chain with Prometheus' own merge of series,
+// which is what Thanos chains by, on the same replicas: with the iterators of a
+// query before, and histograms read into memory that was used before.
+func TestDedupChainedSeriesMerge(t *testing.T) {
+	var reuse, ours chunkenc.Iterator
+	var h, ourH *histogram.Histogram
+	var fh, ourFH *histogram.FloatHistogram
+	seen := dedupCoverage{}
+	for seed := range uint64(4000) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		replicas := deduptest.Random(rng)
+		seen.see(replicas, nil)
+		series := make([]storage.Series, len(replicas))
+		for i, r := range replicas {
+			series[i] = &storage.SeriesEntry{Lset: labels.FromStrings("a", "1"), SampleIteratorFn: r.Iterator}
+		}
+		reuse = storage.ChainedSeriesMerge(series...).Iterator(reuse)
+		ours = dedup.Chain{}.Merge(ours, dedup.Untyped, deduptest.Iterables(replicas)...)
+		for n := 0; ; n++ {
+			want, got := reuse.Next(), ours.Next()
+			if want != got {
+				t.Fatalf("seed %d: sample %d is a %s, want %s", seed, n, got, want)
+			}
+			if want == chunkenc.ValNone {
+				break
+			}
+			same := reuse.AtT() == ours.AtT()
+			switch want {
+			case chunkenc.ValFloat:
+				_, v := reuse.At()
+				_, ourV := ours.At()
+				same = same && math.Float64bits(v) == math.Float64bits(ourV)
+			case chunkenc.ValHistogram:
+				_, h = reuse.AtHistogram(h)
+				_, ourH = ours.AtHistogram(ourH)
+				same = same && h.Equals(ourH) && h.CounterResetHint == ourH.CounterResetHint
+			default:
+				_, fh = reuse.AtFloatHistogram(fh)
+				_, ourFH = ours.AtFloatHistogram(ourFH)
+				same = same && fh.Equals(ourFH) && fh.CounterResetHint == ourFH.CounterResetHint
+			}
+			if !same {
+				t.Fatalf("seed %d: sample %d at %d differs", seed, n, ours.AtT())
+			}
+		}
+	}
+	t.Logf("%v", seen)
+	for _, what := range []string{"histograms", "float histograms", "custom buckets", "gauge histograms", "reset hints", "equal times of different samples"} {
+		if seen[what] < 50 {
+			t.Errorf("%s: only %d", what, seen[what])
+		}
+	}
 }
 
 // thanosAlgorithm is an algorithm of Thanos in the shape of ours.

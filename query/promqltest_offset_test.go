@@ -39,10 +39,10 @@ type everyScript struct {
 // Run implements promqltest.TBRun.
 func (e everyScript) Run(file string, f func(*testing.T)) bool {
 	name := strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".test")
-	if e.before != nil {
-		e.before(name)
-	}
 	return e.T.Run(file, func(t *testing.T) {
+		if e.before != nil {
+			e.before(name)
+		}
 		f(t)
 		e.ran[name] = !t.Skipped()
 	})

@@ -26,8 +26,9 @@
 //   - a float as strconv reads it, "stale" for a stale marker, or "bits:" and 16
 //     hexadecimal digits for a float that has no other name;
 //   - "h" and a number for a native histogram with integer counts that are
-//     derived from it, "fh" for one with float counts, followed by "/reset",
-//     "/noreset" or "/gauge" for a counter reset hint other than unknown.
+//     derived from it, "fh" for one with float counts, "ch" and "cfh" for those
+//     with custom buckets, followed by "/reset", "/noreset" or "/gauge" for a
+//     counter reset hint other than unknown.
 //
 // A line that begins with a blank continues the one before. A want line names
 // the algorithm, then "counters" if the values are known to be counters, then

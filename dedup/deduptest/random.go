@@ -9,10 +9,10 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
-// Random makes two to four replicas of one counter, as unlike each other as
+// Random makes two to five replicas of one counter, as unlike each other as
 // replicas get: scraped at other times and intervals, with jitter, gaps, restarts
 // that some see late, stale markers, changes between floats and native
-// histograms, and now and then identical or without any sample.
+// histograms of every kind, and now and then identical or without any sample.
 //
 // Output: replicas of at most 60 samples each, the same ones for the same state
 // of rng.
@@ -23,7 +23,7 @@ func Random(rng *rand.Rand) []Replica {
 	for range rng.IntN(3) {
 		c.resets = append(c.resets, c.within())
 	}
-	replicas := make([]Replica, 2+rng.IntN(3))
+	replicas := make([]Replica, 2+rng.IntN(4))
 	for i := range replicas {
 		if i > 0 && rng.IntN(8) == 0 {
 			replicas[i] = replicas[i-1]
@@ -131,7 +131,9 @@ func (c *counter) sample(t, lag int64, ahead float64) Sample {
 		T:    t,
 		Type: pick(rng, chunkenc.ValHistogram, chunkenc.ValHistogram, chunkenc.ValFloatHistogram),
 		V:    math.Floor(max(v, 0)),
-		Hint: pick(rng, histogram.UnknownCounterReset, histogram.NotCounterReset, histogram.CounterReset, histogram.GaugeType),
+		// Custom buckets come in stretches: which ones is said by the time.
+		Custom: t/c.interval%8 > 4,
+		Hint:   pick(rng, histogram.UnknownCounterReset, histogram.NotCounterReset, histogram.CounterReset, histogram.GaugeType),
 	}
 }
 

@@ -156,12 +156,15 @@ func (it late) AtT() int64 { return it.Iterator.AtT() + 1 }
 func TestRandom(t *testing.T) {
 	t.Parallel()
 	types := map[chunkenc.ValueType]int{}
-	var empty, nans, falls, identical, seeks, ahead int
+	var empty, nans, falls, identical, custom, fives, seeks, ahead int
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		replicas := deduptest.Random(rng)
-		if len(replicas) < 2 || len(replicas) > 4 {
+		if len(replicas) < 2 || len(replicas) > 5 {
 			t.Fatalf("seed %d: %d replicas", seed, len(replicas))
+		}
+		if len(replicas) == 5 {
+			fives++
 		}
 		again := deduptest.Random(rand.New(rand.NewPCG(seed, 0)))
 		for i, r := range replicas {
@@ -178,6 +181,9 @@ func TestRandom(t *testing.T) {
 				types[s.Type]++
 				if math.IsNaN(s.V) {
 					nans++
+				}
+				if s.Custom {
+					custom++
 				}
 				if k > 0 && s.T <= r[k-1].T {
 					t.Fatalf("seed %d: %s follows %s", seed, s, r[k-1])
@@ -198,7 +204,7 @@ func TestRandom(t *testing.T) {
 	for name, n := range map[string]int{
 		"empty replicas": empty, "identical replicas": identical, "NaN": nans, "counter resets": falls,
 		"floats": types[chunkenc.ValFloat], "histograms": types[chunkenc.ValHistogram], "float histograms": types[chunkenc.ValFloatHistogram],
-		"seeks": seeks, "calls of Next": ahead,
+		"custom buckets": custom, "five replicas": fives, "seeks": seeks, "calls of Next": ahead,
 	} {
 		if n < 20 {
 			t.Errorf("%s: only %d in 500 seeds", name, n)

@@ -21,11 +21,13 @@ type Sample struct {
 	V float64
 	// Hint is a histogram's counter reset hint.
 	Hint histogram.CounterResetHint
+	// Custom is whether a histogram has custom buckets.
+	Custom bool
 }
 
 // Equal reports whether s and o are the same sample, floats bit for bit.
 func (s Sample) Equal(o Sample) bool {
-	return s.T == o.T && s.Type == o.Type && s.Hint == o.Hint && math.Float64bits(s.V) == math.Float64bits(o.V)
+	return s.T == o.T && s.Type == o.Type && s.Hint == o.Hint && s.Custom == o.Custom && math.Float64bits(s.V) == math.Float64bits(o.V)
 }
 
 // String returns the sample as it stands in a timeline.
@@ -43,31 +45,45 @@ func (s Sample) value() string {
 			return fmt.Sprintf("bits:%016x", bits)
 		}
 		return strconv.FormatFloat(s.V, 'g', -1, 64)
-	case chunkenc.ValHistogram:
-		return "h" + strconv.FormatFloat(s.V, 'f', -1, 64) + hintName(s.Hint)
-	case chunkenc.ValFloatHistogram:
-		return "fh" + strconv.FormatFloat(s.V, 'f', -1, 64) + hintName(s.Hint)
+	case chunkenc.ValHistogram, chunkenc.ValFloatHistogram:
+		return s.layout() + strconv.FormatFloat(s.V, 'f', -1, 64) + hintName(s.Hint)
 	default:
 		return s.Type.String()
 	}
 }
 
+// layout is how a histogram's value begins.
+func (s Sample) layout() string {
+	out := "h"
+	if s.Type == chunkenc.ValFloatHistogram {
+		out = "fh"
+	}
+	if s.Custom {
+		out = "c" + out
+	}
+	return out
+}
+
 // intHistogram is the histogram with integer counts that V and Hint stand for.
 func (s Sample) intHistogram() *histogram.Histogram {
 	n := int64(s.V)
-	return &histogram.Histogram{
+	h := &histogram.Histogram{
 		CounterResetHint: s.Hint,
 		Count:            uint64(2*n + 1),
 		Sum:              s.V,
 		PositiveSpans:    []histogram.Span{{Offset: 0, Length: 2}},
 		PositiveBuckets:  []int64{n, 1}, // n, n+1
 	}
+	if s.Custom {
+		h.Schema, h.CustomValues = histogram.CustomBucketsSchema, []float64{1, 10}
+	}
+	return h
 }
 
 // readHistogram is the sample of which h is the histogram. One that no sample
 // stands for has NaN as its value and so equals none that was parsed.
 func readHistogram(t int64, h *histogram.Histogram) Sample {
-	s := Sample{T: t, Type: chunkenc.ValHistogram, V: h.Sum, Hint: h.CounterResetHint}
+	s := Sample{T: t, Type: chunkenc.ValHistogram, V: h.Sum, Hint: h.CounterResetHint, Custom: h.UsesCustomBuckets()}
 	if !s.intHistogram().Equals(h) {
 		s.V = math.NaN()
 	}
@@ -76,7 +92,7 @@ func readHistogram(t int64, h *histogram.Histogram) Sample {
 
 // readFloatHistogram does for float counts what readHistogram does.
 func readFloatHistogram(t int64, fh *histogram.FloatHistogram) Sample {
-	s := Sample{T: t, Type: chunkenc.ValFloatHistogram, V: fh.Sum, Hint: fh.CounterResetHint}
+	s := Sample{T: t, Type: chunkenc.ValFloatHistogram, V: fh.Sum, Hint: fh.CounterResetHint, Custom: fh.UsesCustomBuckets()}
 	if !s.intHistogram().ToFloat(nil).Equals(fh) {
 		s.V = math.NaN()
 	}
@@ -183,17 +199,18 @@ func parseRange(start, end, step, val string) ([]Sample, error) {
 }
 
 func parseValue(s string) (Sample, error) {
-	text, isFloatHistogram := strings.CutPrefix(s, "fh")
+	text, custom := strings.CutPrefix(s, "c")
+	text, isFloatHistogram := strings.CutPrefix(text, "fh")
 	isHistogram := isFloatHistogram
 	if !isHistogram {
-		text, isHistogram = strings.CutPrefix(s, "h")
+		text, isHistogram = strings.CutPrefix(text, "h")
 	}
 	if !isHistogram {
 		v, err := parseFloat(s)
 		return Sample{Type: chunkenc.ValFloat, V: v}, err
 	}
 
-	out := Sample{Type: chunkenc.ValHistogram}
+	out := Sample{Type: chunkenc.ValHistogram, Custom: custom}
 	if isFloatHistogram {
 		out.Type = chunkenc.ValFloatHistogram
 	}

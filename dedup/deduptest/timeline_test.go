@@ -36,7 +36,7 @@ replica
 want penalty : 0s=1
 want penalty counters next seek=1.5s seek=-3 :
 timeline histograms
-replica 0s=h5 1s=fh0/reset 2s=h1/noreset 3s=h2/gauge
+replica 0s=h5 1s=fh0/reset 2s=h1/noreset 3s=h2/gauge 4s=ch3 5s=cfh4/gauge
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +67,8 @@ replica 0s=h5 1s=fh0/reset 2s=h1/noreset 3s=h2/gauge
 				{T: 1000, Type: chunkenc.ValFloatHistogram, Hint: histogram.CounterReset},
 				{T: 2000, Type: chunkenc.ValHistogram, V: 1, Hint: histogram.NotCounterReset},
 				{T: 3000, Type: chunkenc.ValHistogram, V: 2, Hint: histogram.GaugeType},
+				{T: 4000, Type: chunkenc.ValHistogram, V: 3, Custom: true},
+				{T: 5000, Type: chunkenc.ValFloatHistogram, V: 4, Hint: histogram.GaugeType, Custom: true},
 			}},
 		},
 	}
@@ -100,6 +102,7 @@ func TestParseErrors(t *testing.T) {
 		{"value", head + "replica 0s=one", `line 2: parse value "one"`},
 		{"bits", head + "replica 0s=bits:xyz", `line 2: parse value "bits:xyz"`},
 		{"histogram", head + "replica 0s=h-1", `line 2: parse histogram "h-1"`},
+		{"custom float", head + "replica 0s=c1", `line 2: parse value "c1"`},
 		{"hint", head + "replica 0s=h1/maybe", `line 2: parse histogram "h1/maybe"`},
 		{"order", head + "replica 1s=1\n 1s=2", `line 2: sample 1s=2 does not lie after 1s=1`},
 		{"range without step", head + "replica 0s..5s=1+1", `line 2: parse time ""`},
