@@ -17,10 +17,11 @@
 //
 // [Wrap] adds what every Store needs but none should write again: external
 // labels with their matcher algebra and re-sorting, replica-label removal and
-// sharding ([WithExternalLabels]), limits ([WithLimits]) and panic recovery
-// ([WithRecovery]). Package store/grpcstore serves a Store to any Thanos
-// querier and dials any Thanos component as a Store; store/fanout makes many
-// Stores one; package query evaluates PromQL over a Store.
+// sharding ([WithExternalLabels]), limits ([WithLimits]), who may see what
+// ([WithAllowed]) and panic recovery ([WithRecovery]). Package store/grpcstore
+// serves a Store to any Thanos querier and dials any Thanos component as a
+// Store; store/fanout makes many Stores one; package query evaluates PromQL over
+// a Store.
 //
 // # The contract of Series
 //

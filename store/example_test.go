@@ -129,3 +129,36 @@ func ExampleShard_Matches() {
 	// cellar 1
 	// kitchen 1
 }
+
+// A caller sees the cluster that its identity stands for, whatever it asks for. A
+// server over gRPC takes the identity from grpcstore.PeerIdentity.
+func ExampleWithAllowed() {
+	type tenant struct{} // a key of contexts
+	both := store.Func(func(_ context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+		for _, cluster := range []string{"eu", "us"} {
+			if lset := labels.FromStrings("cluster", cluster); req.Matches(lset) {
+				if err := w.Send(&store.Series{Labels: lset}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	s := store.Wrap(both, store.WithAllowed(func(ctx context.Context) ([]*labels.Matcher, error) {
+		who, ok := ctx.Value(tenant{}).(string)
+		if !ok {
+			return nil, store.ErrDenied
+		}
+		return []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "cluster", who)}, nil
+	}))
+
+	ctx := context.WithValue(context.Background(), tenant{}, "eu")
+	for series, err := range store.All(ctx, s, &store.SeriesRequest{}, nil) {
+		fmt.Println(series.Labels, err)
+	}
+	_, err := store.LabelNames(context.Background(), s, &store.LabelNamesRequest{})
+	fmt.Println(err)
+	// Output:
+	// {cluster="eu"} <nil>
+	// denied
+}

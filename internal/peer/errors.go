@@ -23,6 +23,7 @@ type condition struct {
 // its code, and a code that a peer answers with becomes the first that has it.
 func conditions() []condition {
 	return []condition{
+		{store.ErrDenied, codes.PermissionDenied},
 		{store.ErrLoop, codes.FailedPrecondition},
 		{store.ErrIncomplete, codes.Aborted},
 		{store.ErrInvalidRequest, codes.InvalidArgument},
