@@ -6,12 +6,25 @@ import (
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/downsample"
 )
+
+// TestZeroThreshold: what Prometheus' code for histograms would never come to an end
+// with is an error.
+func TestZeroThreshold(t *testing.T) {
+	t.Parallel()
+	for _, zero := range []float64{math.NaN(), -1} {
+		samples := []blocktest.Sample{{T: 1, FH: &histogram.FloatHistogram{Count: 1, ZeroThreshold: 0.1}}, {T: 2, FH: &histogram.FloatHistogram{Count: 2, ZeroThreshold: zero}}}
+		var d downsample.Downsampler
+		_, err := d.Append(nil, block.Raw, block.FiveMinutes, blocktest.Chunks(0, samples...))
+		testutil.Assert(t, errors.Is(err, block.ErrCorrupt), "%v: %v", zero, err)
+	}
+}
 
 // FuzzAppend: chunks can hold anything, which is an error that says so, or leads to
 // chunks that can be read and downsampled again.

@@ -271,6 +271,9 @@ func (w *histogramWork) each(c *block.Chunk, use func(h *histogram.FloatHistogra
 	w.it = plain[0].Iterator(w.it)
 	for i := 0; w.it.Next() != chunkenc.ValNone; i++ {
 		t, h := w.it.AtFloatHistogram(w.pool.get())
+		if !(h.ZeroThreshold >= 0) { // nor a number: to bring two of them together would never end
+			return fmt.Errorf("%w: zero threshold %v of histogram at %d", errMalformed, h.ZeroThreshold, t)
+		}
 		kept, err := use(h, t, i)
 		if err != nil {
 			return err
