@@ -37,7 +37,7 @@ func (c *Compactor) clean(ctx context.Context, plan *Plan) (deleted []ulid.ULID,
 		gone, err := c.delete(ctx, d)
 		if err != nil {
 			c.metrics.cleanFailures.Inc()
-			errs = append(errs, mixedError(err))
+			errs = append(errs, mixedError(ctx, err))
 			continue
 		}
 		if gone {

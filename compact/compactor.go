@@ -145,7 +145,7 @@ func (c *Compactor) Plan(ctx context.Context) (*Plan, error) {
 func (c *Compactor) plan(ctx context.Context, avoid *avoided) (*block.View, *Plan, error) {
 	view, err := c.fetcher.Fetch(ctx)
 	if err != nil {
-		return nil, nil, mixedError(err)
+		return nil, nil, mixedError(ctx, err)
 	}
 	s := NewState(view, time.Now())
 	if err := c.sizeIndexes(ctx, s); err != nil {
@@ -177,7 +177,7 @@ func (c *Compactor) sizeIndexes(ctx context.Context, s *State) error {
 		case err == nil:
 			sizes[id] = attrs.Size
 		case !c.bkt.IsObjNotFoundErr(err): // One that is not there, the job will find.
-			return mixedError(fmt.Errorf("look at %s: %w", name, err))
+			return mixedError(ctx, fmt.Errorf("look at %s: %w", name, err))
 		}
 	}
 	for i := range s.Blocks {

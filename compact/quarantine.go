@@ -53,11 +53,14 @@ func tolerated() []block.ProblemKind {
 	return []block.ProblemKind{block.WrongStats, block.NoChunks}
 }
 
-// verify reads a block that was downloaded and returns what keeps it from being
-// compacted, all of it as one error.
-func verify(ctx context.Context, dir string) error {
-	report, err := block.Verify(ctx, dir, &block.VerifyOptions{Depth: block.VerifyChecksums})
-	if err != nil {
+// verify reads a block on disk and returns what is wrong with it, all of it as one
+// error, but for what is tolerated.
+func verify(ctx context.Context, dir string, depth block.VerifyDepth) error {
+	report, err := block.Verify(ctx, dir, &block.VerifyOptions{Depth: depth})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		return localError(err)
 	}
 	report.Problems = slices.DeleteFunc(report.Problems, func(p block.Problem) bool {

@@ -120,11 +120,13 @@ func (r *run) pass(ctx context.Context) (again bool, errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	before := len(r.report.Marked) + len(r.report.Quarantined)
 	add(r.clean(ctx, plan))
 	add(r.mark(ctx, plan))
 	found, err := r.c.quarantineMetas(ctx, view)
 	add(err)
 	r.report.Quarantined = append(r.report.Quarantined, found...)
+	marked := len(r.report.Marked)+len(r.report.Quarantined) > before
 	add(r.c.removeStale(ctx, plan.Jobs))
 	jobs := r.fresh(plan.Jobs)
 	if len(jobs) < len(plan.Jobs) {
@@ -133,7 +135,7 @@ func (r *run) pass(ctx context.Context) (again bool, errs []error) {
 	}
 	r.c.progress.begin(jobs)
 	r.c.metrics.show(r.c.progress.now())
-	return r.jobs(ctx, jobs), errs
+	return r.jobs(ctx, jobs) || marked, errs
 }
 
 // fresh returns the jobs that this run has not done.
@@ -168,7 +170,7 @@ func (r *run) jobs(ctx context.Context, jobs []*Job) (changed bool) {
 				changed = changed || did
 				if errors.Is(err, ErrDiskFull) && len(jobs) > 1 {
 					cramped = append(cramped, job)
-				} else if err != nil {
+				} else if err != nil && ctx.Err() == nil {
 					r.failed(job, err)
 				}
 			})
@@ -181,7 +183,7 @@ func (r *run) jobs(ctx context.Context, jobs []*Job) (changed bool) {
 		}
 		did, err := r.job(ctx, job)
 		changed = changed || did
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			r.failed(job, err)
 		}
 	}
@@ -190,9 +192,6 @@ func (r *run) jobs(ctx context.Context, jobs []*Job) (changed bool) {
 
 // failed leaves a job to the next run.
 func (r *run) failed(job *Job, err error) {
-	if ClassOf(err) == ClassCanceled {
-		return
-	}
 	e := &JobError{Job: job, Err: err}
 	r.report.Failed = append(r.report.Failed, e)
 	r.avoid.add(job, err.Error())

@@ -59,14 +59,12 @@ const (
 )
 
 // ClassOf returns the class of an error that a Compactor returned. Where several
-// errors are joined it is the first of the classes, in the order above, that one of
-// them is of.
+// errors are joined it is the first of the classes, in the order above but that of
+// canceled contexts last, that one of them is of.
 func ClassOf(err error) Class {
 	switch {
 	case err == nil:
 		return ClassNone
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return ClassCanceled
 	case errors.Is(err, ErrQuarantined):
 		return ClassQuarantine
 	case errors.Is(err, ErrStale):
@@ -75,6 +73,10 @@ func ClassOf(err error) Class {
 		return ClassDisk
 	case errors.Is(err, ErrOutput):
 		return ClassOutput
+	case errors.Is(err, ErrBucket):
+		return ClassBucket
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ClassCanceled
 	}
 	return ClassBucket
 }
@@ -107,8 +109,7 @@ func sourceIDs(job *Job) []ulid.ULID {
 	return ids
 }
 
-// localError classes an error of the directory. Those of the context, and those
-// that say of themselves what they are, stay as they are.
+// localError classes an error of the directory, unless it has a class.
 func localError(err error) error {
 	if err == nil || isClassed(err) {
 		return err
@@ -119,13 +120,16 @@ func localError(err error) error {
 	return fmt.Errorf("%w: %w", ErrDisk, err)
 }
 
-// mixedError classes an error of something that works on bucket and directory: one
-// of the directory says so by its type.
-func mixedError(err error) error {
-	if err == nil || isClassed(err) {
+// mixedError classes an error of something that works on bucket and directory,
+// unless it has a class: one of the directory says so by its type. That a context
+// has ended is the bucket's doing if it is not ctx: its client gave up.
+func mixedError(ctx context.Context, err error) error {
+	switch {
+	case err == nil || isClassed(err):
 		return err
-	}
-	if isLocal(err) {
+	case ctx.Err() != nil:
+		return errors.Join(context.Cause(ctx), err)
+	case isLocal(err):
 		return localError(err)
 	}
 	return fmt.Errorf("%w: %w", ErrBucket, err)
@@ -133,7 +137,7 @@ func mixedError(err error) error {
 
 // isClassed reports whether an error has its class already.
 func isClassed(err error) bool {
-	classes := []error{context.Canceled, context.DeadlineExceeded, ErrBucket, ErrDisk, ErrStale, ErrQuarantined, ErrOutput, ErrBusy}
+	classes := []error{ErrBucket, ErrDisk, ErrStale, ErrQuarantined, ErrOutput, ErrBusy}
 	return slices.ContainsFunc(classes, func(class error) bool { return errors.Is(err, class) })
 }
 

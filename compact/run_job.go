@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/thanoskit/thanoskit/block"
-	"github.com/thanoskit/thanoskit/compact/internal/step"
 )
 
 // outcome is what a job changed in the bucket.
@@ -29,19 +28,13 @@ func (c *Compactor) do(ctx context.Context, job *Job) (_ *outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		// What nobody goes on with would only fill the disk. Steps that are refused
-		// leave everything where it is.
-		if class := ClassOf(err); class != ClassBucket && class != ClassCanceled {
-			err = errors.Join(err, w.remove(ctx))
-		}
-	}()
+	defer func() { err = errors.Join(err, c.leave(ctx, job, w, err)) }()
 	outputs, ok, err := w.made()
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		if outputs, err = c.make(ctx, job, w); err != nil {
+		if outputs, err = c.produce(ctx, job, w); err != nil {
 			return nil, err
 		}
 	}
@@ -52,7 +45,7 @@ func (c *Compactor) do(ctx context.Context, job *Job) (_ *outcome, err error) {
 	for _, dir := range outputs {
 		m, err := block.Upload(ctx, c.bkt, dir, &block.UploadOptions{Concurrency: c.opts.FilesConcurrency, Hash: c.opts.Hash})
 		if err != nil {
-			return nil, mixedError(err)
+			return nil, mixedError(ctx, err)
 		}
 		out.uploaded = append(out.uploaded, m)
 	}
@@ -65,10 +58,27 @@ func (c *Compactor) do(ctx context.Context, job *Job) (_ *outcome, err error) {
 	return out, err
 }
 
-// make makes the outputs of a job out of its sources, and returns their
+// leave removes what nobody goes on with, so that it does not fill the disk: of a
+// job that is done everything, of one that a full disk has stopped, too; of one that
+// is given up all but its sources, which the next plan may have use for.
+func (c *Compactor) leave(ctx context.Context, job *Job, w *work, err error) error {
+	class := ClassOf(err)
+	if class == ClassBucket || class == ClassCanceled {
+		return nil // Tried again as it is.
+	}
+	errs := []error{w.remove(ctx)}
+	if class == ClassNone || class == ClassDisk {
+		for _, id := range sourceIDs(job) {
+			errs = append(errs, w.removeSource(ctx, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// produce makes the outputs of a job out of its sources, and returns their
 // directories. A source that cannot be read is downloaded once more before it is
 // taken for bad.
-func (c *Compactor) make(ctx context.Context, job *Job, w *work) ([]string, error) {
+func (c *Compactor) produce(ctx context.Context, job *Job, w *work) ([]string, error) {
 	sources, err := c.fetchSources(ctx, job, w)
 	if err != nil {
 		return nil, err
@@ -78,7 +88,7 @@ func (c *Compactor) make(ctx context.Context, job *Job, w *work) ([]string, erro
 		if err := w.clearOutputs(ctx); err != nil {
 			return nil, err
 		}
-		if err := step.Do(ctx, "run "+w.outputs()); err != nil {
+		if err := begin(ctx, "run "+w.outputs()); err != nil {
 			return nil, err
 		}
 		res, err := c.merge(ctx, job, sources, w.outputs(), c.opts)
@@ -123,12 +133,10 @@ func (c *Compactor) finish(ctx context.Context, w *work, res *jobResult) ([]stri
 	dirs := make([]string, len(res.Metas))
 	for i, m := range res.Metas {
 		ids[i], dirs[i] = m.ULID, filepath.Join(w.outputs(), m.ULID.String())
-		report, err := block.Verify(ctx, dirs[i], &block.VerifyOptions{Depth: block.VerifyIndex})
-		if err != nil {
-			return nil, localError(err)
-		}
-		if err := report.Err(); err != nil {
+		if err := verify(ctx, dirs[i], block.VerifyIndex); bad(err) {
 			return nil, fmt.Errorf("%w: %w", ErrOutput, err)
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	return dirs, w.finish(ctx, ids)
@@ -170,7 +178,9 @@ func onlyQuarantined(errs []error) (out []error) {
 // quarantines one that still is.
 func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *work) error {
 	err := c.fetch(ctx, id, w)
-	if !bad(err) {
+	// What is in the directory may be of a block that was replaced under its ULID,
+	// or damaged since.
+	if !bad(err) && !errors.Is(err, block.ErrExists) {
 		return err
 	}
 	c.opts.Logger.Warn("source is bad, and downloaded once more", "block", id, "err", err)
@@ -182,10 +192,8 @@ func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *wo
 
 // fetchAnew downloads a block without anything that was downloaded before.
 func (c *Compactor) fetchAnew(ctx context.Context, id ulid.ULID, w *work) error {
-	for _, dir := range []string{w.source(id), w.source(id) + block.DownloadSuffix} {
-		if err := remove(ctx, dir); err != nil {
-			return err
-		}
+	if err := w.removeSource(ctx, id); err != nil {
+		return err
 	}
 	return c.fetch(ctx, id, w)
 }
@@ -194,26 +202,19 @@ func (c *Compactor) fetchAnew(ctx context.Context, id ulid.ULID, w *work) error 
 // is.
 func (c *Compactor) fetch(ctx context.Context, id ulid.ULID, w *work) error {
 	dir := w.source(id)
-	if err := step.Do(ctx, "download "+dir); err != nil {
+	if err := begin(ctx, "download "+dir); err != nil {
 		return err
 	}
 	err := block.Download(ctx, c.bkt, id, dir, &block.DownloadOptions{Concurrency: c.opts.FilesConcurrency})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, block.ErrExists):
-		// What is in the way is of a block that was replaced under its ULID, or not
-		// whole.
-		if err := remove(ctx, dir); err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrStale, err)
 	case bad(err):
 		return err
 	case err != nil:
-		return mixedError(err)
+		return mixedError(ctx, err)
 	}
-	return verify(ctx, dir)
+	return verify(ctx, dir, block.VerifyChecksums)
 }
 
 // quarantineSource marks a source that is bad, if it still is in the bucket.
@@ -228,7 +229,7 @@ func (c *Compactor) quarantineSource(ctx context.Context, job *Job, id ulid.ULID
 func (c *Compactor) present(ctx context.Context, id ulid.ULID) error {
 	there, err := c.bkt.Exists(ctx, block.ObjectName(id, block.MetaFile))
 	if err != nil {
-		return mixedError(fmt.Errorf("look for block %s: %w", id, err))
+		return mixedError(ctx, fmt.Errorf("look for block %s: %w", id, err))
 	}
 	if !there {
 		return fmt.Errorf("%w: block %s is gone", ErrStale, id)
@@ -246,7 +247,7 @@ func (c *Compactor) stillThere(ctx context.Context, job *Job) error {
 		}
 		there, err := c.bkt.Exists(ctx, block.ObjectName(m.ULID, block.DeletionMarkFile))
 		if err != nil {
-			return mixedError(fmt.Errorf("look for mark of block %s: %w", m.ULID, err))
+			return mixedError(ctx, fmt.Errorf("look for mark of block %s: %w", m.ULID, err))
 		}
 		if there && job.Kind == Compact {
 			return fmt.Errorf("%w: block %s has been marked for deletion", ErrStale, m.ULID)

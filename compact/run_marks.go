@@ -88,7 +88,7 @@ func (e *markedError) Is(target error) bool { return target == ErrStale }
 func (c *Compactor) putMark(ctx context.Context, m block.Mark) (put bool, err error) {
 	put, err = block.PutMark(ctx, c.bkt, m)
 	if err != nil {
-		return false, mixedError(err)
+		return false, mixedError(ctx, err)
 	}
 	if put {
 		c.metrics.marked.WithLabelValues(m.Kind.File(), m.Reason).Inc()

@@ -23,10 +23,10 @@ import (
 
 // What is in the directory of a Compactor, beside what its Fetcher keeps.
 const (
-	lockFile = "compactor.lock"
-	jobsDir  = "jobs"
-	// In that of a job: its sources, what it has made, and that it has made it.
-	sourcesDir = "sources"
+	lockFile  = "compactor.lock"
+	blocksDir = "blocks" // sources of jobs
+	jobsDir   = "jobs"
+	// In that of a job: what it has made, and that it has made it.
 	outputsDir = "outputs"
 	madeFile   = "made.json"
 
@@ -34,15 +34,20 @@ const (
 	fileMode = 0o640
 )
 
+// begin is before each change of the directory: tests refuse them.
+func begin(ctx context.Context, change string) error { return localError(step.Do(ctx, change)) }
+
 // lock takes the directory for this process.
 //
 // Errors: ErrBusy, if another one has it; an ErrDisk.
 func (c *Compactor) lock(ctx context.Context) (release func() error, err error) {
-	if err := step.Do(ctx, "mkdir "+jobsDir); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Join(c.dir, jobsDir), dirMode); err != nil {
-		return nil, localError(err)
+	for _, dir := range []string{blocksDir, jobsDir} {
+		if err := begin(ctx, "mkdir "+dir); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(filepath.Join(c.dir, dir), dirMode); err != nil {
+			return nil, localError(err)
+		}
 	}
 	lock, _, err := fileutil.Flock(filepath.Join(c.dir, lockFile))
 	switch {
@@ -69,25 +74,25 @@ func jobKey(job *Job) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// work is the directory of a job. Nobody else is in it.
+// work is where a job is done. No other job of a plan is in its directory, or has
+// the same sources.
 type work struct {
-	dir string
+	dir    string
+	blocks string
 }
 
 // openWork makes the directory of a job, or goes on with it.
 func (c *Compactor) openWork(ctx context.Context, job *Job) (*work, error) {
-	w := &work{dir: filepath.Join(c.dir, jobsDir, jobKey(job))}
-	if err := step.Do(ctx, "mkdir "+w.dir); err != nil {
+	w := &work{dir: filepath.Join(c.dir, jobsDir, jobKey(job)), blocks: filepath.Join(c.dir, blocksDir)}
+	if err := begin(ctx, "mkdir "+w.dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(w.dir, sourcesDir), dirMode); err != nil {
-		return nil, localError(err)
-	}
-	return w, nil
+	return w, localError(os.MkdirAll(w.dir, dirMode))
 }
 
-// source is where a block of the bucket is downloaded to.
-func (w *work) source(id ulid.ULID) string { return filepath.Join(w.dir, sourcesDir, id.String()) }
+// source is where a block of the bucket is downloaded to. It stays if the job is
+// given up, for one that the next plan has instead.
+func (w *work) source(id ulid.ULID) string { return filepath.Join(w.blocks, id.String()) }
 
 // outputs is where the blocks are that the job makes.
 func (w *work) outputs() string { return filepath.Join(w.dir, outputsDir) }
@@ -128,7 +133,7 @@ func (w *work) clearOutputs(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := step.Do(ctx, "mkdir "+w.outputs()); err != nil {
+	if err := begin(ctx, "mkdir "+w.outputs()); err != nil {
 		return err
 	}
 	return localError(os.MkdirAll(w.outputs(), dirMode))
@@ -141,13 +146,13 @@ func (w *work) finish(ctx context.Context, ids []ulid.ULID) error {
 		return err
 	}
 	path := filepath.Join(w.dir, madeFile)
-	if err := step.Do(ctx, "write "+path+".tmp"); err != nil {
+	if err := begin(ctx, "write "+path+".tmp"); err != nil {
 		return err
 	}
 	if err := writeSynced(path+".tmp", b); err != nil {
 		return localError(err)
 	}
-	if err := step.Do(ctx, "rename "+path); err != nil {
+	if err := begin(ctx, "rename "+path); err != nil {
 		return err
 	}
 	return localError(os.Rename(path+".tmp", path))
@@ -165,30 +170,45 @@ func writeSynced(path string, b []byte) (err error) {
 	return f.Sync()
 }
 
-// remove gives up the directory of the job, or what of it is in the way.
+// remove removes the directory of a job.
 func (w *work) remove(ctx context.Context) error { return remove(ctx, w.dir) }
 
+// removeSource removes what was downloaded of a block.
+func (w *work) removeSource(ctx context.Context, id ulid.ULID) error {
+	return errors.Join(remove(ctx, w.source(id)), remove(ctx, w.source(id)+block.DownloadSuffix))
+}
+
+// remove removes what there is, or nothing.
 func remove(ctx context.Context, path string) error {
-	if err := step.Do(ctx, "remove "+path); err != nil {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := begin(ctx, "remove "+path); err != nil {
 		return err
 	}
 	return localError(os.RemoveAll(path))
 }
 
-// removeStale removes the directories of jobs that are not in the plan any more.
+// removeStale removes what no job of the plan goes on with.
 func (c *Compactor) removeStale(ctx context.Context, jobs []Job) error {
 	planned := map[string]bool{}
 	for i := range jobs {
 		planned[jobKey(&jobs[i])] = true
-	}
-	entries, err := os.ReadDir(filepath.Join(c.dir, jobsDir))
-	if err != nil {
-		return localError(err)
+		for _, id := range sourceIDs(&jobs[i]) {
+			planned[id.String()] = true
+		}
 	}
 	var errs []error
-	for _, e := range entries {
-		if !planned[e.Name()] {
-			errs = append(errs, remove(ctx, filepath.Join(c.dir, jobsDir, e.Name())))
+	for _, dir := range []string{jobsDir, blocksDir} {
+		entries, err := os.ReadDir(filepath.Join(c.dir, dir))
+		if err != nil {
+			errs = append(errs, localError(err))
+			continue
+		}
+		for _, e := range entries {
+			if !planned[strings.TrimSuffix(e.Name(), block.DownloadSuffix)] {
+				errs = append(errs, remove(ctx, filepath.Join(c.dir, dir, e.Name())))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -20,12 +20,12 @@ import (
 func rivals(t testing.TB) objects {
 	t.Helper()
 	var specs []spec
-	for k := range 13 {
+	for k := range 7 {
 		for i, replica := range []string{"0", "1"} {
 			specs = append(specs, spec{n: 2*k + i + 1, labels: "a", replica: replica, from: int64(4 * k), hours: 4, level: 2, step: time.Hour})
 		}
 	}
-	for k := range 9 {
+	for k := range 5 {
 		specs = append(specs, spec{n: 100 + k, labels: "b", from: int64(2 * k), hours: 2, level: 2})
 	}
 	return fixture(t, specs...)
@@ -87,7 +87,7 @@ func TestTwoCompactors(t *testing.T) {
 							}
 						}
 						mu.Unlock()
-						time.Sleep(time.Duration(rnd.Int64N(int64(8 * time.Hour))))
+						time.Sleep(time.Duration(rnd.Int64N(int64(16 * time.Hour))))
 					}
 				})
 			}
