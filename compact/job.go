@@ -13,8 +13,8 @@ import (
 	"github.com/thanoskit/thanoskit/downsample"
 )
 
-// jobResult is what a job has made.
-type jobResult struct {
+// JobResult is what a job has made.
+type JobResult struct {
 	// Metas are those of the blocks that were made, by resolution, ascending. Each
 	// block is in the directory of its ULID.
 	Metas []*block.Meta
@@ -41,7 +41,7 @@ func (e *IndexSizeError) Error() string {
 // of 32 bits, in units of 16 bytes.
 const maxIndexBytes = 64 << 30
 
-// runJob makes the blocks of a job out of the blocks in the directories of its
+// RunJob makes the blocks of a job out of the blocks in the directories of its
 // sources, in one pass: each chunk is read once, and what is made of it for each
 // resolution is written at once.
 //
@@ -53,7 +53,8 @@ const maxIndexBytes = 64 << 30
 // blocks written.
 //
 // Input: dirs are in the order of job.Sources. out is a directory for this job
-// alone, in which nothing but its output is. o is complete.
+// alone, in which nothing but its output is. Of opts only
+// Algorithm, ReplicaLabels, PreferReplicas and MaxIndexBytes are looked at.
 // Output: the blocks are in out, whole and synced. Those of coarser resolutions
 // have the compaction levels, sources and parents of the finest.
 // Errors: SourceError if a source is bad; IndexSizeError; the context's; those of
@@ -67,11 +68,23 @@ const maxIndexBytes = 64 << 30
 //
 // Source: Thanos v0.42.4, pkg/compact and pkg/compact/downsample, for what goes
 // into meta.json.
-func runJob(ctx context.Context, job *Job, dirs []string, out string, o *Options) (*jobResult, error) {
+func RunJob(ctx context.Context, job *Job, dirs []string, out string, opts *Options) (*JobResult, error) {
+	o, err := opts.complete()
+	if err != nil {
+		return nil, fmt.Errorf("run job: %w", err)
+	}
+	return runJob(ctx, job, dirs, out, o)
+}
+
+// jobResult is what it was called.
+type jobResult = JobResult
+
+// runJob is RunJob with complete options.
+func runJob(ctx context.Context, job *Job, dirs []string, out string, o *Options) (*JobResult, error) {
 	return newJobRun(ctx, job, out, o).run(dirs)
 }
 
-// jobRun is one run of runJob.
+// jobRun is one run of a job.
 type jobRun struct {
 	ctx   context.Context
 	job   *Job
@@ -96,7 +109,7 @@ func newJobRun(ctx context.Context, job *Job, dir string, o *Options) *jobRun {
 	return r
 }
 
-func (r *jobRun) run(dirs []string) (_ *jobResult, err error) {
+func (r *jobRun) run(dirs []string) (_ *JobResult, err error) {
 	if err := r.plan(); err != nil {
 		return nil, err
 	}

@@ -9,17 +9,6 @@ import (
 // BlockWriter is what a job writes a block with.
 type BlockWriter = blockWriter
 
-// JobResult is what a job has made.
-type JobResult struct {
-	Metas []*block.Meta
-	Empty []block.Resolution
-}
-
-// RunJob is runJob with options that are completed first.
-func RunJob(ctx context.Context, job *Job, dirs []string, out string, o *Options) (*JobResult, error) {
-	return RunJobOn(ctx, job, dirs, out, o, nil)
-}
-
 // RunJobOn is RunJob with writers wrapped, if wrap is not nil.
 func RunJobOn(ctx context.Context, job *Job, dirs []string, out string, o *Options, wrap func(BlockWriter) BlockWriter) (*JobResult, error) {
 	o, err := o.complete()
@@ -36,11 +25,7 @@ func RunJobOn(ctx context.Context, job *Job, dirs []string, out string, o *Optio
 			return wrap(w), nil
 		}
 	}
-	res, err := r.run(dirs)
-	if err != nil {
-		return nil, err
-	}
-	return &JobResult{res.Metas, res.Empty}, nil
+	return r.run(dirs)
 }
 
 // CheckChunk is checkChunk.

@@ -3,8 +3,10 @@ package compact_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -205,4 +207,25 @@ func compactJSON(t testing.TB, b []byte) string {
 	var out bytes.Buffer
 	testutil.Ok(t, json.Compact(&out, b))
 	return out.String()
+}
+
+// swapLabels swaps the labels of the one series of a block, which has two.
+func swapLabels(t testing.TB, dir string) {
+	t.Helper()
+	r, err := block.Open(dir)
+	testutil.Ok(t, err)
+	it := r.Series()
+	testutil.Assert(t, it.Next())
+	off := it.Offset()
+	testutil.Ok(t, r.Close())
+	name := filepath.Join(dir, block.IndexFile)
+	b, err := os.ReadFile(name)
+	testutil.Ok(t, err)
+	size, n := binary.Uvarint(b[off:])
+	entry := b[off+uint64(n):][:size+4]
+	// A count, then two places for each label, all of them of one byte.
+	testutil.Equals(t, byte(2), entry[0])
+	entry[1], entry[2], entry[3], entry[4] = entry[3], entry[4], entry[1], entry[2]
+	binary.BigEndian.PutUint32(entry[size:], crc32.Checksum(entry[:size], crc32.MakeTable(crc32.Castagnoli)))
+	testutil.Ok(t, os.WriteFile(name, b, 0o600))
 }

@@ -40,9 +40,12 @@ func (o *output) open(m *block.Meta) error {
 		return err
 	}
 	o.begun = m
-	var err error
-	o.w, err = o.run.newWriter(o.run.dir, m)
-	return err
+	w, err := o.run.newWriter(o.run.dir, m)
+	if err != nil {
+		return err // and w is a nil of some type
+	}
+	o.w = w
+	return nil
 }
 
 func (o *output) addSymbol(symbol []byte) error {
@@ -114,7 +117,7 @@ func (o *output) abort() error {
 }
 
 // commit ends all outputs.
-func (r *jobRun) commit() (*jobResult, error) {
+func (r *jobRun) commit() (*JobResult, error) {
 	var g errgroup.Group
 	for _, o := range r.outputs {
 		g.Go(o.commit)
@@ -125,7 +128,7 @@ func (r *jobRun) commit() (*jobResult, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	result := &jobResult{}
+	result := &JobResult{}
 	for _, o := range r.outputs {
 		if o.made == nil {
 			result.Empty = append(result.Empty, o.resolution)
