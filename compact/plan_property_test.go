@@ -187,8 +187,9 @@ func TestPlansLoseNothingAndEnd(t *testing.T) {
 			if o.Retention != (compact.Retention{}) {
 				b.forgetOld(o)
 			}
+			var old *compact.Plan
 			for range 12 {
-				b.interrupted(t, r, o)
+				old = b.interrupted(t, r, o, old)
 				b.now = b.now.Add(time.Duration(r.IntN(30)) * hour)
 			}
 			p := b.settle(t, o)
@@ -219,10 +220,20 @@ func (b *bucket) forgetOld(o *compact.Options) {
 	}
 }
 
-// interrupted carries out a part of a plan, jobs in any order and not to their end.
-func (b *bucket) interrupted(t *testing.T, r *rand.Rand, o *compact.Options) {
+// interrupted carries out a part of a plan, jobs in any order and not to their end,
+// and jobs of the plan before, as another compactor does that is late. It returns
+// the plan.
+func (b *bucket) interrupted(t *testing.T, r *rand.Rand, o *compact.Options, old *compact.Plan) *compact.Plan {
 	p := b.plan(t, o)
 	b.checkJobs(t, p)
+	if old != nil {
+		for i := range old.Jobs {
+			if r.IntN(6) == 0 {
+				b.run(&old.Jobs[i])
+				b.checkNothingLost(t, o)
+			}
+		}
+	}
 	if r.IntN(3) > 0 {
 		b.apply(p)
 		b.checkNothingLost(t, o)
@@ -247,4 +258,5 @@ func (b *bucket) interrupted(t *testing.T, r *rand.Rand, o *compact.Options) {
 		}
 		b.checkNothingLost(t, o)
 	}
+	return p
 }
