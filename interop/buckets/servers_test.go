@@ -105,7 +105,7 @@ func gateway(t testing.TB, kind string, b bucket, args ...string) *server {
 // querier starts a querier over endpoints and waits until it knows all of them.
 func querier(t testing.TB, kind string, endpoints ...*server) *server {
 	t.Helper()
-	args := []string{"--query.replica-label=replica"}
+	args := []string{"--query.replica-label=replica", "--deduplication.func=penalty"} // ours merges otherwise unless told so
 	for _, e := range endpoints {
 		args = append(args, "--endpoint="+e.grpc)
 	}

@@ -67,7 +67,7 @@ func sidecar(t testing.TB, kind string, p *prometheus) *server {
 // all of them.
 func querier(t testing.TB, kind string, compression string, endpoints ...*server) *server {
 	t.Helper()
-	args := []string{"--query.replica-label=replica", "--grpc-compression=" + compression}
+	args := []string{"--query.replica-label=replica", "--deduplication.func=penalty", "--grpc-compression=" + compression}
 	for _, e := range endpoints {
 		args = append(args, "--endpoint="+e.grpc)
 	}

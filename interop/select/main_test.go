@@ -1,0 +1,14 @@
+package selecting_test
+
+import (
+	"flag"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+var ratioPairs = flag.Int("ratio", 0, "time `n` pairs of both sides at the same work, 15 at least; 0 times none")
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
