@@ -76,7 +76,7 @@ func (it *followIterator) together(a *floats) {
 	}
 	for j := range it.cursors {
 		if j != ps.from {
-			it.passTo(j, ts[n-1], j < ps.from)
+			it.passTo(j, ts[n-1], j < ps.from, n)
 		}
 	}
 	it.alone(a, ts[:n], vs[:n])
@@ -152,16 +152,23 @@ func (c *cursor) beside(ts []int64, out, last, until, within, ahead int64, first
 }
 
 // passTo takes note of the samples of replica i that come before t, all of which
-// are in its run.
-func (it *followIterator) passTo(i int, t int64, first bool) {
+// are in its run. There are about n.
+func (it *followIterator) passTo(i int, t int64, first bool, n int) {
 	c := &it.cursors[i]
-	k := c.at
-	for k < len(c.ts) && (c.ts[k] < t || first && c.ts[k] == t) {
+	if c.t > t || c.t == t && !first || c.vt != chunkenc.ValFloat {
+		return
+	}
+	if first {
+		t++
+	}
+	k := min(c.at+n, len(c.ts))
+	for c.ts[k-1] >= t {
+		k--
+	}
+	for k < len(c.ts) && c.ts[k] < t {
 		k++
 	}
-	if c.vt == chunkenc.ValFloat && k > c.at {
-		it.presences.of[i].noteRun(c.ts[c.at:k], c.vs[c.at:k], it.presences.since)
-		c.at = k - 1
-		c.next()
-	}
+	it.presences.of[i].noteRun(c.ts[c.at:k], c.vs[c.at:k], it.presences.since)
+	c.at = k - 1
+	c.next()
 }
