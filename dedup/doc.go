@@ -9,7 +9,7 @@
 //
 // # Algorithms
 //
-// Two Prometheus servers, a and b, scrape one target every 15 s, b 2 s after a.
+// Two Prometheus servers, a and b, scrape one target every 15 s, b 3 s after a.
 // Each was down for a while. Below them is which samples come out:
 //
 //	         0    15   30   45   60   75   90   105  120  135  150 s

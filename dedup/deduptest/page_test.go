@@ -50,6 +50,27 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPackageDrawing runs the drawing of package dedup's documentation.
+func TestPackageDrawing(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "which samples come out:\n//\n")
+	drawing, _, ok := strings.Cut(rest, "//\n// ")
+	if !ok {
+		t.Fatal("there is no drawing")
+	}
+	timelines, err := deduptest.ParseDrawing(strings.NewReplacer("//\t", "", "//", "").Replace(drawing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tl := range timelines {
+		check(t, "package dedup", tl)
+	}
+}
+
 // check checks a timeline against our algorithms.
 func check(t *testing.T, name string, tl deduptest.Timeline) {
 	t.Helper()
