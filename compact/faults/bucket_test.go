@@ -134,10 +134,15 @@ func build(t testing.TB, dir string, s spec, f func([]block.Series)) string {
 func (o objects) bucket(t testing.TB) *objstore.InMemBucket {
 	t.Helper()
 	bkt := objstore.NewInMemBucket()
+	o.upload(t, bkt)
+	return bkt
+}
+
+func (o objects) upload(t testing.TB, bkt objstore.Bucket) {
+	t.Helper()
 	for name, b := range o {
 		testutil.Ok(t, bkt.Upload(context.Background(), name, bytes.NewReader(b)))
 	}
-	return bkt
 }
 
 // point is a sample of a series, by its labels, external ones without replica among

@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -115,10 +114,8 @@ var wipes = map[string]func(t testing.TB, dir string){
 	"wiped": func(t testing.TB, dir string) { testutil.Ok(t, os.RemoveAll(dir)) },
 }
 
-// onlyVisible is all that a bucket has, read without filters.
+// samplesOf returns all samples of raw blocks.
 func samplesOf(t testing.TB, r *reader, o objects) map[point]bool {
 	t.Helper()
 	return r.raw(t, o.bucket(t))
 }
-
-var _ = context.Background
