@@ -92,16 +92,16 @@ func (p *Program) Parse() error { return p.Flags.Parse(os.Args[1:]) }
 func (p *Program) Go(run func(context.Context) error) { p.background = append(p.background, run) }
 
 // Serve runs everything until ctx ends: the Store over gRPC, within the limits
-// that flags set for it, the handler (nil
-// for none) beside /-/ready, /-/healthy and /metrics over HTTP, and what Go
-// added. ready is asked until it returns nil; then one line is logged and
+// that flags set for it, the handler (nil for none) beside /-/ready, /-/healthy
+// and /metrics over HTTP, and what Go added. Connections end a minute after the CA
+// of their client was dropped. ready is asked until it returns nil; then one line is logged and
 // /-/ready answers 200.
 func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.ServerOptions, handler http.Handler, ready func(context.Context) error) error {
 	opts.Component, opts.GracePeriod, opts.Logger = p.name, *p.grpcGrace, p.Log
 	if opts.GracePeriod == 0 {
 		opts.GracePeriod = -1 // none
 	}
-	connections, err := p.grpcTLS.options(p.Log)
+	connections, tls, err := p.grpcTLS.options(p.Log)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,12 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	grpcListener, err := net.Listen("tcp", *p.grpcAddr)
 	if err != nil {
 		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	if tls != nil {
+		grpcListener = tls.Listener(grpcListener)
+		e := newExpiry(tls.Expiry, p.Log)
+		p.Registry.MustRegister(e)
+		p.Go(e.run)
 	}
 	httpListener, err := net.Listen("tcp", *p.httpAddr)
 	if err != nil {

@@ -39,41 +39,38 @@ func newServerTLS(flags *flag.FlagSet) *serverTLS {
 	return s
 }
 
-// options returns what the flags say about a gRPC server.
-func (s *serverTLS) options(log *slog.Logger) ([]grpc.ServerOption, error) {
-	var out []grpc.ServerOption
+// options returns what the flags say about a gRPC server. srv is nil without TLS.
+func (s *serverTLS) options(log *slog.Logger) (out []grpc.ServerOption, srv *tlsutil.Server, err error) {
 	switch {
 	case s.maxConnectionAge < 0:
-		return nil, errors.New("--grpc-server-max-connection-age is negative")
+		return nil, nil, errors.New("--grpc-server-max-connection-age is negative")
 	case s.maxConnectionAge > 0:
 		out = append(out, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: s.maxConnectionAge}))
 	}
 	switch {
 	case s.cert == "" && s.key == "" && s.clientCA == "":
-		return out, nil
+		return out, nil, nil
 	case s.cert == "" && s.key == "":
-		return nil, errors.New("--grpc-server-tls-client-ca needs --grpc-server-tls-cert and --grpc-server-tls-key")
+		return nil, nil, errors.New("--grpc-server-tls-client-ca needs --grpc-server-tls-cert and --grpc-server-tls-key")
 	case s.key == "":
-		return nil, errors.New("--grpc-server-tls-cert needs --grpc-server-tls-key")
+		return nil, nil, errors.New("--grpc-server-tls-cert needs --grpc-server-tls-key")
 	case s.cert == "":
-		return nil, errors.New("--grpc-server-tls-key needs --grpc-server-tls-cert")
+		return nil, nil, errors.New("--grpc-server-tls-key needs --grpc-server-tls-cert")
 	}
 	opts := tlsutil.ServerOptions{ClientCAFile: s.clientCA, Logger: log}
-	var err error
 	if opts.MinVersion, err = tlsutil.ParseVersion(*s.minVersion); err != nil {
-		return nil, fmt.Errorf("--grpc-server-tls-min-version: %w", err)
+		return nil, nil, fmt.Errorf("--grpc-server-tls-min-version: %w", err)
 	}
 	if opts.CipherSuites, err = tlsutil.ParseCipherSuites(*s.ciphers); err != nil {
-		return nil, fmt.Errorf("--grpc-server-tls-ciphers: %w", err)
+		return nil, nil, fmt.Errorf("--grpc-server-tls-ciphers: %w", err)
 	}
 	if opts.Curves, err = tlsutil.ParseCurves(*s.curves); err != nil {
-		return nil, fmt.Errorf("--grpc-server-tls-curves: %w", err)
+		return nil, nil, fmt.Errorf("--grpc-server-tls-curves: %w", err)
 	}
-	srv, err := tlsutil.NewServer(s.cert, s.key, &opts)
-	if err != nil {
-		return nil, err
+	if srv, err = tlsutil.NewServer(s.cert, s.key, &opts); err != nil {
+		return nil, nil, err
 	}
-	return append(out, grpc.Creds(credentials.NewTLS(srv.Config()))), nil
+	return append(out, grpc.Creds(credentials.NewTLS(srv.Config()))), srv, nil
 }
 
 // ClientTLS is Thanos' flags for the connections to gRPC servers.

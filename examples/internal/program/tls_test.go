@@ -63,7 +63,7 @@ func TestServerTLSFlags(t *testing.T) {
 			s := newServerTLS(fs)
 			err := fs.Parse(tc.args)
 			if err == nil {
-				options, optionsErr := s.options(silent)
+				options, _, optionsErr := s.options(silent)
 				testutil.Equals(t, tc.options, len(options))
 				err = optionsErr
 			}
