@@ -34,27 +34,16 @@ func (m *ChunkMerger) mergeAggregates(dst []Chunk, i, to int) ([]Chunk, error) {
 			return dst, err
 		}
 	}
-	alg := m.alg
-	if m.present == 1 {
-		alg = Chain{} // a replica's own chunks
-	}
-	m.iterables = m.iterables[:0]
-	for _, t := range tracks {
-		m.iterables = append(m.iterables, t)
-	}
 	w := windowWriter{tracks: tracks, dst: dst, from: m.stretches[i].minTime, lone: m.present == 1}
-	it := alg.Merge(m.reuse, Untyped, m.iterables...)
-	m.reuse = it
-	for it.Next() != chunkenc.ValNone {
-		_, v := it.At()
-		if err := w.choose(math.Float64bits(v) &^ quietNaN); err != nil {
-			return dst, err
-		}
+	m.linked = false
+	if _, chain := m.alg.(Chain); chain || m.present == 1 {
+		err = w.chooseAll()
+	} else {
+		err = w.chooseBy(m)
 	}
-	if err := it.Err(); err != nil {
+	if err != nil {
 		return dst, err
 	}
-	m.linked = false
 	if err := w.close(w.raw); err != nil {
 		return dst, err
 	}
@@ -74,6 +63,7 @@ type windowWriter struct {
 	last       *track
 	window     int
 	total, raw float64
+	rawKnown   bool
 	// run is the windows of the chunk to come, of one chunk of last. spliced is
 	// whether what comes before is of another replica. before is when that was.
 	run     unit
@@ -81,18 +71,59 @@ type windowWriter struct {
 	before  int64
 }
 
-// choose adds a unit.
-func (w *windowWriter) choose(number uint64) error {
-	var t *track
-	for _, t = range w.tracks {
-		if number < uint64(len(t.units)) {
-			break
+// chooseBy adds the units that the algorithm chooses.
+func (w *windowWriter) chooseBy(m *ChunkMerger) error {
+	m.iterables = m.iterables[:0]
+	for _, t := range w.tracks {
+		m.iterables = append(m.iterables, t)
+	}
+	m.reuse = m.alg.Merge(m.reuse, Untyped, m.iterables...)
+	for m.reuse.Next() != chunkenc.ValNone {
+		_, v := m.reuse.At()
+		number := int(math.Float64bits(v) &^ quietNaN)
+		i := 0
+		for i < len(w.tracks) && number >= len(w.tracks[i].units) {
+			number -= len(w.tracks[i].units)
+			i++
 		}
-		number -= uint64(len(t.units))
+		if i == len(w.tracks) || number < 0 {
+			return fmt.Errorf("merge aggregates: %w", errAltered)
+		}
+		if err := w.choose(w.tracks[i], number); err != nil {
+			return err
+		}
 	}
-	if number >= uint64(len(t.units)) {
-		return fmt.Errorf("merge aggregates: %w", errAltered)
+	return m.reuse.Err()
+}
+
+// chooseAll adds a unit each time, that of the first track that has one. Chain would
+// change among them at every window.
+func (w *windowWriter) chooseAll() error {
+	next := make([]int, len(w.tracks))
+	for {
+		var first *track
+		unit := 0
+		for i, t := range w.tracks {
+			if next[i] < len(t.ts) && (first == nil || t.ts[next[i]] < first.ts[unit]) {
+				first, unit = t, next[i]
+			}
+		}
+		if first == nil {
+			return nil
+		}
+		if err := w.choose(first, unit); err != nil {
+			return err
+		}
+		for i, t := range w.tracks {
+			if next[i] < len(t.ts) && t.ts[next[i]] == first.ts[unit] {
+				next[i]++
+			}
+		}
 	}
+}
+
+// choose adds a unit of a track.
+func (w *windowWriter) choose(t *track, number int) error {
 	was, begun := w.total, w.begun
 	u := t.units[number]
 	for i := u.from; i < u.to; i++ {
@@ -130,7 +161,7 @@ func (w *windowWriter) add(t *track, i int) error {
 	counts := c.encodings[aggr.CounterKind] == chunkenc.EncXOR
 	was := w.total
 	if counts {
-		w.count(t, win, c)
+		w.count(t, i, follows)
 	}
 	if win.t >= w.from {
 		if w.run.to > w.run.from && follows && i > c.from {
@@ -152,9 +183,7 @@ func (w *windowWriter) add(t *track, i int) error {
 	w.begun, w.last, w.window = true, t, i
 	if counts {
 		t.anchored, t.anchorAt, t.anchor = true, win.total, w.total
-		if w.raw = c.lastV; i < c.to-1 && !c.reset(t) {
-			w.raw = win.v[aggr.CounterKind]
-		}
+		w.raw, w.rawKnown = t.raw(i)
 	}
 	return nil
 }
@@ -162,27 +191,49 @@ func (w *windowWriter) add(t *track, i int) error {
 // seam returns the last raw value after which a counter that goes on with value, and
 // had before in its own replica, is read as having risen by so much.
 func (w *windowWriter) seam(value, before, rise float64) float64 {
-	if risen(w.raw, before)+value-before == rise {
+	if w.rawKnown && risen(w.raw, before)+value-before == rise {
 		return w.raw
 	}
 	return min(value-rise, before)
 }
 
-// count makes the total that of a window.
-func (w *windowWriter) count(t *track, win *aggregateWindow, c *aggregateChunk) {
-	switch {
-	case !w.begun:
+// count makes the total that of window i of a track. It rises by as much as in that
+// track since that was last told from the result, or, if that is more, by what the
+// raw values differ: a track may have missed a reset, and what was before it.
+func (w *windowWriter) count(t *track, i int, follows bool) {
+	win := &t.windows[i]
+	c := &t.chunks[win.chunk]
+	if !w.begun {
 		w.total = win.total
-	case t.anchored:
+		return
+	}
+	was := w.total
+	if t.anchored {
 		w.total = max(w.total, t.anchor+win.total-t.anchorAt)
-	default: // the first window of this track
+	}
+	raw, known := t.raw(i)
+	switch known = known && w.rawKnown; {
+	case follows:
+	case known && raw >= w.raw:
+		w.total = max(w.total, was+raw-w.raw)
+	case t.anchored:
+	case w.rawKnown:
 		w.total += risen(w.raw, c.firstV) + win.total - c.rise
+	default:
+		w.total += win.total - c.rise
 	}
 }
 
-// reset reports whether the counter was reset within the chunk.
-func (c *aggregateChunk) reset(t *track) bool {
-	return t.windows[c.to-1].v[aggr.CounterKind] != c.lastV
+// raw returns the raw value of a counter at window i, and whether it is known: a
+// chunk tells the last one only, if there was a reset in it. If not, it is the best
+// guess.
+func (t *track) raw(i int) (float64, bool) {
+	c := &t.chunks[t.windows[i].chunk]
+	reset := t.windows[c.to-1].v[aggr.CounterKind] != c.lastV
+	if i == c.to-1 || reset {
+		return c.lastV, i == c.to-1
+	}
+	return t.windows[i].v[aggr.CounterKind], true
 }
 
 // valueBefore is the counter before window i in its chunk.
