@@ -44,18 +44,21 @@
 //
 // The counter of histograms has for each window the last histogram in it. There is
 // no reset in a chunk: where a counter is reset, a chunk ends with the last
-// histogram before and the next one, which says that it begins with a reset, with
-// the first one after, at its own time. What PromQL makes of it is what it makes of
-// raw data, across chunks and blocks. What is a reset is told by a chunk that says
-// so of its first histogram, and otherwise found out as PromQL does.
+// histogram before, and the next one begins with the first after, at its own time.
+// So a reader finds the reset where it is in raw data, by the values, across chunks
+// and blocks, and nothing has to be undone.
 //
 //	count of h      10   20   40 | 5    10 | 30   50 |
 //	one chunk       10@t      40
-//	the next, reset                5@t  10        50
+//	the next                       5@t  10        50
 //
-// The same goes for where gauges begin, and where custom bounds become others. Where
-// buckets or the zero bucket become wider, those of the chunk do: the widest ones in
-// it are those of all.
+// The window of a reset is told in two parts then, which add up. If there are more
+// resets in one window, what is between the first and the last is told in one part:
+// its first histogram, and the sum of what was counted up to each reset.
+//
+// Chunks end, too, where gauges begin or end, where custom bounds become others, and
+// where buckets or the zero bucket of a counter become wider. Gauges of one chunk
+// have the widest buckets that any of them has.
 //
 // # What counts as a sample
 //
@@ -73,8 +76,9 @@
 // # Beside Thanos
 //
 // Chunks of floats are those of Thanos v0.42.4, 5m of the same raw chunks and 1h of
-// the same 5m. So are those of histograms without resets, but for the first sample
-// of the counter, which Thanos does not keep. Package interop/downsample holds all of
+// the same 5m. So are those of histograms whose buckets stay what they are and that
+// are not reset, but for the first sample of the counter, which Thanos does not
+// keep. Package interop/downsample holds all of
 // that to the real one, and what is different:
 //
 //   - samples before 1970 count;

@@ -20,7 +20,7 @@ import (
 // downsampleHistogramAggrBatch. What is different is in the package comment.
 func (d *Downsampler) histogramAggregates(r int64, size int, chunks []aggregateChunk) (err error) {
 	w := &d.histograms
-	w.start()
+	w.start(true)
 	current := chunks[0].Chunk
 	defer d.recoverHistograms(&current, &err)
 	n := 0
@@ -34,7 +34,7 @@ func (d *Downsampler) histogramAggregates(r int64, size int, chunks []aggregateC
 			err = flush()
 		}
 		if err == nil {
-			err = d.addAggregates(&chunks[i], flush)
+			err = d.addAggregates(&chunks[i], r, flush)
 		}
 		if err != nil {
 			return chunkError(current, err)
@@ -49,11 +49,11 @@ func (d *Downsampler) histogramAggregates(r int64, size int, chunks []aggregateC
 
 // addAggregates decodes a chunk. It flushes first if the chunk does not belong to
 // the run before it.
-func (d *Downsampler) addAggregates(c *aggregateChunk, flush func() error) error {
+func (d *Downsampler) addAggregates(c *aggregateChunk, r int64, flush func() error) error {
 	w := &d.histograms
 	err := w.part(c, aggr.CounterKind, func(s histogramSample, first bool) error {
 		if first {
-			if err := w.cutAt(s.h, flush); err != nil {
+			if err := w.cutAt(s.h, s.t, r, flush); err != nil {
 				return err
 			}
 		}
@@ -128,7 +128,7 @@ func (d *Downsampler) flushAggregates(r int64) error {
 	if n := len(w.batch); n > 0 {
 		w.remember(w.batch[n-1].h)
 	}
-	if err := errors.Join(unify(w.batch), unify(w.sums)); err != nil {
+	if err := errors.Join(d.emitFold(), unify(w.batch), unify(w.sums)); err != nil {
 		return err
 	}
 	first := histogramSample{}

@@ -1,6 +1,7 @@
 package downsample
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -14,9 +15,9 @@ import (
 
 // histogramWork is what histograms of a series are worked on with.
 //
-// Histograms come in runs: consecutive ones that are all gauges or none, have the
-// same custom bounds or none, and between which no counter is reset. A chunk that
-// is made is of one run.
+// Histograms come in runs: consecutive counters with the same buckets between which
+// there is no reset, and consecutive gauges that have the same custom bounds or
+// none. A chunk that is made is of one run.
 type histogramWork struct {
 	pool  histogramPool
 	it    chunkenc.Iterator
@@ -26,7 +27,10 @@ type histogramWork struct {
 	last  [aggr.Kinds]int64 // time of the sample before, of aggregates
 
 	run  runState
-	prev *histogram.FloatHistogram // the sample before, or counter before, nil for none
+	fold histogramFold
+	// aggregates says that the batch is counters of aggregates, not raw.
+	aggregates bool
+	prev       *histogram.FloatHistogram // the sample before, or counter before, nil for none
 
 	windows []histogramWindow
 	build   histogramBuilder
@@ -54,7 +58,7 @@ const (
 // downsampleHistogramBatch. What is different is in the package comment.
 func (d *Downsampler) rawHistograms(r block.Resolution, chunks []block.Chunk) (err error) {
 	w := &d.histograms
-	w.start()
+	w.start(false)
 	n := 0
 	for i := range chunks {
 		samples, err := chunks[i].NumSamples()
@@ -93,7 +97,7 @@ func (d *Downsampler) rawHistogramChunk(r int64, size int, c *block.Chunk) error
 		if first {
 			// Within a chunk there is none.
 			h.CounterResetHint = header
-			if err := w.cutAt(h, func() error { return d.flushRaw(r) }); err != nil {
+			if err := w.cutAt(h, t, r, func() error { return d.flushRaw(r) }); err != nil {
 				return false, err
 			}
 			first = false
@@ -116,7 +120,7 @@ func (d *Downsampler) flushRaw(r int64) error {
 		return nil
 	}
 	w.remember(w.batch[len(w.batch)-1].h)
-	if err := unify(w.batch); err != nil {
+	if err := errors.Join(d.emitFold(), unify(w.batch)); err != nil {
 		return err
 	}
 	first := w.batch[0]
@@ -150,8 +154,11 @@ func (d *Downsampler) flushRaw(r int64) error {
 }
 
 // start begins a series, or what follows something else.
-func (w *histogramWork) start() {
+func (w *histogramWork) start(aggregates bool) {
+	w.aggregates = aggregates
+
 	w.release()
+	w.dropFold()
 	w.pool.put(w.prev)
 	w.prev, w.run = nil, runBegins
 	for k := range w.last {
@@ -181,7 +188,7 @@ func (w *histogramWork) remember(h *histogram.FloatHistogram) {
 // cutAt flushes if h is not of the same run as what was before. h is the first of
 // a chunk: its hint is believed if it says that there was a reset, and otherwise
 // found out, since the chunk that it was made for need not be the one before it.
-func (w *histogramWork) cutAt(h *histogram.FloatHistogram, flush func() error) error {
+func (w *histogramWork) cutAt(h *histogram.FloatHistogram, t, r int64, flush func() error) error {
 	prev := w.prev
 	if n := len(w.batch); n > 0 {
 		prev = w.batch[n-1].h
@@ -196,22 +203,26 @@ func (w *histogramWork) cutAt(h *histogram.FloatHistogram, flush func() error) e
 		return nil
 	}
 	gauge := h.CounterResetHint == histogram.GaugeType
-	next := runContinues
+	next := runBegins
 	switch {
 	case gauge != (prev.CounterResetHint == histogram.GaugeType):
-		next = runBegins
-	case !gauge && h.DetectReset(prev):
+	case gauge:
+		if sameBounds(h, prev) {
+			return nil
+		}
+	case h.DetectReset(prev):
 		next = runReset
-	case !sameBounds(h, prev):
-		next = runBegins
-	default:
+	case sameBuckets(h, prev):
 		return nil
 	}
-	if err := flush(); err != nil {
-		return err
+	var err error
+	if next == runReset && w.folds(t, r) {
+		err = w.foldBatch()
+	} else {
+		err = flush()
 	}
 	w.run = next
-	return nil
+	return err
 }
 
 // sameBounds reports whether two histograms can be brought to the same buckets.
@@ -222,9 +233,15 @@ func sameBounds(a, b *histogram.FloatHistogram) bool {
 	return !a.UsesCustomBuckets() || histogram.CustomBucketBoundsMatch(a.CustomValues, b.CustomValues)
 }
 
-// unify brings histograms of a run to the same buckets: the coarsest schema, and a
-// zero bucket that is as wide as the widest and ends where no bucket of any of
-// them is cut in two.
+// sameBuckets reports whether two histograms have the same buckets, but for those
+// that have nothing in them.
+func sameBuckets(a, b *histogram.FloatHistogram) bool {
+	return a.Schema == b.Schema && a.ZeroThreshold == b.ZeroThreshold && sameBounds(a, b)
+}
+
+// unify brings gauges of a run to the same buckets: the coarsest schema, and a zero
+// bucket that is as wide as the widest and ends where no bucket of any of them is
+// cut in two. Counters have them already.
 func unify(samples []histogramSample) error {
 	schema := int32(math.MaxInt32)
 	for _, s := range samples {
