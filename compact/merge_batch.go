@@ -15,7 +15,7 @@ import (
 // series has more. What is made of a batch is in memory until it is written.
 const (
 	batchSeries = 256
-	batchChunks = 8 << 10
+	batchChunks = 2 << 10
 )
 
 // levels are how many resolutions there are: that of the sources, and those that
