@@ -278,7 +278,7 @@ var cases = []reported{
 		says:   "For `rate`, 115 and 130 are values that no replica had; for `xrate`, they are not raised. Ours needs no function's name.",
 	},
 	{
-		threads: append(issues(7623), pull(8085), pull(8430)),
+		threads: issues(7623),
 		about:   "Three replicas, `rate` is 790 instead of 0.31: the first three samples come out of all three replicas.",
 		made:    "values of the second and third replica but for those stated; where chunks end, such that the samples reported come out",
 		replicas: []string{
@@ -291,6 +291,20 @@ var cases = []reported{
 			{expr: "rate(x[2m])", from: 900 * s, within: 0.02},
 		},
 		says: "Thanos takes chunks of three replicas for one replica's, and gives the samples and the rate reported. Ours knows whose chunks they are.",
+	},
+	{
+		threads: []thread{pull(8085), pull(8430)},
+		about:   "The same: `rate` is 1200 instead of 0.46, for the first six samples of a, of which two are another replica's.",
+		made:    "what comes after 816 s, the second replica but for its two samples, and where chunks end",
+		replicas: []string{
+			"720.447s=304528 | 750.447s=304532 780.447s=304536 810.447s=304540 | 840.447s=304541 870.447s=304545",
+			"725.97s=304530 | 755.97s=304533 785.97s=304537 | 816.021s=304543 | 845.97s=304544 875.97s=304547",
+		},
+		probes: []probe{
+			{expr: "x[5m]", from: 880 * s, raw: true},
+			{expr: "rate(x[5m])", from: 880 * s, within: 0.05},
+		},
+		says: "As before.",
 	},
 	{
 		threads: []thread{pull(8061)},
@@ -384,14 +398,35 @@ var cases = []reported{
 		says:   "Chain is for copies. Follow is the default here, online and offline.",
 	},
 	{
-		threads: append(issues(6257, 5719), pull(6317), pull(6706), pull(5974), pull(5796)),
-		about:   "Series come twice, deduplicated and not, where one store has both replicas and their label sorts before others.",
+		threads: append(issues(6257), pull(6317), pull(6706)),
+		about:   "Series come twice, deduplicated and not: a store adds its external label after it sorted. `x{ext=\"label\"}` then stands before `x{alocal=\"label\",ext=\"label\"}`.",
+		replicas: []string{
+			"60s=1",
+			"61s=1",
+		},
+		stores: func(m []member) []member {
+			for i := range m {
+				c := m[i].series[0].chunks
+				m[i].unsorted = true
+				m[i].series = []memberSeries{
+					{labels.FromStrings("__name__", "x", "ext", "label", replicaLabel, m[i].name), c},
+					{labels.FromStrings("__name__", "x", "alocal", "label", "ext", "label", replicaLabel, m[i].name), c},
+				}
+			}
+			return m
+		},
+		probes: []probe{{expr: "count(x)", from: 70 * s, within: 0}},
+		says:   "Thanos' stores sort now. Its querier takes one that does not at its word, and may return series twice; ours names it, and leaves out what comes too late. `store.WithSorting` sorts for a store that cannot.",
+	},
+	{
+		threads: append(issues(5719), pull(5974), pull(5796)),
+		about:   "One store has both replicas of its series, and the replica label sorts before others.",
 		replicas: []string{
 			"60s=1",
 			"60s=1",
 		},
 		stores: func(m []member) []member {
-			one := member{name: "one", series: nil}
+			one := member{name: "one"}
 			for _, r := range []string{"1", "2"} {
 				for _, z := range []string{"1", "2"} {
 					one.series = append(one.series, memberSeries{
@@ -403,7 +438,7 @@ var cases = []reported{
 			old.name, old.old = "two", true
 			return []member{one, old}
 		},
-		probes: []probe{{expr: "count(x)", from: 60 * s, within: 1}, {expr: "count by (z) (x)", from: 60 * s, within: 0}},
-		says:   "Fixed in Thanos, by sorting. Two stores have four series each, of two replicas of two; one of them removes the replica label itself.",
+		probes: []probe{{expr: "count(x)", from: 60 * s, within: 0}, {expr: "count by (z) (x)", from: 60 * s, within: 0}},
+		says:   "Right in Thanos, which sorts such answers. Two stores have four series each, of two replicas of two; one of them removes the replica label itself.",
 	},
 }

@@ -82,7 +82,7 @@ func (c reported) row(t *testing.T, engine promql.QueryEngine) string {
 		if p.expr != "" && !p.raw {
 			var each []string
 			for i, o := range alone {
-				each = append(each, fmt.Sprintf("%c %s", 'a'+i, o.text(p)))
+				each = append(each, fmt.Sprintf("%c %s", 'a'+i, o.value(p)))
 			}
 			say = append(say, p.name()+": "+strings.Join(each, ", "))
 		}
@@ -142,6 +142,10 @@ func (c reported) inOrder(replicas []deduptest.Replica) []deduptest.Replica {
 func (p probe) hold(t *testing.T, c reported, alone []outcome, us outcome) {
 	t.Helper()
 	if p.expr == "" || p.raw {
+		return
+	}
+	if us.err != nil {
+		t.Errorf("%v: %s: %v", c.threads, p.name(), us.err)
 		return
 	}
 	var answers int

@@ -31,6 +31,8 @@ type member struct {
 	name   string // value of the replica label
 	series []memberSeries
 	old    bool // leaves replica labels where they are
+	// unsorted has its series sent as they stand, with replica labels or without.
+	unsorted bool
 }
 
 type memberSeries struct {
@@ -43,7 +45,7 @@ func (m member) external() labels.Labels { return labels.FromStrings(replicaLabe
 // store is the member as our fan-out sees it.
 func (m member) store() store.Store {
 	switch {
-	case m.old:
+	case m.old, m.unsorted:
 		return m
 	case m.ownLabels():
 		return store.Wrap(m, store.WithExternalLabels(labels.EmptyLabels()))
@@ -117,11 +119,24 @@ type outcome struct {
 	points []float64
 	// several is whether one point was of several series.
 	several bool
+	err     error // of the query
+	// warnings are those of stores.
+	warnings []string
 }
 
 // text is the outcome as it stands in the table.
 func (o outcome) text(p probe) string {
+	if len(o.warnings) == 0 {
+		return o.value(p)
+	}
+	return o.value(p) + ", and a warning: `" + strings.Join(o.warnings, "`, `") + "`"
+}
+
+// value is text without warnings.
+func (o outcome) value(p probe) string {
 	switch {
+	case o.err != nil:
+		return "fails: " + o.err.Error()
 	case p.expr == "" || p.raw:
 		return "`" + samplesText(o.samples) + "`"
 	case o.asked == 1 && len(o.points) == 0:
@@ -178,7 +193,16 @@ func (p probe) evaluate(t *testing.T, engine promql.QueryEngine, qb storage.Quer
 		testutil.Ok(t, err)
 		defer q.Close()
 		res := q.Exec(t.Context())
-		testutil.Ok(t, res.Err)
+		if res.Err != nil {
+			out.err = res.Err
+			return
+		}
+		for _, w := range res.Warnings.AsErrors() {
+			if text := w.Error(); !strings.HasPrefix(text, "PromQL ") && !slices.Contains(out.warnings, text) {
+				out.warnings = append(out.warnings, text)
+			}
+		}
+		slices.Sort(out.warnings)
 		switch v := res.Value.(type) {
 		case promql.Vector:
 			out.asked++

@@ -93,9 +93,11 @@ func (p *peer) Series(req *storepb.SeriesRequest, srv storepb.Store_SeriesServer
 		}
 		series = append(series, out)
 	}
-	slices.SortStableFunc(series, func(a, b *storepb.Series) int {
-		return labels.Compare(a.PromLabels(), b.PromLabels())
-	})
+	if !p.unsorted {
+		slices.SortStableFunc(series, func(a, b *storepb.Series) int {
+			return labels.Compare(a.PromLabels(), b.PromLabels())
+		})
+	}
 	for _, out := range series {
 		if err := srv.Send(storepb.NewSeriesResponse(out)); err != nil {
 			return err
