@@ -57,7 +57,7 @@ func TestCompactionOfAggregates(t *testing.T) {
 // other misses, all windows do.
 func TestVerticalAggregates(t *testing.T) {
 	t.Parallel()
-	floats := &blocktest.RandomOptions{Start: jobStart, Samples: 1500, Kinds: []blocktest.Kind{blocktest.Counter, blocktest.Gauge}}
+	floats := &blocktest.RandomOptions{Start: jobStart, Samples: 1500, Kinds: []blocktest.Kind{blocktest.Counter}}
 	build := func(replica string, bounds ...int64) (raw, five, one []string) {
 		raw = cut(t, blocktest.Options{ExternalLabels: replicaLabels(replica)}, blocktest.Random(6, floats), bounds...)
 		for _, dir := range raw {
