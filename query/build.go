@@ -61,6 +61,7 @@ func (b *builder) add(lset labels.Labels, parts []part) {
 	}
 	s.counter = b.sel.aggregates == store.AggregateCounter &&
 		(s.aggregated() || b.sel.raised && len(s.tracks) > 1)
+	s.levelled = s.counter && !b.sel.levels && len(s.tracks) > 1
 }
 
 // merge makes the series of parts of replicas that are told apart.

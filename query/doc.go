@@ -18,25 +18,45 @@
 // series of each of its selectors. A select becomes one request to the Store:
 // the selector's time range and matchers; the aggregates of downsampled data
 // that stand in for samples under the surrounding function; the coarsest
-// resolution that will do; the replica labels, to be removed; and what else the
-// engine says of the query, as hints. Selects of one query run at the same time,
-// up to a bound, and end with the query.
+// resolution that will do; and what else the engine says of the query, as hints.
+// Selects of one query run at the same time, up to a bound, and end with the
+// query.
 //
 // The answer is buffered, as the engine wants all series before it computes:
 // frames as they were received, whose chunks are decoded when the engine comes
-// to them. A Store that does not remove replica labels, or does not shard, has
-// that done for it here. Each label set is then one series, with the chunks of
-// all stores and replicas in order of time. Chunks that are the same are kept
-// once; where others overlap they are split into tracks without overlap, which
-// are the replicas, or as close to them as chunks without replica labels can
-// be told apart (see dedup.Tracks). A dedup.Algorithm merges the tracks as they
-// are iterated over. Without deduplication, tracks that overlap belong to one
-// series that several stores have, and all of their samples count.
+// to them. A Store that does not shard has that done for it here. Each label set
+// is one series. Chunks that are the same are kept once; where others overlap,
+// several stores have the series, and all samples count.
+//
+// # Replicas
+//
+// Where replicas are merged, stores are asked to leave the replica labels, lest
+// nobody know who has what. They are removed here, and the series put in order
+// again as far as that takes. What one replica has in several stores is one
+// replica. A dedup.Algorithm, by default dedup.Follow, merges the replicas of a
+// series as they are iterated over: preferred ones first (Options.PreferReplicas),
+// then by their labels, so that an answer does not depend on which store answered
+// first or how samples are cut into chunks. A replica whose chunks are all those
+// of one before it is not read.
+//
+// A series without any replica label is one more replica. Where chunks of that
+// one overlap, several have lost what told them apart: they are split into tracks
+// without overlap, which come as close to replicas as can be told (see
+// dedup.Tracks), and what dedup.Follow promises is best effort. So they are where
+// stores are asked to remove replica labels, because it does not take more or
+// because Thanos does: for dedup.Penalty and dedup.Chain, with a limit, and for
+// label sets. A Store that does not remove them has that done for it here.
+//
+// The Outcome of a query says which replica was in how many series, how many
+// samples are its own, and how many series were merged of tracks.
 //
 // Raw counters reach the engine as they are, resets included. Only where several
 // tracks are merged by dedup.Penalty for rate, irate or increase are they raised
 // over their resets first, without NaN, as in Thanos: a replica that lags behind
-// can then be told from a counter that was reset.
+// can then be told from a counter that was reset. Downsampled counters always are,
+// and where another algorithm changes to a replica that was raised less than the
+// one before, for want of resets that it has not seen, that one is raised further:
+// a counter never falls where no replica does.
 //
 // # How resolution is chosen
 //
@@ -60,8 +80,8 @@
 //
 // So count and count_over_time see a sample per window, whose value counts the
 // samples that were there. Raw data is always used as it is. Where both are
-// there for one time, in chunks that overlap, the algorithm decides, and without
-// deduplication the chunk that begins first.
+// there for one time, in chunks of one replica that overlap, the chunk that begins
+// first counts; between replicas, the algorithm decides.
 //
 // # Partial answers
 //

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/dedup"
@@ -349,4 +351,51 @@ func TestIdentityLost(t *testing.T) {
 	}
 	t.Logf("of %d series, %d are not what Follow makes of the replicas, %d depend on where the query begins", all, other, depends)
 	testutil.Assert(t, other > 100 && depends > 10)
+}
+
+// TestIdentityShards: the shards of series are those that they have without replica
+// labels, disjoint and complete, whether or not members shard.
+func TestIdentityShards(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewSource(7))
+	s := sceneOf(t, r)
+	opts := &query.Options{ReplicaLabels: []string{"replica"}}
+	for kind, st := range s.stores(t, r) {
+		q := newQuerier(t, st, opts)
+		whole := read(t, q, 0, 7_200_000, nil, nil)
+		for _, by := range []bool{true, false} {
+			for _, names := range [][]string{nil, {"pod"}, {"replica"}, {"replica", "zone"}} {
+				sum := map[string][]sample{}
+				for i := range int64(3) {
+					shard := &store.Shard{Index: i, Total: 3, By: by, Labels: names}
+					for key, ss := range read(t, q, 0, 7_200_000, nil, &query.QueryOptions{Shard: shard}) {
+						lset := labels.FromStrings("__name__", "up", "pod", key[21:22], "zone", key[31:32])
+						testutil.Equals(t, lset.String(), key)
+						testutil.Assert(t, sum[key] == nil && shard.Matches(lset), "%s: %s in shard %d, by %v %v", kind, key, i, by, names)
+						sum[key] = ss
+					}
+				}
+				if d := diff(sum, whole); d != "" {
+					t.Fatalf("%s, by %v %v: %s", kind, by, names, d)
+				}
+			}
+		}
+	}
+}
+
+// TestIdentityDownsampled: aggregates of replicas are merged like samples, each of
+// which stands for a window, and raw data stands in for what a replica has not in
+// downsampled form.
+func TestIdentityDownsampled(t *testing.T) {
+	t.Parallel()
+	const window5m = 300_000
+	aggregated := func(ss []sample) store.Chunk {
+		return store.Chunk{MinTime: ss[0].t, MaxTime: ss[len(ss)-1].t, Aggregated: &store.AggregatedChunk{Min: data(t, ss)}}
+	}
+	a, b := every(window5m, window5m, 60, 1, 1), every(window5m, window5m+4_000, 60, 1.5, 1)
+	got := read(t, newQuerier(t, plainStore(replicas(
+		[]store.Chunk{aggregated(a[:20]), aggregated(a[40:])},
+		[]store.Chunk{aggregated(b[:30]), aggregated(b[30:])},
+	)...), &query.Options{ReplicaLabels: []string{"replica"}, MaxResolution: 5 * time.Minute}), 0, 100*window5m, &storage.SelectHints{End: 100 * window5m, Func: "min_over_time"}, nil)[upSeries]
+	testutil.Equals(t, fmt.Sprint(slices.Concat(a[:20], b[20:40], a[40:])), fmt.Sprint(got))
 }

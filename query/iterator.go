@@ -43,6 +43,7 @@ type iterator struct {
 	spliced, emitted bool
 
 	counter aggr.Counter
+	level   *levelledTrack // that it is of, if it is
 	err     error
 	recycled
 }
@@ -275,7 +276,12 @@ func (it *iterator) FloatRun() ([]int64, []float64) {
 }
 
 // Credit implements dedup.Credited.
-func (it *iterator) Credit(n int) { it.track.credits.Add(int64(n)) }
+func (it *iterator) Credit(n int) {
+	it.track.credits.Add(int64(n))
+	if it.level != nil {
+		it.level.credit(n)
+	}
+}
 
 // AtHistogram implements chunkenc.Iterator.
 func (it *iterator) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {

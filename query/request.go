@@ -84,7 +84,11 @@ func (s *settings) selection(mint, maxt int64, fn string, req *store.SeriesReque
 		minTime: mint, maxTime: maxt, aggregates: aggregatesOf(fn), replicaLabels: s.replicaLabels,
 		algorithm: s.algorithm, values: valuesOf(fn), prefer: s.prefer, identified: len(req.WithoutReplicaLabels) == 0,
 	}
-	if _, ok := s.algorithm.(dedup.Penalty); ok {
+	switch s.algorithm.(type) {
+	case dedup.Chain:
+		sel.levels = true
+	case dedup.Penalty:
+		sel.levels = true
 		// Penalty takes a counter that falls at a change of replica for one that
 		// lags behind, so a reset has to be told from that before. Not for
 		// resets, which would then never see one: this is where Thanos differs.

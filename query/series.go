@@ -26,8 +26,9 @@ type selection struct {
 	identified bool
 	prefer     []*labels.Matcher
 	// raised says that counters of several tracks are put through aggr.Counter
-	// before they are merged.
-	raised bool
+	// before they are merged, levels that what the algorithm makes of them is left
+	// as it is.
+	raised, levels bool
 }
 
 // merged reports whether there are replicas to be merged.
@@ -46,6 +47,8 @@ type series struct {
 	merges []chunkenc.Iterable // tracks
 	// counter says that the samples of each track are put through aggr.Counter.
 	counter bool
+	// levelled says that they are then brought to one level where they are merged.
+	levelled bool
 }
 
 // track is chunks of one replica of a series.
@@ -67,6 +70,9 @@ func (s *series) Labels() labels.Labels { return s.lset }
 
 // Iterator implements storage.Series.
 func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
+	if l, ok := reuse.(*levelled); ok && !s.levelled {
+		reuse = l.Iterator
+	}
 	own, _ := reuse.(*iterator)
 	if len(s.tracks) == 0 {
 		if own != nil || reuse == nil || !s.sel.merged() {
@@ -81,6 +87,9 @@ func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 	if own != nil && own.kept != nil {
 		reuse = own.kept
 		own.kept = nil
+	}
+	if s.levelled {
+		return s.levelledIterator(reuse)
 	}
 	return s.sel.algorithm.Merge(reuse, s.sel.values, s.merges...)
 }
@@ -105,6 +114,7 @@ func (t *track) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 type unionIterator struct {
 	chunkenc.Iterator
 	track *track
+	level *levelledTrack
 }
 
 var _ dedup.Credited = (*unionIterator)(nil)
@@ -118,7 +128,7 @@ func (t *track) unionIterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		u = &unionIterator{Iterator: reuse}
 	}
-	u.track = t
+	u.track, u.level = t, nil
 	u.Iterator = dedup.Chain{}.Merge(u.Iterator, dedup.Untyped, t.union...)
 	return u
 }
@@ -137,4 +147,9 @@ func (u *unionIterator) count(vt chunkenc.ValueType) chunkenc.ValueType {
 }
 
 // Credit implements dedup.Credited.
-func (u *unionIterator) Credit(n int) { u.track.credits.Add(int64(n)) }
+func (u *unionIterator) Credit(n int) {
+	u.track.credits.Add(int64(n))
+	if u.level != nil {
+		u.level.credit(n)
+	}
+}
