@@ -91,11 +91,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		runsCompleted:    counters("thanos_compact_group_compaction_runs_completed_total", "Compactions that ended without an error.", "resolution"),
 		compactFailures:  counters("thanos_compact_group_compactions_failures_total", "Compactions that failed.", "resolution"),
 		vertical:         counters("thanos_compact_group_vertical_compactions_total", "Compactions of blocks that overlap.", "resolution"),
-		downsamples:      counters("thanos_compact_downsample_total", "Blocks downsampled, by the resolution that they had.", "resolution"),
+		downsamples:      counters("thanos_compact_downsample_total", "Blocks downsampled on their own or with their compaction, by the resolution that they had.", "resolution"),
 		downsampleFailed: counters("thanos_compact_downsample_failures_total", "Downsamplings that failed.", "resolution"),
 		downsampleSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "thanos_compact_downsample_duration_seconds",
-			Help:    "Time that downsamplings took, downloads and uploads included.",
+			Help:    "Time that downsamplings on their own took, downloads and uploads included.",
 			Buckets: []float64{1, 10, 60, 300, 900, 1800, 3600, 7200, 14400},
 		}, []string{"resolution"}),
 
@@ -186,6 +186,9 @@ func (m *metrics) ended(job *Job, took time.Duration, err error) {
 	default:
 		m.runsCompleted.WithLabelValues(res).Inc()
 		m.compactions.WithLabelValues(res).Inc()
+		for i := range job.Outputs[1:] { // Each is made of the one before it.
+			m.downsamples.WithLabelValues(resolutionLabel(job.Outputs[i])).Inc()
+		}
 		if job.Vertical {
 			m.vertical.WithLabelValues(res).Inc()
 		}

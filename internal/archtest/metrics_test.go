@@ -22,8 +22,8 @@ func TestMetricsAreListed(t *testing.T) {
 			listed[m[1]] = false
 		}
 	}
-	name := regexp.MustCompile(`(?:Name:\s+|[pP]refix\s*=\s*|counter\()"((?:thanos|thanoskit|prometheus|http)_[a-z_]+)"`)
-	for _, dir := range []string{"store", "query", "internal", "tlsutil", "dedup", "block"} {
+	name := regexp.MustCompile(`(?:Name:\s+|[pP]refix\s*=\s*|counters?\(|gauge\()"((?:thanos|thanoskit|prometheus|http)_[a-z_]+)"`)
+	for _, dir := range []string{"store", "query", "internal", "tlsutil", "dedup", "block", "compact"} {
 		testutil.Ok(t, filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
