@@ -22,17 +22,17 @@ import (
 )
 
 // allKinds is a raw block of series of all kinds over three days.
-func allKinds(t testing.TB, dir string, series int) string {
+func allKinds(t testing.TB, dir string, series, samples int) string {
 	t.Helper()
 	return blocktest.Build(t, dir, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "eu1"), Level: 3},
-		blocktest.Random(1, &blocktest.RandomOptions{Series: series, Samples: 1000, Step: 60_000, Jitter: 100, Gaps: 0.05})...)
+		blocktest.Random(1, &blocktest.RandomOptions{Series: series, Samples: samples, Step: 60_000, Jitter: 100, Gaps: 0.05})...)
 }
 
 // TestBlock: the new block is whole, and says what it was made of.
 func TestBlock(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	raw := allKinds(t, dir, 60)
+	raw := allKinds(t, dir, 60, 1000)
 	old, err := block.ReadMeta(raw)
 	testutil.Ok(t, err)
 	for _, to := range []block.Resolution{block.FiveMinutes, block.OneHour} {
@@ -75,7 +75,7 @@ func symbols(t testing.TB, dir string) (out []string) {
 // file.
 func TestBlockOnManyCores(t *testing.T) {
 	t.Parallel()
-	raw := allKinds(t, t.TempDir(), 600)
+	raw := allKinds(t, t.TempDir(), 600, 150)
 	id := ulid.Make()
 	var want map[string]string
 	for _, n := range []int{1, 2, 3, 16} {
@@ -221,7 +221,7 @@ func (c *errContext) Err() error {
 // TestBlockCancelled: whenever the context ends, nothing is left of the new block.
 func TestBlockCancelled(t *testing.T) {
 	t.Parallel()
-	raw := allKinds(t, t.TempDir(), 12)
+	raw := allKinds(t, t.TempDir(), 12, 300)
 	for _, n := range []int{1, 3} {
 		for calls := int64(0); ; calls++ {
 			ctx := &errContext{Context: t.Context()}
@@ -241,7 +241,7 @@ func TestBlockCancelled(t *testing.T) {
 // TestBlockBlocked: what cannot be written is an error, and nothing is left.
 func TestBlockBlocked(t *testing.T) {
 	t.Parallel()
-	raw := allKinds(t, t.TempDir(), 10)
+	raw := allKinds(t, t.TempDir(), 10, 10)
 	out := filepath.Join(t.TempDir(), "file")
 	testutil.Ok(t, os.WriteFile(out, nil, 0o600))
 	_, err := downsample.Block(t.Context(), raw, out, block.FiveMinutes, nil)

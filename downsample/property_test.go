@@ -164,22 +164,32 @@ func integers(f *histogram.FloatHistogram) blocktest.Sample {
 }
 
 // TestAggregates: count, sum, min and max of each aligned window are those of its
-// raw samples, at 5m and at 1h, wherever chunks begin and end.
+// raw samples, and counters rise as the raw ones do, at 5m and at 1h, wherever
+// chunks and blocks begin and end.
 func TestAggregates(t *testing.T) {
 	t.Parallel()
 	var d downsample.Downsampler
-	for seed := range uint64(400) {
+	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		from := rnd.Int64N(1<<41) - 1<<40
 		if seed%5 == 0 {
 			from = -rnd.Int64N(1 << 28) // to both sides of 1970
 		}
 		samples := randomSeries(rnd, from, 1+rnd.IntN(1500))
-		raw := blocktest.Chunks(1+rnd.IntN(150), samples...)
-		five, err := d.Append(nil, block.Raw, block.FiveMinutes, raw)
-		testutil.Ok(t, err, "seed %d", seed)
-		hours, err := d.Append(nil, block.FiveMinutes, block.OneHour, five)
-		testutil.Ok(t, err, "seed %d", seed)
+		var five, hours []block.Chunk
+		for rest := samples; len(rest) > 0; {
+			n := len(rest)
+			if rnd.IntN(3) > 0 {
+				n = 1 + rnd.IntN(n)
+			}
+			// A block of its own.
+			made, err := d.Append(nil, block.Raw, block.FiveMinutes, blocktest.Chunks(1+rnd.IntN(150), rest[:n]...))
+			testutil.Ok(t, err, "seed %d", seed)
+			five = append(five, made...)
+			hours, err = d.Append(hours, block.FiveMinutes, block.OneHour, made)
+			testutil.Ok(t, err, "seed %d", seed)
+			rest = rest[n:]
+		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			for _, c := range []struct {
 				r      block.Resolution
@@ -187,15 +197,36 @@ func TestAggregates(t *testing.T) {
 			}{{block.FiveMinutes, five}, {block.OneHour, hours}} {
 				wantF, wantH := rawWindows(c.r, samples)
 				gotF, gotH := toldWindows(t, c.r, c.chunks)
-				// A window with histograms between its floats is told in parts.
-				sameWindows(t, wantF, gotF, c.r == block.FiveMinutes && len(wantH) == 0)
-				sameWindows(t, wantH, gotH, false)
+				sameWindows(t, wantF, gotF)
+				sameWindows(t, wantH, gotH)
 				ascending(t, c.chunks)
-				sameIncrease(t, c.r, samples, c.chunks)
+				sameIncrease(t, samples, c.chunks)
 			}
 		})
 		d.Reset()
 	}
+}
+
+// TestManyResets: a counter that is reset all the time does not make more chunks
+// than three for each window.
+func TestManyResets(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 1))
+	const n = 5000
+	samples := make([]blocktest.Sample, n)
+	for i := range samples {
+		c := uint64(rnd.IntN(9))
+		samples[i] = blocktest.Sample{T: int64(i) * 15_000, H: &histogram.Histogram{Count: c, ZeroCount: c, ZeroThreshold: 0.1}}
+	}
+	raw := blocktest.Chunks(0, samples...)
+	var d downsample.Downsampler
+	five, err := d.Append(nil, block.Raw, block.FiveMinutes, raw)
+	testutil.Ok(t, err)
+	hours, err := d.Append(nil, block.FiveMinutes, block.OneHour, five)
+	testutil.Ok(t, err)
+	testutil.Assert(t, len(raw) > n/4 && len(five) <= 3*n/20+1 && len(hours) <= 3*n/240+3, "%d, %d and %d chunks", len(raw), len(five), len(hours))
+	sameIncrease(t, samples, five)
+	sameIncrease(t, samples, hours)
 }
 
 func ascending(t testing.TB, chunks []block.Chunk) {
@@ -213,7 +244,7 @@ func ascending(t testing.TB, chunks []block.Chunk) {
 // sameIncrease: at the end of each window, counters have risen by as much as the
 // raw samples up to there. Where floats and histograms take turns, each goes on
 // from where it was.
-func sameIncrease(t testing.TB, r block.Resolution, samples []blocktest.Sample, chunks []block.Chunk) {
+func sameIncrease(t testing.TB, samples []blocktest.Sample, chunks []block.Chunk) {
 	t.Helper()
 	var raw, counted increase
 	var floats aggr.Counter
