@@ -89,3 +89,42 @@ func TestRatio(t *testing.T) {
 		})
 	}
 }
+
+// TestRatioHistograms downsamples raw histograms to 5m, and 5m to 1h, on one core.
+func TestRatioHistograms(t *testing.T) {
+	series, n := 8, 2000
+	if *ratioPairs > 0 {
+		series, n = 40, 48*60*4
+	}
+	dir := t.TempDir()
+	all := make([]block.Series, series)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range all {
+		all[i] = randomHistograms(rnd, labels.FromStrings("__name__", "h", "i", fmt.Sprint(i)), 1_700_006_400_000, n, shapes[i%len(shapes)])
+	}
+	raw := blocktest.Build(t, dir, nil, all...)
+	five := thanos(t, raw, dir, block.FiveMinutes)
+	for _, tc := range []struct {
+		name          string
+		dir           string
+		to            block.Resolution
+		allocs, ratio float64
+	}{
+		{"5m", raw, block.FiveMinutes, 10, 2},
+		{"1h", five, block.OneHour, 3, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+			out := t.TempDir()
+			opts := &downsample.Options{Concurrency: 1}
+			sameHistogramChunks(t, thanos(t, tc.dir, t.TempDir(), tc.to), ours(t, tc.dir, t.TempDir(), tc.to, opts))
+			theirs, us, r := pair.Work{
+				Items:  series * n,
+				Thanos: func() { testutil.Ok(t, os.RemoveAll(thanos(t, tc.dir, out, tc.to))) },
+				Ours:   func() { testutil.Ok(t, os.RemoveAll(ours(t, tc.dir, out, tc.to, opts))) },
+			}.Compare(t, *ratioPairs)
+			testutil.Assert(t, us.Allocs*tc.allocs <= theirs.Allocs, "%.0f allocations beside %.0f", us.Allocs, theirs.Allocs)
+			testutil.Assert(t, r.N == 0 || r.Median >= tc.ratio, "median %.2f", r.Median)
+		})
+	}
+}
