@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/dedup"
+	"github.com/thanoskit/thanoskit/downsample"
 	"github.com/thanoskit/thanoskit/internal/aggr"
 )
 
@@ -25,8 +27,9 @@ func safely(f func() error) (err error) {
 }
 
 // blame finds out which source is the reason why something went wrong with a series:
-// the first with a chunk that does not decode, or that is not what the index says.
-// Without one it is nobody's fault but ours, and the error stays what it is.
+// the first with a chunk that does not decode, or that is not what the index says;
+// else the one whose chunk is what the error is about. Without one it is nobody's
+// fault but ours, and the error stays what it is.
 func (b *batch) blame(it *item, err error) error {
 	for _, p := range b.parts[it.parts.from:it.parts.to] {
 		for i := p.chunks.from; i < p.chunks.to; i++ {
@@ -35,7 +38,39 @@ func (b *batch) blame(it *item, err error) error {
 			}
 		}
 	}
+	if p := b.named(it, err); p != nil {
+		return &SourceError{Block: p.source.meta.ULID, Err: fmt.Errorf("series %s: %w", p.source.lset(b.refs[it.refs.from:it.refs.to]), err)}
+	}
 	return err
+}
+
+// named returns the part with the chunk that an error names, or nil.
+func (b *batch) named(it *item, err error) *part {
+	replica, minTime, maxTime := -1, int64(0), int64(0)
+	if e, ok := errors.AsType[*dedup.ChunkError](err); ok {
+		replica, minTime, maxTime = e.Replica, e.MinTime, e.MaxTime
+	} else if e, ok := errors.AsType[*downsample.ChunkError](err); ok {
+		minTime, maxTime = e.MinTime, e.MaxTime
+	} else {
+		return nil
+	}
+	parts := b.parts[it.parts.from:it.parts.to]
+	at := 0 // among the replicas of the series
+	for i := range parts {
+		p := &parts[i]
+		if i > 0 && p.source.replica != parts[i-1].source.replica {
+			at++
+		}
+		if replica >= 0 && replica != at {
+			continue
+		}
+		for _, c := range b.raw[p.chunks.from:p.chunks.to] {
+			if c.MinTime == minTime && c.MaxTime == maxTime {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // describe says which chunk of which series is bad.

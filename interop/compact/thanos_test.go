@@ -86,16 +86,7 @@ func thanosDownsample(ctx context.Context, t testing.TB, bkt objstore.Bucket, di
 	source := filepath.Join(dir, m.ULID.String())
 	testutil.Ok(t, thanosblock.Download(ctx, logger, bkt, m.ULID, source))
 	testutil.Ok(t, thanosblock.VerifyIndex(ctx, logger, filepath.Join(source, thanosblock.IndexFilename), m.MinTime, m.MaxTime))
-	pool := chunkenc.NewPool()
-	if m.Thanos.Downsample.Resolution != 0 {
-		pool = thanosdown.NewPool()
-	}
-	b, err := tsdb.OpenBlock(slog.New(slog.DiscardHandler), source, pool, nil)
-	testutil.Ok(t, err)
-	id, err := thanosdown.Downsample(ctx, logger, m, b, dir, resolution)
-	testutil.Ok(t, err)
-	testutil.Ok(t, b.Close())
-	made := filepath.Join(dir, id.String())
+	made := thanosDownsampled(ctx, t, source, dir, m, resolution)
 	stats, err := thanosblock.GatherIndexHealthStats(ctx, logger, filepath.Join(made, thanosblock.IndexFilename), m.MinTime, m.MaxTime)
 	testutil.Ok(t, err)
 	testutil.Ok(t, stats.AnyErr())
@@ -108,4 +99,19 @@ func thanosDownsample(ctx context.Context, t testing.TB, bkt objstore.Bucket, di
 		testutil.Ok(t, os.RemoveAll(d))
 	}
 	return out
+}
+
+// thanosDownsampled downsamples a block on disk as Thanos does.
+func thanosDownsampled(ctx context.Context, t testing.TB, source, dir string, m *metadata.Meta, resolution int64) string {
+	t.Helper()
+	pool := chunkenc.NewPool()
+	if m.Thanos.Downsample.Resolution != 0 {
+		pool = thanosdown.NewPool()
+	}
+	b, err := tsdb.OpenBlock(slog.New(slog.DiscardHandler), source, pool, nil)
+	testutil.Ok(t, err)
+	id, err := thanosdown.Downsample(ctx, log.NewNopLogger(), m, b, dir, resolution)
+	testutil.Ok(t, err)
+	testutil.Ok(t, b.Close())
+	return filepath.Join(dir, id.String())
 }
