@@ -1,6 +1,9 @@
 package downsample_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -35,5 +38,29 @@ func BenchmarkAppend(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/11_520, "ns/sample")
 			})
 		}
+	}
+}
+
+// BenchmarkBlock downsamples a block of two days of floats.
+func BenchmarkBlock(b *testing.B) {
+	const series, samples = 200, 11_520
+	dir := b.TempDir()
+	raw := blocktest.Build(b, dir, nil, blocktest.Random(1, &blocktest.RandomOptions{
+		Series: series, Samples: samples, Jitter: 4, Kinds: []blocktest.Kind{blocktest.Counter},
+	})...)
+	for _, n := range []int{1, 2} {
+		b.Run(fmt.Sprintf("concurrency=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m, err := downsample.Block(b.Context(), raw, dir, block.FiveMinutes, &downsample.Options{Concurrency: n})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := os.RemoveAll(filepath.Join(dir, m.ULID.String())); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(series*samples), "ns/sample")
+		})
 	}
 }

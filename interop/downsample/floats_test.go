@@ -11,6 +11,7 @@ import (
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
@@ -128,5 +129,45 @@ func TestFloats(t *testing.T) {
 			theirHours, ourHours := thanos(t, theirs, dir, block.OneHour), ours(t, theirs, dir, block.OneHour, &downsample.Options{Concurrency: 1})
 			t.Logf("%d chunks of 5m, %d of 1h", n, sameChunks(t, theirHours, ourHours))
 		})
+	}
+}
+
+// TestRawAmongAggregates: chunks of samples in a block of 5m, which it should not
+// have and sometimes has, go into 1h as in Thanos, and empty ones into nothing.
+func TestRawAmongAggregates(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(8) {
+		rnd := rand.New(rand.NewPCG(seed, 9))
+		var series []block.Series
+		for i := range 10 {
+			s := block.Series{Labels: labels.FromStrings("i", fmt.Sprint(i))}
+			var d downsample.Downsampler
+			from := int64(1_700_000_400_000)
+			for range 1 + rnd.IntN(6) {
+				part := randomFloats(rnd, s.Labels, from, from+10*86_400_000)
+				if len(part.Chunks) == 0 {
+					continue
+				}
+				from = part.Chunks[len(part.Chunks)-1].MaxTime + 1
+				switch rnd.IntN(4) {
+				case 0:
+					s.Chunks = append(s.Chunks, part.Chunks...)
+				case 1:
+					from += 300_000
+					s.Chunks = append(s.Chunks, block.Chunk{MinTime: from, MaxTime: from, Encoding: chunkenc.EncXOR, Data: []byte{0, 0}})
+				default:
+					var err error
+					s.Chunks, err = d.Append(s.Chunks, block.Raw, block.FiveMinutes, part.Chunks)
+					testutil.Ok(t, err)
+				}
+				from += 1_000_000
+			}
+			if len(s.Chunks) > 0 {
+				series = append(series, s)
+			}
+		}
+		dir := t.TempDir()
+		five := blocktest.Build(t, dir, &blocktest.Options{Resolution: block.FiveMinutes, Unchecked: true}, series...)
+		t.Logf("%d chunks", sameChunks(t, thanos(t, five, dir, block.OneHour), ours(t, five, dir, block.OneHour, nil)))
 	}
 }
