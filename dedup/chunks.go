@@ -60,7 +60,8 @@ type ChunkMerger struct {
 	decodeAll bool
 }
 
-// ChunkError says which chunk could not be merged.
+// ChunkError says which chunk could not be merged, and with ErrMalformedChunk or
+// ErrUnknownEncoding why.
 type ChunkError struct {
 	Replica          int   // Index among the arguments of Merge.
 	MinTime, MaxTime int64 // The chunk's range in ms, both inclusive.
@@ -75,13 +76,26 @@ func (e *ChunkError) Error() string {
 // Unwrap returns the cause.
 func (e *ChunkError) Unwrap() error { return e.Err }
 
+// What is wrong with the chunk of a *ChunkError.
+var (
+	// ErrMalformedChunk says that the bytes of a chunk are not what its encoding and
+	// its range say, or that chunks overlap that cannot.
+	ErrMalformedChunk = errors.New("malformed chunk")
+	// ErrUnknownEncoding says that what is in a chunk is not known.
+	ErrUnknownEncoding = errors.New("unknown chunk encoding")
+)
+
 // errAltered says that an algorithm returned what no replica has.
 var errAltered = errors.New("the algorithm altered a value")
 
-// newChunkError says which chunk err is about, and that it is malformed unless its
-// encoding is one that is not known.
+// newChunkError says which chunk err is about, and what is wrong with it in terms of
+// this package.
 func newChunkError(replica int, c *Chunk, err error) error {
-	if !errors.Is(err, ErrMalformedChunk) && !errors.Is(err, recode.ErrEncoding) {
+	switch {
+	case errors.Is(err, ErrMalformedChunk):
+	case errors.Is(err, recode.ErrEncoding):
+		err = fmt.Errorf("%w: %d", ErrUnknownEncoding, c.Encoding)
+	default:
 		err = fmt.Errorf("%w: %w", ErrMalformedChunk, err)
 	}
 	return &ChunkError{Replica: replica, MinTime: c.MinTime, MaxTime: c.MaxTime, Err: err}

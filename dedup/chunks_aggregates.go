@@ -79,14 +79,14 @@ func (w *windowWriter) chooseBy(m *ChunkMerger) error {
 	}
 	m.reuse = m.alg.Merge(m.reuse, Untyped, m.iterables...)
 	for m.reuse.Next() != chunkenc.ValNone {
-		_, v := m.reuse.At()
-		number := int(math.Float64bits(v) &^ quietNaN)
-		i := 0
+		at, v := m.reuse.At()
+		bits := math.Float64bits(v)
+		number, i := int(bits&^quietNaN), 0
 		for i < len(w.tracks) && number >= len(w.tracks[i].units) {
 			number -= len(w.tracks[i].units)
 			i++
 		}
-		if i == len(w.tracks) || number < 0 {
+		if bits&quietNaN != quietNaN || i == len(w.tracks) || number < 0 || w.tracks[i].ts[number] != at {
 			return fmt.Errorf("merge aggregates: %w", errAltered)
 		}
 		if err := w.choose(w.tracks[i], number); err != nil {

@@ -1,7 +1,6 @@
 package dedup
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -11,10 +10,6 @@ import (
 	"github.com/thanoskit/thanoskit/internal/recode"
 	"github.com/thanoskit/thanoskit/internal/xor"
 )
-
-// ErrMalformedChunk says that the bytes of a chunk are not what its encoding and
-// its range say.
-var ErrMalformedChunk = errors.New("malformed chunk")
 
 // chunkSource is a replica whose samples are those of chunks that ascend by
 // MinTime. Where chunks overlap, all samples count, of several at one time that of

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -198,9 +197,11 @@ func (t *track) counter(a *aggregateChunk, ts []int64, vs []float64) ([]int64, [
 		return nil, nil, fmt.Errorf("%w: %d windows, count has %d", ErrMalformedChunk, len(ts), windows)
 	}
 	total := a.firstV
-	if i := slices.IndexFunc(t.chunks, func(c aggregateChunk) bool { return c.encodings[aggr.CounterKind] == chunkenc.EncXOR && c.to > c.from }); i >= 0 {
-		before := t.chunks[len(t.chunks)-1]
-		total = t.windows[a.from-1].total + risen(before.lastV, a.firstV)
+	for k := len(t.chunks) - 1; k >= 0; k-- {
+		if b := &t.chunks[k]; b.encodings[aggr.CounterKind] == chunkenc.EncXOR && b.to > b.from {
+			total = t.windows[b.to-1].total + risen(b.lastV, a.firstV)
+			break
+		}
 	}
 	a.rise = total
 	was := a.firstV
