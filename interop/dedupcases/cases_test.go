@@ -61,6 +61,9 @@ type probe struct {
 	expr           string
 	from, to, step time.Duration
 	anew, raw      bool
+	// offline looks at the samples that compaction writes; Thanos' default there is
+	// chain.
+	offline bool
 	// The algorithms; penalty and Follow if not said.
 	thanos string
 	ours   dedup.Algorithm
@@ -86,6 +89,11 @@ func (p probe) algorithms() (thanos string, ours dedup.Algorithm) {
 func (p probe) name() string {
 	var s string
 	switch {
+	case p.offline:
+		s = "offline (Thanos: `--deduplication.func=penalty`)"
+		if p.thanos == "chain" {
+			s = "offline (Thanos: by default)"
+		}
 	case p.expr == "" && p.fn == "":
 		s = "samples"
 	case p.expr == "":
@@ -121,6 +129,7 @@ var cases = []reported{
 		},
 		probes: []probe{
 			{},
+			{offline: true},
 			{expr: "irate(x[45s])", from: 45 * s, to: 225 * s, step: 15 * s, within: 0.1},
 		},
 		says: "Thanos leaves out samples at each change, and `irate` falls to 0 between two of the same time.",
@@ -133,7 +142,7 @@ var cases = []reported{
 			"0s=0 30s=30 60s=60 90s=90 150s=150 180s=180 210s=210 240s=240",
 			"0s=0 30s=30 60s=60 90s=90 120s=120 150s=150 180s=180 240s=240",
 		},
-		probes: []probe{{}, {expr: "rate(x[1m])", from: 60 * s, to: 240 * s, step: 15 * s, within: 1e-9}},
+		probes: []probe{{}, {offline: true}, {expr: "rate(x[1m])", from: 60 * s, to: 240 * s, step: 15 * s, within: 1e-9}},
 		says:   "One missed scrape, filled from the replica that has it.",
 	},
 	{
@@ -341,6 +350,7 @@ var cases = []reported{
 		},
 		probes: []probe{
 			{fn: "rate"},
+			{offline: true},
 			{expr: "resets(x[2m])", from: 90 * s, within: 0},
 			{expr: "histogram_count(increase(x[2m]))", from: 90 * s, within: 5},
 		},
@@ -394,8 +404,8 @@ var cases = []reported{
 			"0s=100 15s=115 30s=130 45s=145",
 			"4s=98 19s=113 34s=128 49s=143",
 		},
-		probes: []probe{{thanos: "chain"}},
-		says:   "Chain is for copies. Follow is the default here, online and offline.",
+		probes: []probe{{offline: true, thanos: "chain"}, {offline: true}},
+		says:   "Chain is for copies. Follow is for replicas, online and offline.",
 	},
 	{
 		threads: append(issues(6257), pull(6317), pull(6706)),

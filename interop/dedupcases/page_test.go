@@ -111,6 +111,10 @@ func parseReplica(t *testing.T, text string) (out []deduptest.Replica) {
 func (p probe) run(t *testing.T, engine promql.QueryEngine, c reported, replicas []deduptest.Replica, members []member) (alone []outcome, thanos, us outcome) {
 	t.Helper()
 	algorithm, alg := p.algorithms()
+	if p.offline {
+		thanos.samples, us.samples = thanosOffline(t, algorithm, members), ourOffline(t, alg, members)
+		return nil, thanos, us
+	}
 	if p.expr == "" {
 		thanos.samples = thanosSamples(t, algorithm, p.fn, replicas)
 		var err error
