@@ -120,7 +120,7 @@ func TestChunkSeriesErrors(t *testing.T) {
 // chunkSets is a storage.ChunkSeriesSet.
 type chunkSets struct {
 	storage.ChunkSeriesSet
-	series []chunkList
+	series []storage.ChunkSeries
 	at     int
 	err    error
 }
@@ -133,7 +133,10 @@ func TestChunkSeriesSet(t *testing.T) {
 	t.Parallel()
 	lset := func(v string) labels.Labels { return labels.FromStrings("a", v) }
 	x := encodeChunks(t, []deduptest.Sample{{T: 1, Type: chunkenc.ValFloat, V: 1}, {T: 2, Type: chunkenc.ValFloat, V: 2}}, 120)
-	list := []chunkList{{lset: lset("1"), chunks: x}, {lset: lset("1"), chunks: x}, {lset: lset("2"), chunks: x}, {lset: lset("3"), chunks: x}, {lset: lset("3"), chunks: x}}
+	var list []storage.ChunkSeries
+	for _, v := range []string{"1", "1", "2", "3", "3"} {
+		list = append(list, chunkList{lset: lset(v), chunks: x})
+	}
 	for _, failed := range []error{nil, errors.New("incomplete")} {
 		set := dedup.NewChunkSeriesSet(&chunkSets{series: list, at: -1, err: failed}, dedup.Follow{})
 		var got []string

@@ -49,11 +49,41 @@
 // left, Tracks splits it into tracks that can be iterated, as Thanos does. A
 // track is not a replica: at every gap it may go on with another one's chunks.
 //
+// Replicas says which labels tell replicas apart and which of them come first; its
+// Compare sorts series or blocks.
+//
+// # Chunks
+//
+// ChunkMerger merges replicas that are lists of encoded chunks, as compaction does,
+// to what an algorithm makes of their samples:
+//
+//	a        [ 1 ][ 2 ]          [ 6 ]
+//	b        [ 1 ][ 3  ][ 5 ]    [ 6 ]
+//
+//	merged   [ 1 ][ new     ]    [ 6 ]
+//
+// Identical chunks and those that overlap no other are passed on undecoded, as far
+// as that is certain not to change the result. Chain leaves all of them alone. Follow
+// does once it has forgotten what was before: four windows after replicas came or
+// went, or at once if there was nothing for one. Penalty does if all replicas are
+// identical. Of an algorithm of the caller's nothing is known, so that only what is
+// of one replica is passed on.
+//
+// Chunks of downsampled data are merged window by window. An algorithm chooses
+// whose window it is by when there are windows, aligned ones being a minute apart
+// to it; all aggregates of a window come from the replica chosen, as they are. Chain
+// takes the first replica that has one. A counter, whose values start anew with each
+// chunk, rises from one window to the next by as much as it did in the replica that
+// has the later one. Counters of histograms are left to what readers make of a
+// change of replicas: they start anew.
+//
+// NewChunkSeries, NewChunkSeriesSet and MergeChunkSeries are ChunkMerger for the
+// interfaces of Prometheus' storage.
+//
 // # What it does not do
 //
 // The package does not remove labels, sort series, fetch anything, choose the
-// algorithm or guess which series are counters. It does not merge downsampled
-// chunks as such: each aggregate is a sequence of samples to it.
+// algorithm or guess which series are counters.
 //
 // # Own algorithms
 //

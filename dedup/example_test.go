@@ -3,6 +3,7 @@ package dedup_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
@@ -150,4 +151,122 @@ func ExampleParse() {
 	// Output:
 	// penalty <nil>
 	// true parse deduplication algorithm "newest": unknown name, want "follow", "penalty" or "chain"
+}
+
+// Of two servers that scrape a target at different intervals, the one that scrapes
+// more often comes first.
+func ExampleReplicas_Compare() {
+	replicas := &dedup.Replicas{
+		Labels: []string{"prometheus", "replica"},
+		Prefer: []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "prometheus", ".*-short-interval")},
+	}
+	series := []labels.Labels{
+		labels.FromStrings("job", "api", "prometheus", "main", "replica", "0"),
+		labels.FromStrings("job", "api", "prometheus", "main-short-interval", "replica", "1"),
+		labels.FromStrings("job", "api", "prometheus", "main-short-interval", "replica", "0"),
+	}
+	slices.SortStableFunc(series, replicas.Compare)
+	for _, lset := range series {
+		fmt.Println(lset.Get("prometheus"), lset.Get("replica"))
+	}
+	// Output:
+	// main-short-interval 0
+	// main-short-interval 1
+	// main 0
+}
+
+// Two copies of a series differ in the second chunk; the first and the last one are
+// not decoded.
+func ExampleChunkMerger_Merge() {
+	chunk := func(ref uint64, samples ...deduptest.Sample) dedup.Chunk {
+		it := upChunks("api", samples...).Iterator(nil)
+		it.Next()
+		c := it.At()
+		return dedup.Chunk{MinTime: c.MinTime, MaxTime: c.MaxTime, Encoding: c.Chunk.Encoding(), Data: c.Chunk.Bytes(), Ref: ref}
+	}
+	a := []dedup.Chunk{chunk(1, float(0, 1), float(15_000, 2)), chunk(2, float(30_000, 3)), chunk(3, float(90_000, 7))}
+	b := []dedup.Chunk{chunk(4, float(0, 1), float(15_000, 2)), chunk(5, float(30_000, 3), float(45_000, 4), float(60_000, 5))}
+
+	m := dedup.ChunkMerger{Algorithm: dedup.Chain{}}
+	merged, err := m.Merge(nil, a, b)
+	for _, c := range merged {
+		fmt.Println(c.MinTime, c.MaxTime, c.Encoding, "ref", c.Ref)
+	}
+	fmt.Println(err)
+
+	b[1].Data = b[1].Data[:9]
+	_, err = m.Merge(nil, a, b)
+	var bad *dedup.ChunkError
+	fmt.Println(errors.As(err, &bad), err)
+	// Output:
+	// 0 15000 XOR ref 1
+	// 30000 60000 XOR ref 0
+	// 90000 90000 XOR ref 3
+	// <nil>
+	// true merge chunk [30000, 60000] of replica 1: malformed chunk: XOR chunk is truncated
+}
+
+// upChunks is a series of chunks, as Prometheus' storage has them.
+func upChunks(job string, samples ...deduptest.Sample) storage.ChunkSeries {
+	return storage.NewSeriesToChunkEncoder(&storage.SeriesEntry{
+		Lset:             labels.FromStrings("__name__", "up", "job", job),
+		SampleIteratorFn: deduptest.Replica(samples).Iterator,
+	})
+}
+
+func printChunks(series storage.ChunkSeries) {
+	fmt.Println(series.Labels())
+	it := series.Iterator(nil)
+	for it.Next() {
+		c := it.At()
+		fmt.Println(c.MinTime, c.MaxTime, c.Chunk.NumSamples())
+	}
+	if err := it.Err(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+func ExampleNewChunkSeries() {
+	a := upChunks("api", float(0, 1), float(15_000, 1), float(30_000, 1), float(120_000, 0))
+	b := upChunks("api", float(2000, 1), float(17_000, 1), float(32_000, 1), float(47_000, 1), float(62_000, 1))
+	printChunks(dedup.NewChunkSeries(a.Labels(), dedup.Follow{}, a, b))
+	// Output:
+	// {__name__="up", job="api"}
+	// 0 120000 6
+}
+
+func ExampleNewChunkSeriesSet() {
+	set := dedup.NewChunkSeriesSet(&chunkSets{at: -1, series: []storage.ChunkSeries{
+		upChunks("api", float(0, 1), float(15_000, 1)), // Sorted, the replica label is gone.
+		upChunks("api", float(2000, 1), float(17_000, 1)),
+		upChunks("db", float(0, 1)),
+	}}, dedup.Follow{})
+	for set.Next() {
+		printChunks(set.At())
+	}
+	fmt.Println(set.Err())
+	// Output:
+	// {__name__="up", job="api"}
+	// 0 15000 2
+	// {__name__="up", job="db"}
+	// 0 0 1
+	// <nil>
+}
+
+// Prometheus' own compactor deduplicates if it is given the function that
+// MergeChunkSeries returns.
+func ExampleMergeChunkSeries() {
+	sets := []storage.ChunkSeriesSet{
+		&chunkSets{at: -1, series: []storage.ChunkSeries{upChunks("api", float(0, 1), float(15_000, 1))}},
+		&chunkSets{at: -1, series: []storage.ChunkSeries{upChunks("api", float(2000, 1), float(17_000, 1)), upChunks("db", float(0, 1))}},
+	}
+	set := storage.NewMergeChunkSeriesSet(sets, 0, dedup.MergeChunkSeries(dedup.Follow{}))
+	for set.Next() {
+		printChunks(set.At())
+	}
+	// Output:
+	// {__name__="up", job="api"}
+	// 0 15000 2
+	// {__name__="up", job="db"}
+	// 0 0 1
 }
