@@ -53,9 +53,9 @@ func (o *Options) withDefaults() (Options, error) {
 // block.CorruptError and block.UnsupportedError for what cannot be read; those of
 // block.Open and block.Writer, and of the context. There is no new block after any
 // error, and nothing left of one.
-// Cost: the index and the chunks are read once. Memory is bounded by 2*Concurrency+1
-// batches of series, each of a few hundred KiB or one series, and what block.Writer
-// takes. What is written does not depend on Concurrency.
+// Cost: the index and the chunks are read once. Memory is bounded by 2*Concurrency
+// batches, each of a series or of a few hundred KiB, and what block.Writer takes.
+// What is written does not depend on Concurrency.
 //
 // Source: Thanos v0.42.4, pkg/compact/downsample and cmd/thanos/downsample.go.
 func Block(ctx context.Context, dir, out string, to block.Resolution, opts *Options) (_ *block.Meta, err error) {

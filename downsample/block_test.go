@@ -80,7 +80,7 @@ func TestBlockOnManyCores(t *testing.T) {
 	var want map[string]string
 	for _, n := range []int{1, 2, 3, 16} {
 		out := t.TempDir()
-		_, err := downsample.Block(t.Context(), raw, out, block.FiveMinutes, &downsample.Options{Concurrency: n, ULID: id, SegmentSize: 1 << 20})
+		_, err := downsample.Block(t.Context(), raw, out, block.FiveMinutes, &downsample.Options{Concurrency: n, ULID: id, SegmentSize: 100_000})
 		testutil.Ok(t, err)
 		got := map[string]string{}
 		testutil.Ok(t, fs.WalkDir(os.DirFS(out), ".", func(name string, d fs.DirEntry, err error) error {

@@ -1,6 +1,7 @@
 package downsample
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -11,7 +12,8 @@ import (
 	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
-// floatWork is what floats of a series are worked on with.
+// floatWork is what floats of a series are worked on with: its samples, or one
+// aggregate of some of its chunks.
 type floatWork struct {
 	ts []int64
 	vs []float64
@@ -67,7 +69,7 @@ const arenaSize = 64 << 10
 func (d *Downsampler) emit(minTime, maxTime int64, c *aggr.Chunk) {
 	size := 0
 	for _, s := range c {
-		size += maxLengthSize + 1 + len(s.Data)
+		size += binary.MaxVarintLen32 + 1 + len(s.Data)
 	}
 	if cap(d.arena)-len(d.arena) < size {
 		// What is in the old one stays there.
@@ -80,6 +82,3 @@ func (d *Downsampler) emit(minTime, maxTime int64, c *aggr.Chunk) {
 		Encoding: block.EncodingAggregates, Data: d.arena[n:len(d.arena):len(d.arena)],
 	})
 }
-
-// maxLengthSize is the bytes of the length of a part of a chunk.
-const maxLengthSize = 5

@@ -33,7 +33,7 @@ func (d *Downsampler) floatAggregates(r int64, chunks []aggregateChunk) error {
 		if err := d.decodeParts(k, chunks); err != nil {
 			return err
 		}
-		fold(&w.columns[k], k, r, w.ts, w.vs)
+		widen(&w.columns[k], k, r, w.ts, w.vs)
 	}
 	if err := d.decodeParts(aggr.CounterKind, chunks); err != nil {
 		return err
@@ -68,9 +68,9 @@ func (d *Downsampler) decodeParts(k aggr.Kind, chunks []aggregateChunk) error {
 	return nil
 }
 
-// fold makes windows of windows: sums of counts and sums, the least and the
+// widen makes windows of windows: sums of counts and sums, the least and the
 // greatest.
-func fold(c *column, k aggr.Kind, r int64, ts []int64, vs []float64) {
+func widen(c *column, k aggr.Kind, r int64, ts []int64, vs []float64) {
 	for i := 0; i < len(ts); {
 		end := min(windowEnd(ts[i], r), ts[len(ts)-1])
 		sum, low, high := 0.0, math.MaxFloat64, -math.MaxFloat64
@@ -96,7 +96,7 @@ func fold(c *column, k aggr.Kind, r int64, ts []int64, vs []float64) {
 	}
 }
 
-// counters makes the counter of what decodeParts has left.
+// counters makes the counter of the counters that were decoded.
 func (d *Downsampler) counters(r int64) {
 	w := &d.floats
 	var counter aggr.Counter

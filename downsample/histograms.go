@@ -19,18 +19,21 @@ import (
 // there is no reset, and consecutive gauges that have the same custom bounds or
 // none. A chunk that is made is of one run.
 type histogramWork struct {
-	pool  histogramPool
-	it    chunkenc.Iterator
-	batch []histogramSample // what the next chunk is made of; raw, or counters
-	sums  []histogramSample // of aggregates
-	count column            // of aggregates
-	last  [aggr.Kinds]int64 // time of the sample before, of aggregates
+	pool histogramPool
+	it   chunkenc.Iterator
+
+	// batch is what the next chunk is made of: raw histograms or, if they come from
+	// aggregates, counters, and then sums and count go with them.
+	batch      []histogramSample
+	aggregates bool
+	sums       []histogramSample
+	count      column
+	last       [aggr.Kinds]int64 // time of the one before, of aggregates
 
 	run  runState
 	fold histogramFold
-	// aggregates says that the batch is counters of aggregates, not raw.
-	aggregates bool
-	prev       *histogram.FloatHistogram // the sample before, or counter before, nil for none
+	// prev is the last one before the batch as it was, nil for none.
+	prev *histogram.FloatHistogram
 
 	windows []histogramWindow
 	build   histogramBuilder
@@ -156,7 +159,6 @@ func (d *Downsampler) flushRaw(r int64) error {
 // start begins a series, or what follows something else.
 func (w *histogramWork) start(aggregates bool) {
 	w.aggregates = aggregates
-
 	w.release()
 	w.dropFold()
 	w.pool.put(w.prev)
@@ -288,7 +290,8 @@ func (w *histogramWork) each(c *block.Chunk, use func(h *histogram.FloatHistogra
 	w.it = plain[0].Iterator(w.it)
 	for i := 0; w.it.Next() != chunkenc.ValNone; i++ {
 		t, h := w.it.AtFloatHistogram(w.pool.get())
-		if !(h.ZeroThreshold >= 0) { // nor a number: to bring two of them together would never end
+		if math.IsNaN(h.ZeroThreshold) || h.ZeroThreshold < 0 {
+			// To bring two zero buckets together would never end.
 			return fmt.Errorf("%w: zero threshold %v of histogram at %d", errMalformed, h.ZeroThreshold, t)
 		}
 		kept, err := use(h, t, i)
