@@ -141,6 +141,9 @@ func (t *track) set(l *list) {
 	if !l.overlap || slices.ContainsFunc(l.chunks, func(c chunk) bool { return c.aggregated }) {
 		return
 	}
+	if t.all = !slices.ContainsFunc(l.chunks, func(c chunk) bool { return c.encoding != chunkenc.EncXOR }); t.all {
+		return
+	}
 	parts := dedup.Tracks(l.chunks, span)
 	own := make([]track, len(parts))
 	t.union = make([]chunkenc.Iterable, len(parts))

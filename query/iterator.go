@@ -17,7 +17,7 @@ import (
 
 // iterator goes through the samples of a track: chunks in order of time, of
 // which each gives what is later than the chunks before it, within the bounds of
-// the querier.
+// the querier; or, if the track says so, all samples of chunks that overlap.
 //
 // Floats are decoded a chunk at a time, so that a step from one to the next is
 // an index and no call. Histograms are left to chunkenc.
@@ -56,7 +56,9 @@ var (
 // recycled is what an iterator keeps for its next series.
 type recycled struct {
 	buf, counts samples
-	hist        [2]chunkenc.Iterator // with integer, with floating-point counts
+	// rest is what is still to come of overlapping chunks that were opened.
+	rest samples
+	hist [2]chunkenc.Iterator // with integer, with floating-point counts
 	// kept is an iterator over several tracks, of an earlier series, of which this
 	// one is a part.
 	kept chunkenc.Iterator
@@ -71,6 +73,7 @@ type samples struct {
 // reset points it before the first sample of t.
 func (it *iterator) reset(t *track) {
 	*it = iterator{track: t, from: t.series.sel.minTime, recycled: it.recycled}
+	it.rest.reset()
 }
 
 // Next implements chunkenc.Iterator.
@@ -122,6 +125,10 @@ func (it *iterator) open() chunkenc.ValueType {
 		case c.minTime > it.track.series.sel.maxTime:
 			it.end()
 		case c.maxTime < it.from && !it.track.series.counter: // a counter has to see every sample
+		case it.track.all:
+			if it.openAll(c) {
+				return chunkenc.ValFloat
+			}
 		case c.encoding == chunkenc.EncXOR:
 			if it.openFloats(c) {
 				return chunkenc.ValFloat
@@ -130,6 +137,13 @@ func (it *iterator) open() chunkenc.ValueType {
 			if it.openHistograms(c) {
 				return it.kind
 			}
+		}
+	}
+	if it.err == nil && len(it.rest.ts) > 0 {
+		it.buf, it.rest = it.rest, it.buf
+		it.rest.reset()
+		if it.emit(it.buf.ts, it.buf.vs) {
+			return chunkenc.ValFloat
 		}
 	}
 	return chunkenc.ValNone
@@ -156,6 +170,12 @@ func (it *iterator) openFloats(c *chunk) bool {
 	if len(ts) < int(binary.BigEndian.Uint16(c.data)) { // there is more, but too late
 		it.end()
 	}
+	return it.emit(ts, vs)
+}
+
+// emit makes floats the current ones, as far as they are wanted, and reports
+// whether any are.
+func (it *iterator) emit(ts []int64, vs []float64) bool {
 	if it.track.series.counter {
 		n := it.counter.Floats(ts, vs)
 		ts, vs = ts[:n], vs[:n]

@@ -54,9 +54,12 @@ type series struct {
 // track is chunks of one replica of a series.
 type track struct {
 	series *series
-	// chunks are in order of time. None is read where it overlaps one before it.
+	// chunks are in order of time. None is read where it overlaps one before it,
+	// unless all says that all samples count; then all chunks are of floats.
 	chunks []chunk
-	// union has the chunks again if all samples count of those that overlap.
+	all    bool
+	// union has the chunks again if all samples count of those that overlap, and
+	// they are of histograms, too.
 	union []chunkenc.Iterable
 	// lone says that the track is all that there is of the series.
 	lone    bool

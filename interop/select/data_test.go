@@ -95,3 +95,32 @@ func (r *replica) without() (out []*store.Series) {
 	}
 	return out
 }
+
+// halves are two members that have the replica's series between them, as a store
+// gateway and a sidecar do: both have the hour in the middle, the second one in
+// chunks that were cut elsewhere.
+func (r *replica) halves(t testing.TB) (old, recent *replica) {
+	old, recent = &replica{cluster: r.cluster, name: r.name}, &replica{cluster: r.cluster, name: r.name}
+	const middle = chunks / 2 * perChunk * step
+	for _, s := range r.series {
+		var before, after []store.Chunk
+		var both []point
+		for _, c := range s.Chunks {
+			if c.MinTime < middle {
+				before = append(before, c)
+			}
+			if c.MaxTime >= middle-perChunk*step {
+				x, err := chunkenc.FromData(c.Raw.Encoding, c.Raw.Bytes)
+				testutil.Ok(t, err)
+				for it := x.Iterator(nil); it.Next() != chunkenc.ValNone; {
+					ts, v := it.At()
+					both = append(both, point{ts, v})
+				}
+			}
+		}
+		after = append(cut(t, both[:perChunk/3]), cut(t, both[perChunk/3:])...)
+		old.series = append(old.series, &store.Series{Labels: s.Labels, Chunks: before})
+		recent.series = append(recent.series, &store.Series{Labels: s.Labels, Chunks: after})
+	}
+	return old, recent
+}

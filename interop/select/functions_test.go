@@ -42,7 +42,12 @@ func never(int64) bool { return false }
 
 // asReplica is a replica with one series.
 func asReplica(t testing.TB, name string, points []point) *replica {
-	s := &store.Series{Labels: labels.FromStrings("__name__", "x", "cluster", "eu", "replica", name)}
+	s := &store.Series{Labels: labels.FromStrings("__name__", "x", "cluster", "eu", "replica", name), Chunks: cut(t, points)}
+	return &replica{cluster: "eu", name: name, series: []*store.Series{s}}
+}
+
+// cut makes chunks of samples.
+func cut(t testing.TB, points []point) (out []store.Chunk) {
 	for part := range slices.Chunk(points, perChunk) {
 		c := chunkenc.NewXORChunk()
 		app, err := c.Appender()
@@ -50,9 +55,9 @@ func asReplica(t testing.TB, name string, points []point) *replica {
 		for _, p := range part {
 			app.Append(p.t, p.v)
 		}
-		s.Chunks = append(s.Chunks, store.Chunk{MinTime: part[0].t, MaxTime: part[len(part)-1].t, Raw: store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: c.Bytes()}})
+		out = append(out, store.Chunk{MinTime: part[0].t, MaxTime: part[len(part)-1].t, Raw: store.ChunkData{Encoding: chunkenc.EncXOR, Bytes: c.Bytes()}})
 	}
-	return &replica{cluster: "eu", name: name, series: []*store.Series{s}}
+	return out
 }
 
 // asker evaluates expressions over replicas, deduplicated by Thanos' querier and by

@@ -104,16 +104,26 @@ func TestRatioSelect(t *testing.T) {
 		replicas string
 		offset   int64
 		fn       string
+		halves   bool // each has two members
 	}{
-		{"identical", 0, ""},
-		{"identical", 0, "rate"},
-		{"offset", 7000, ""},
-		{"offset", 7000, "rate"},
+		{"identical", 0, "", false},
+		{"identical", 0, "rate", false},
+		{"offset", 7000, "", false},
+		{"offset", 7000, "rate", false},
+		{"offset, two members each", 7000, "", true},
 	} {
 		rs := replicasOf(t, tc.offset, tc.fn == "rate")
 		var clients, remoteClients []storepb.StoreClient
 		var stores, remotes []store.Store
-		for _, r := range rs {
+		members := rs
+		if tc.halves {
+			members = nil
+			for _, r := range rs {
+				old, recent := r.halves(t)
+				members = append(members, old, recent)
+			}
+		}
+		for _, r := range members {
 			p, m := newPeer(r), newMember(r)
 			clients, remoteClients = append(clients, inProcess(p)), append(remoteClients, dialThanos(t, serveThanos(t, p)))
 			stores, remotes = append(stores, m), append(remotes, dialOurs(t, serveOurs(t, m), nil))
