@@ -95,6 +95,25 @@ func TestPlanWithoutRaw(t *testing.T) {
 	testutil.Equals(t, []string{"0-240 -> 1h"}, jobs(b.plan(t, &compact.Options{}).Jobs))
 }
 
+// What is marked for deletion does not count as there.
+func TestPlanMakesAnewWhatIsGoing(t *testing.T) {
+	t.Parallel()
+	b := newBucket(start)
+	raw := b.add(0, 2*day)
+	b.now = start.Add(3 * day)
+	five := b.add(0, 2*day, withSources(block.FiveMinutes, raw))
+	testutil.Equals(t, 0, len(b.plan(t, nil).Jobs))
+	b.mark(five, block.DeletionMark, "")
+	testutil.Equals(t, []string{"0-48 -> 5m"}, jobs(b.plan(t, nil).Jobs))
+	b.blocks[five].Marks[block.DeletionMark] = compact.Mark{There: true, Err: block.ErrCorrupt}
+	testutil.Equals(t, 0, len(b.plan(t, nil).Jobs))
+	// 5m that has had its time is not made again.
+	b.blocks[five].Marks[block.DeletionMark] = compact.Mark{}
+	b.mark(five, block.DeletionMark, "")
+	b.now = start.Add(30 * day)
+	testutil.Equals(t, 0, len(b.plan(t, &compact.Options{Retention: compact.Retention{FiveMinutes: 20 * day}}).Jobs))
+}
+
 func TestPlanVertical(t *testing.T) {
 	t.Parallel()
 	b := newBucket(start)

@@ -282,6 +282,35 @@ func TestInterlockOfPartlyExpired(t *testing.T) {
 	testutil.Equals(t, 0, len(p.Jobs))
 }
 
+// A part that is damaged is missing, whatever else is there.
+func TestInterlockPartlyDamaged(t *testing.T) {
+	t.Parallel()
+	o := &compact.Options{Retention: compact.Retention{Raw: 7 * day, FiveMinutes: 60 * day}}
+	b := newBucket(start)
+	x, y := b.add(0, 2*day), b.add(2*day, 4*day)
+	raw := b.add(0, 4*day, withSources(block.Raw, x, y))
+	for _, id := range []ulid.ULID{x, y} {
+		delete(b.blocks, id)
+	}
+	b.add(0, 4*day, withSources(block.FiveMinutes, x))
+	b.now = start.Add(12 * day)
+	damaged := b.add(0, 4*day, withSources(block.FiveMinutes, y))
+	testutil.Equals(t, raw, b.plan(t, o).Marks[0].Meta.ULID)
+	b.mark(damaged, block.NoCompactMark, compact.ReasonCorrupt)
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks))
+
+	// 1h does not make good for 5m that is still to be kept.
+	b = newBucket(start)
+	x = b.add(0, 4*day)
+	b.now = start.Add(12 * day)
+	b.add(0, 4*day, withSources(block.OneHour, x))
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks))
+	damaged = b.add(0, 4*day, withSources(block.FiveMinutes, x))
+	testutil.Equals(t, 1, len(b.plan(t, o).Marks))
+	b.mark(damaged, block.NoCompactMark, compact.ReasonCorrupt)
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks))
+}
+
 // What is compacted first is not downsampled apart.
 func TestInterlockLeavesTimeToCompact(t *testing.T) {
 	t.Parallel()

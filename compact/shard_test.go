@@ -52,10 +52,19 @@ func TestShardsDivideWork(t *testing.T) {
 		b.mark(b.add(50*day, 51*day, withLabels(l...)), block.DeletionMark, "")
 	}
 	b.now = b.now.Add(100 * day)
+	s := b.state()
+	for range 20 {
+		s.Partials = append(s.Partials, compact.Partial{Block: b.id(), Err: block.ErrPartial, Newest: start})
+	}
+	plan := func(o *compact.Options) *compact.Plan {
+		p, err := compact.MakePlan(s, o)
+		testutil.Ok(t, err)
+		return p
+	}
 	o := func(shard, shards int) *compact.Options {
 		return &compact.Options{Shard: shard, Shards: shards, ReplicaLabels: []string{"replica"}, Retention: compact.Retention{FiveMinutes: 30 * day}, Downsampling: compact.DownsampleFiveMinutes}
 	}
-	whole := b.plan(t, o(0, 1))
+	whole := plan(o(0, 1))
 	testutil.Equals(t, 0, len(whole.Foreign))
 	var (
 		sum   compact.Plan
@@ -63,7 +72,7 @@ func TestShardsDivideWork(t *testing.T) {
 		owner = map[string]int{}
 	)
 	for shard := range 3 {
-		p := b.plan(t, o(shard, 3))
+		p := plan(o(shard, 3))
 		testutil.Equals(t, len(whole.Jobs), len(p.Jobs)+len(p.Foreign))
 		for _, j := range p.Jobs {
 			stream := fmt.Sprint(j.Labels)
@@ -83,5 +92,5 @@ func TestShardsDivideWork(t *testing.T) {
 	testutil.Equals(t, len(whole.Jobs), len(sum.Jobs))
 	testutil.Equals(t, len(whole.Marks), len(sum.Marks))
 	testutil.Equals(t, len(whole.Deletes), len(sum.Deletes))
-	testutil.Equals(t, 20, len(sum.Deletes))
+	testutil.Equals(t, 40, len(sum.Deletes))
 }
