@@ -21,7 +21,7 @@ func BenchmarkCycle(b *testing.B) {
 
 // BenchmarkVertical is our part of TestRatioVertical.
 func BenchmarkVertical(b *testing.B) {
-	s := shape{series: 500, blocks: 1, length: 2 * hour, step: 15_000}
+	s := shape{series: 500, blocks: 1, length: day, step: 15_000}
 	dirs := s.build(b, "a")
 	s.offset = 100
 	dirs = append(dirs, s.build(b, "b")...)

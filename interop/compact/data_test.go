@@ -73,7 +73,7 @@ func (s *shape) build(t testing.TB, replica string) []string {
 			series[i] = blocktest.Series(lset(i), samples...)
 		}
 		dirs[n] = blocktest.Build(t, dir, &blocktest.Options{
-			MinTime: from, MaxTime: from + s.length, ExternalLabels: externalLabels(replica), Source: block.SourceCompactor, Level: 3,
+			MinTime: from, MaxTime: from + max(s.length, s.offset+int64(s.samplesEach())*s.step), ExternalLabels: externalLabels(replica), Source: block.SourceCompactor, Level: 3,
 		}, series...)
 	}
 	return dirs

@@ -3,10 +3,12 @@ package compact_test
 import (
 	"context"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
@@ -72,6 +74,42 @@ func TestRatioVertical(t *testing.T) {
 		Thanos: func() { fresh(t, func(dir string) { thanosMerge(ctx, t, dirs, dir, penaltyMerge()) }) },
 		Ours:   func() { fresh(t, func(dir string) { run(ctx, t, job, dirs, dir, o) }) },
 	}, 3)
+}
+
+// TestRatioVerticalLength merges two replicas whose chunks do not line up, over
+// blocks of different lengths: what a sample costs us does not depend on it. Each
+// sample costs Thanos the more the longer the block is, since all chunks of a series
+// are one run of chunks that overlap, each of which is merged with all before it.
+func TestRatioVerticalLength(t *testing.T) {
+	ctx := t.Context()
+	cost := func(series int, length int64, theirs bool) float64 {
+		s := shape{series: series, blocks: 1, length: length, step: 15_000}
+		dirs := s.build(t, "a")
+		s.offset = 50*s.step + 100
+		dirs = append(dirs, s.build(t, "b")...)
+		job := jobOf(t, dirs, block.Raw)
+		o := &compact.Options{Algorithm: dedup.Penalty{}, ReplicaLabels: []string{"replica"}}
+		best := time.Duration(math.MaxInt64)
+		for range 5 {
+			fresh(t, func(dir string) {
+				begin := time.Now()
+				if theirs {
+					thanosMerge(ctx, t, dirs, dir, penaltyMerge())
+				} else {
+					run(ctx, t, job, dirs, dir, o)
+				}
+				best = min(best, time.Since(begin))
+			})
+		}
+		return float64(best.Nanoseconds()) / float64(2*s.samples())
+	}
+	short, long := cost(40, 8*hour, false), cost(40, 3*day, false)
+	t.Logf("ours: %.0f ns a sample in 8 h, %.0f in 72 h", short, long)
+	testutil.Assert(t, long <= 1.5*short, "%.0f ns a sample in 8 h, %.0f in 72 h", short, long)
+	if *ratioPairs > 0 {
+		short, long := cost(4, 2*hour, true), cost(4, 8*hour, true)
+		t.Logf("thanos: %.0f ns a sample in 2 h, %.0f in 8 h", short, long)
+	}
 }
 
 // compare measures and asserts: fewer allocations always, and the median of times
