@@ -203,6 +203,10 @@ func (m *ChunkMerger) encode(dst []Chunk, it chunkenc.Iterator, from int64) ([]C
 				n++
 			}
 			m.encoder.Floats(ts[n:], vs[n:])
+		case vt == chunkenc.ValFloat:
+			if t, v := it.At(); t >= from {
+				m.encoder.Float(t, v)
+			}
 		case it.AtT() < from:
 		default:
 			if err := m.sample(vt, it); err != nil {
@@ -221,6 +225,9 @@ func (m *ChunkMerger) encode(dst []Chunk, it chunkenc.Iterator, from int64) ([]C
 // sample encodes the sample that it is on.
 func (m *ChunkMerger) sample(vt chunkenc.ValueType, it chunkenc.Iterator) error {
 	switch vt {
+	case chunkenc.ValFloat:
+		m.encoder.Float(it.At())
+		return nil
 	case chunkenc.ValHistogram:
 		if m.h == nil {
 			m.h = &histogram.Histogram{}

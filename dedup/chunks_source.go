@@ -46,6 +46,7 @@ type openChunk struct {
 	ts    []int64 // of floats, all
 	vs    []float64
 	it    chunkenc.Iterator // of histograms
+	spare chunkenc.Iterator // of the chunk before, to be used again
 }
 
 // reset begins with other chunks.
@@ -160,7 +161,10 @@ func (s *chunkSource) openNext() error {
 	}
 	i := len(s.open) - 1
 	o := &s.open[i]
-	*o = openChunk{chunk: n, alone: i == 0, vt: chunkenc.ValFloat, ts: o.ts[:0], vs: o.vs[:0], index: -1}
+	if o.it != nil {
+		o.spare = o.it
+	}
+	*o = openChunk{chunk: n, alone: i == 0, vt: chunkenc.ValFloat, ts: o.ts[:0], vs: o.vs[:0], index: -1, spare: o.spare}
 	if c.Encoding == chunkenc.EncXOR {
 		if err := o.floats(c); err != nil {
 			return s.fault(n, err)
@@ -172,7 +176,7 @@ func (s *chunkSource) openNext() error {
 	if err != nil {
 		return s.fault(n, err)
 	}
-	o.it = chunk.Iterator(nil)
+	o.it = chunk.Iterator(o.spare)
 	s.advance(i)
 	return s.err
 }

@@ -57,7 +57,10 @@ func (m *ChunkMerger) gather(replicas [][]Chunk) error {
 	}
 	if m.present > 1 {
 		slices.SortFunc(m.pieces, func(a, b piece) int {
-			return cmp.Or(cmp.Compare(a.MinTime, b.MinTime), cmp.Compare(a.replica, b.replica), cmp.Compare(a.index, b.index))
+			if c := cmp.Compare(a.MinTime, b.MinTime); c != 0 {
+				return c
+			}
+			return cmp.Or(cmp.Compare(a.replica, b.replica), cmp.Compare(a.index, b.index))
 		})
 	}
 	for i := range m.pieces {
@@ -121,16 +124,29 @@ func (m *ChunkMerger) of(s *stretch) []piece { return m.pieces[s.from:s.to] }
 
 // sameReplicas reports whether two uniform stretches are of the same replicas.
 func (m *ChunkMerger) sameReplicas(a, b *stretch) bool {
-	p, q := slices.CompactFunc(slices.Clone(m.of(a)[:a.replicas]), sameReplica), slices.CompactFunc(slices.Clone(m.of(b)[:b.replicas]), sameReplica)
-	return slices.EqualFunc(p, q, sameReplica)
+	p, q := m.of(a)[:a.replicas], m.of(b)[:b.replicas]
+	for len(p) > 0 && len(q) > 0 {
+		if p[0].replica != q[0].replica {
+			return false
+		}
+		p, q = nextReplica(p), nextReplica(q)
+	}
+	return len(p) == len(q)
 }
 
-func sameReplica(a, b piece) bool { return a.replica == b.replica }
+// nextReplica leaves out the pieces of the first replica.
+func nextReplica(pieces []piece) []piece {
+	n := 1
+	for n < len(pieces) && pieces[n].replica == pieces[0].replica {
+		n++
+	}
+	return pieces[n:]
+}
 
 // shareReplica reports whether two uniform stretches have a replica in common.
 func (m *ChunkMerger) shareReplica(a, b *stretch) bool {
 	return slices.ContainsFunc(m.of(a)[:a.replicas], func(p piece) bool {
-		return slices.ContainsFunc(m.of(b)[:b.replicas], func(q piece) bool { return sameReplica(p, q) })
+		return slices.ContainsFunc(m.of(b)[:b.replicas], func(q piece) bool { return p.replica == q.replica })
 	})
 }
 
@@ -175,10 +191,8 @@ func (m *ChunkMerger) identical() bool {
 // countReplicas returns of how many replicas a uniform stretch is.
 func (m *ChunkMerger) countReplicas(s *stretch) int {
 	n := 0
-	for i, p := range m.of(s)[:s.replicas] {
-		if i == 0 || p.replica != m.of(s)[i-1].replica {
-			n++
-		}
+	for p := m.of(s)[:s.replicas]; len(p) > 0; p = nextReplica(p) {
+		n++
 	}
 	return n
 }
