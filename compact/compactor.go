@@ -78,7 +78,9 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
 		return nil, fmt.Errorf("new compactor: register metrics: %w", err)
 	}
 	m.deleteDelay.Set(max(o.DeleteDelay, 0).Seconds())
-	f, err := block.NewFetcher(bkt, dir, &block.FetcherOptions{Filters: filters, Logger: o.Logger, Registerer: o.Registerer})
+	f, err := block.NewFetcher(bkt, dir, &block.FetcherOptions{
+		Lister: o.Lister, Filters: filters, Concurrency: o.MetaConcurrency, Logger: o.Logger, Registerer: o.Registerer,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("new compactor: %w", err)
 	}
