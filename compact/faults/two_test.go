@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
@@ -107,6 +111,42 @@ func TestTwoCompactors(t *testing.T) {
 	}
 	testutil.Assert(t, both > *seeds/2, "in %d of %d both have made something", both, *seeds)
 	t.Logf("in %d of %d pairs both have made something; %d jobs were given up since the other one was faster", both, *seeds, stale)
+}
+
+// A compactor that finds, when its output is ready, that somebody else has compacted
+// its sources uploads nothing, and leaves nothing behind.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		inner, dir := o.bucket(t), t.TempDir()
+		bkt := blocktest.NewBucket(inner)
+		overtaken := false
+		bkt.Delay(func(r blocktest.Request) time.Duration {
+			if strings.Contains(r.Name, "chunks/") && !overtaken {
+				overtaken = true
+				rep, err := newCompactor(t, inner, t.TempDir(), compact.Options{}).RunOnce(t.Context())
+				testutil.Ok(t, err)
+				testutil.Equals(t, 1, rep.Compactions)
+			}
+			testutil.Assert(t, r.Op != objstore.OpUpload, "%s", r)
+			return 0
+		})
+		c := newCompactor(t, bkt, dir, compact.Options{})
+		rep, err := c.RunOnce(t.Context())
+		testutil.Equals(t, compact.ClassStale, compact.ClassOf(err), "%v", err)
+		testutil.Equals(t, 1, len(rep.Failed))
+		rep, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, rep.Compactions)
+		for _, of := range []string{"jobs", "blocks"} {
+			left, err := os.ReadDir(filepath.Join(dir, of))
+			testutil.Ok(t, err)
+			testutil.Equals(t, 0, len(left), of)
+		}
+		noneWithin(t, inner)
+	})
 }
 
 // Compactors that share the groups each do their own, and together all of it;
