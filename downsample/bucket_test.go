@@ -94,9 +94,9 @@ func TestBucketWhatIsDue(t *testing.T) {
 		{name: "5m beside 1h", there: []block.Resolution{block.Raw, block.OneHour}, want: []block.Resolution{block.FiveMinutes}},
 		{name: "all is there", there: []block.Resolution{block.Raw, block.FiveMinutes, block.OneHour}},
 		{name: "1h alone", there: []block.Resolution{block.OneHour}},
-		{name: "no-downsample", there: []block.Resolution{block.Raw}, mark: ptr(block.NoDownsampleMark)},
-		{name: "no-compact", there: []block.Resolution{block.FiveMinutes}, mark: ptr(block.NoCompactMark), want: []block.Resolution{block.OneHour}},
-		{name: "deletion", there: []block.Resolution{block.Raw}, mark: ptr(block.DeletionMark)},
+		{name: "no-downsample", there: []block.Resolution{block.Raw}, mark: new(block.NoDownsampleMark)},
+		{name: "no-compact", there: []block.Resolution{block.FiveMinutes}, mark: new(block.NoCompactMark), want: []block.Resolution{block.OneHour}},
+		{name: "deletion", there: []block.Resolution{block.Raw}, mark: new(block.DeletionMark)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,8 +113,6 @@ func TestBucketWhatIsDue(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // TestBucketGoesRound: a block that cannot be read is an error, and the others are
 // downsampled all the same. What an earlier run left is removed.

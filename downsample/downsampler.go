@@ -67,7 +67,7 @@ func (d *Downsampler) Reset() { d.arena = d.arena[:0] }
 func checkOrder(chunks []block.Chunk) error {
 	for i := range chunks {
 		c := &chunks[i]
-		kind, detail := block.ProblemKind(""), ""
+		var kind block.ProblemKind
 		switch {
 		case c.MaxTime < c.MinTime:
 			kind = block.ChunkTimes
@@ -78,7 +78,7 @@ func checkOrder(chunks []block.Chunk) error {
 		default:
 			kind = block.OverlappingChunks
 		}
-		detail = fmt.Sprintf("[%d, %d]", c.MinTime, c.MaxTime)
+		detail := fmt.Sprintf("[%d, %d]", c.MinTime, c.MaxTime)
 		if i > 0 {
 			detail += fmt.Sprintf(" follows [%d, %d]", chunks[i-1].MinTime, chunks[i-1].MaxTime)
 		}

@@ -12,8 +12,8 @@ import (
 // Source: Thanos v0.42.4, pkg/compact/downsample/downsample.go. There is no rule
 // about age: it follows from how blocks are compacted.
 const (
-	MinRangeFiveMinutes = 40 * time.Hour
-	MinRangeOneHour     = 10 * 24 * time.Hour
+	MinRange5m = 40 * time.Hour
+	MinRange1h = 10 * 24 * time.Hour
 )
 
 // Next returns the resolution that data of a resolution is downsampled to, and
@@ -24,6 +24,7 @@ func Next(r block.Resolution) (block.Resolution, bool) {
 		return block.FiveMinutes, true
 	case block.FiveMinutes:
 		return block.OneHour, true
+	case block.OneHour:
 	}
 	return 0, false
 }
@@ -35,9 +36,9 @@ func Due(m *block.Meta) (block.Resolution, bool) {
 	if !ok {
 		return 0, false
 	}
-	least := MinRangeFiveMinutes
+	least := MinRange5m
 	if to == block.OneHour {
-		least = MinRangeOneHour
+		least = MinRange1h
 	}
 	// Unsigned, the length of a range is right however far its ends are apart.
 	return to, m.MinTime < m.MaxTime && uint64(m.MaxTime-m.MinTime) >= uint64(least.Milliseconds())

@@ -29,7 +29,7 @@ func (d *Downsampler) floatAggregates(r int64, chunks []aggregateChunk) error {
 	for k := range w.columns {
 		w.columns[k].reset()
 	}
-	for k := aggr.Count; k < aggr.CounterKind; k++ {
+	for k := range aggr.CounterKind { // count, sum, min, max
 		if err := d.decodeParts(k, chunks); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func (d *Downsampler) decodeParts(k aggr.Kind, chunks []aggregateChunk) error {
 		if p.Encoding == chunkenc.EncNone {
 			continue
 		}
-		err := error(nil)
+		var err error
 		if p.Encoding != chunkenc.EncXOR {
 			err = fmt.Errorf("encoding %d: %w", p.Encoding, errMalformed)
 		} else {

@@ -99,7 +99,7 @@ func (w *histogramWork) part(c *aggregateChunk, k aggr.Kind, keep func(s histogr
 	if p.Encoding == chunkenc.EncNone {
 		return nil
 	}
-	err := error(nil)
+	var err error
 	if !isHistogram(p.Encoding) {
 		err = fmt.Errorf("encoding %d: %w", p.Encoding, errMalformed)
 	} else {

@@ -37,12 +37,10 @@ func downsampleBlocks(flags *flag.FlagSet) func(context.Context, *tool) error {
 		opts.Logger = t.log
 		for {
 			err := t.downsample(ctx, *dir, opts)
-			switch {
-			case wait == 0:
+			if wait == 0 {
 				return err
-			case ctx.Err() != nil:
-				return nil
-			case err != nil:
+			}
+			if err != nil && ctx.Err() == nil {
 				t.log.Error("not all blocks were downsampled, to be tried again", "err", err)
 			}
 			select {
