@@ -28,8 +28,10 @@ type builder struct {
 	ranks ranks
 	answered
 
-	room  []track // for the series to come
-	lists []list  // scratch space
+	// tracks and merges are room for the series to come, lists is scratch space.
+	tracks []track
+	merges []chunkenc.Iterable
+	lists  []list
 }
 
 // list is the chunks of one track to be.
@@ -120,11 +122,11 @@ func (b *builder) set(s *series) {
 		return
 	}
 	n := len(b.lists)
-	if len(b.room) < n {
-		b.room = make([]track, max(n, trackPage))
+	if len(b.tracks) < n {
+		b.tracks, b.merges = make([]track, max(n, trackPage)), make([]chunkenc.Iterable, max(n, trackPage))
 	}
-	s.tracks, b.room = b.room[:n:n], b.room[n:]
-	s.merges = make([]chunkenc.Iterable, n)
+	s.tracks, b.tracks = b.tracks[:n:n], b.tracks[n:]
+	s.merges, b.merges = b.merges[:n:n], b.merges[n:]
 	for i := range s.tracks {
 		t := &s.tracks[i]
 		t.series = s
@@ -133,6 +135,7 @@ func (b *builder) set(s *series) {
 	}
 }
 
+// trackPage is how many tracks are allocated at once.
 const trackPage = 64
 
 // set sets the chunks of a track.

@@ -42,10 +42,12 @@
 // A series without any replica label is one more replica. Where chunks of that
 // one overlap, several have lost what told them apart: they are split into tracks
 // without overlap, which come as close to replicas as can be told (see
-// dedup.Tracks), and what dedup.Follow promises is best effort. So they are where
-// stores are asked to remove replica labels, because it does not take more or
-// because Thanos does: for dedup.Penalty and dedup.Chain, with a limit, and for
-// label sets. A Store that does not remove them has that done for it here.
+// dedup.Tracks), and what dedup.Follow promises is best effort.
+//
+// Stores are asked to remove replica labels, and tracks are merged, for
+// dedup.Penalty, as in Thanos, for dedup.Chain, to which it makes no difference,
+// and with a limit, which counts series without them. A Store that does not remove
+// them has that done for it here.
 //
 // The Outcome of a query says which replica was in how many series, how many
 // samples are its own, and how many series were merged of tracks.

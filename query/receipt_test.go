@@ -55,10 +55,11 @@ func TestReceipt(t *testing.T) {
 		"chunks of one that overlap": {replicas([]store.Chunk{raw(t, a[:4]), raw(t, a[2:])}), query.QueryOptions{}, []string{`{replica="a"} in 1: 6`}},
 		"chunks of two that overlap": {replicas([]store.Chunk{raw(t, a[:4]), raw(t, a[2:])}, []store.Chunk{raw(t, b[:8]), raw(t, b[4:])}), query.QueryOptions{},
 			[]string{`{replica="a"} in 1: 6`, `{replica="b"} in 1: 9`}},
-		"no replica label":   {[]*store.Series{nobody}, query.QueryOptions{}, []string{`{} in 1: 6`}},
-		"labels were lost":   {[]*store.Series{lost}, query.QueryOptions{}, []string{`{} in 1: 15`, "unidentified: 1"}},
-		"penalty has tracks": {two, query.QueryOptions{Algorithm: dedup.Penalty{}}, []string{"unidentified: 1"}},
-		"no deduplication":   {two, query.QueryOptions{Dedup: new(false)}, nil},
+		"histograms of one that overlap": {replicas([]store.Chunk{raw(t, hist[:4]), raw(t, hist[2:])}), query.QueryOptions{}, []string{`{replica="a"} in 1: 6`}},
+		"no replica label":               {[]*store.Series{nobody}, query.QueryOptions{}, []string{`{} in 1: 6`}},
+		"labels were lost":               {[]*store.Series{lost}, query.QueryOptions{}, []string{`{} in 1: 15`, "unidentified: 1"}},
+		"penalty has tracks":             {two, query.QueryOptions{Algorithm: dedup.Penalty{}}, []string{"unidentified: 1"}},
+		"no deduplication":               {two, query.QueryOptions{Dedup: new(false)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -118,6 +119,8 @@ type unionIterator struct {
 	chunkenc.Iterator
 	track *track
 	level *levelledTrack
+	// at is the time of the sample that was counted last, math.MinInt64 before.
+	at int64
 }
 
 var _ dedup.Credited = (*unionIterator)(nil)
@@ -131,7 +134,7 @@ func (t *track) unionIterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		u = &unionIterator{Iterator: reuse}
 	}
-	u.track, u.level = t, nil
+	u.track, u.level, u.at = t, nil, math.MinInt64
 	u.Iterator = dedup.Chain{}.Merge(u.Iterator, dedup.Untyped, t.union...)
 	return u
 }
@@ -142,8 +145,10 @@ func (u *unionIterator) Next() chunkenc.ValueType { return u.count(u.Iterator.Ne
 // Seek implements chunkenc.Iterator.
 func (u *unionIterator) Seek(t int64) chunkenc.ValueType { return u.count(u.Iterator.Seek(t)) }
 
+// count counts samples that nothing is merged with.
 func (u *unionIterator) count(vt chunkenc.ValueType) chunkenc.ValueType {
-	if u.track.lone && vt != chunkenc.ValNone {
+	if u.track.lone && vt != chunkenc.ValNone && u.AtT() > u.at {
+		u.at = u.AtT()
 		u.Credit(1)
 	}
 	return vt
