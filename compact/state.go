@@ -1,6 +1,7 @@
 package compact
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -79,7 +80,7 @@ func NewState(v *block.View, now time.Time) *State {
 	}
 	slices.SortFunc(s.Blocks, func(a, b Block) int { return a.Meta.ULID.Compare(b.Meta.ULID) })
 	slices.SortFunc(s.Partials, func(a, b Partial) int { return a.Block.Compare(b.Block) })
-	if e, ok := v.Incomplete.(*block.IncompleteError); ok {
+	if e, ok := errors.AsType[*block.IncompleteError](v.Incomplete); ok {
 		s.Unknown = e.Failed
 	}
 	return s
