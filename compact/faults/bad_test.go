@@ -205,6 +205,37 @@ func TestTransientCorruption(t *testing.T) {
 	})
 }
 
+// A meta.json that was read wrongly is read once more before its block is taken for
+// bad.
+func TestTransientMeta(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		time.Sleep(2 * time.Minute)
+		wrong := true
+		bkt.Body(func(r blocktest.Request, body io.Reader) io.Reader {
+			if r.Name == block.ObjectName(first(0), block.MetaFile) && wrong {
+				wrong = false
+				b, err := io.ReadAll(body)
+				testutil.Ok(t, err)
+				return strings.NewReader(strings.Replace(string(b), "{", "[", 1))
+			}
+			return body
+		})
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Assert(t, !wrong && len(r.Quarantined) == 0)
+		_, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		metas := live(t, bkt)
+		testutil.Equals(t, 2, len(metas))
+		testutil.Equals(t, 4, len(metas[0].Compaction.Sources))
+	})
+}
+
 // flipper changes the last byte of each read.
 type flipper struct{ r io.Reader }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/thanos-io/objstore"
 
@@ -43,7 +45,7 @@ type spec struct {
 	sources     []int // its own if nil
 	step        time.Duration
 	series      int // 2 if 0
-	shift       int // added to values
+	first       int // of the numbers of series
 }
 
 func newID(n int) ulid.ULID {
@@ -58,6 +60,8 @@ func newID(n int) ulid.ULID {
 	}
 	return id
 }
+
+func nan() float64 { return math.Float64frombits(value.NormalNaN) }
 
 // objects are those of a bucket by name.
 type objects map[string][]byte
@@ -116,9 +120,9 @@ func build(t testing.TB, dir string, s spec, f func([]block.Series)) string {
 	for i := range s.series {
 		var samples []blocktest.Sample
 		for at := from; at < to; at += s.step.Milliseconds() {
-			samples = append(samples, blocktest.Sample{T: at, F: float64((at-epoch)/1000 + int64(i) + int64(s.shift))})
+			samples = append(samples, blocktest.Sample{T: at, F: float64((at-epoch)/1000 + int64(i))})
 		}
-		series = append(series, blocktest.Series(labels.FromStrings(labels.MetricName, "m", "i", fmt.Sprint(i)), samples...))
+		series = append(series, blocktest.Series(labels.FromStrings(labels.MetricName, "m", "i", fmt.Sprint(s.first+i)), samples...))
 	}
 	if f != nil {
 		f(series)
