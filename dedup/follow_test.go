@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/dedup"
@@ -71,7 +72,7 @@ func TestFollowRunsAreSteps(t *testing.T) {
 	}
 }
 
-// long makes replicas of hours, with gaps.
+// long makes replicas of hours, with gaps and stale markers at any time.
 func long(rng *rand.Rand) []deduptest.Replica {
 	out := make([]deduptest.Replica, 2+rng.IntN(3))
 	for i := range out {
@@ -84,6 +85,9 @@ func long(rng *rand.Rand) []deduptest.Replica {
 				v = 0
 			}
 			out[i] = append(out[i], deduptest.Sample{T: t + rng.Int64N(50), Type: chunkenc.ValFloat, V: v})
+			if rng.IntN(100) == 0 {
+				out[i] = append(out[i], deduptest.Sample{T: t + 50 + rng.Int64N(14_000), Type: chunkenc.ValFloat, V: math.Float64frombits(value.StaleNaN)})
+			}
 		}
 	}
 	return out
