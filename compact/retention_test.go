@@ -243,7 +243,7 @@ func TestInterlockByWayOf5m(t *testing.T) {
 	testutil.Equals(t, five, p.Jobs[0].Sources[0].ULID)
 
 	// 5m that cannot be downsampled.
-	b.mark(five, block.NoDownsampleMark, compact.ReasonUnsupported)
+	b.mark(five, block.NoDownsampleMark, block.ReasonManual)
 	p = b.plan(t, o)
 	testutil.Equals(t, []string{"0-48 -> 1h"}, jobs(p.Jobs))
 	testutil.Equals(t, raw, p.Jobs[0].Sources[0].ULID)
