@@ -1,0 +1,26 @@
+package compact
+
+import (
+	"context"
+
+	"github.com/thanoskit/thanoskit/block"
+)
+
+// SetMerge has f make the outputs of jobs in place of runJob, which it gets.
+func (c *Compactor) SetMerge(f func(ctx context.Context, job *Job, sources []string, out string, merge func() ([]*block.Meta, error)) ([]*block.Meta, error)) {
+	c.merge = func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*jobResult, error) {
+		metas, err := f(ctx, job, sources, out, func() ([]*block.Meta, error) {
+			res, err := runJob(ctx, job, sources, out, o)
+			if err != nil {
+				return nil, err
+			}
+			return res.Metas, nil
+		})
+		return &jobResult{Metas: metas}, err
+	}
+}
+
+// NewJobQueue returns how jobs are handed out: what next and its release do.
+func NewJobQueue(jobs []*Job, o *Options) func(context.Context) (*Job, func()) {
+	return newQueue(jobs, o).next
+}
