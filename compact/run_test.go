@@ -117,7 +117,7 @@ func TestMergeFails(t *testing.T) {
 			t.Parallel()
 			bkt, c, ids := newRun(t, nil)
 			c.SetMerge(func(_ context.Context, _ *compact.Job, _ []string, out string, merge makeFunc) ([]*block.Meta, error) {
-				return f(out, real)
+				return f(out, merge)
 			})
 			before := len(bkt.Objects())
 			r, err := c.RunOnce(t.Context())
