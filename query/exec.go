@@ -100,7 +100,8 @@ func (q *Querier) exec(ctx context.Context, s settings, prepare newQuery) (*Resu
 	s.outcome = &store.Outcome{}
 	defer func() { merge(asked, s.outcome) }()
 
-	qry, err := prepare(ctx, &queryable{q, s}, promql.NewPrometheusQueryOpts(s.perStepStats, s.lookbackDelta()))
+	opened := &queriers{}
+	qry, err := prepare(ctx, &queryable{owner: q, settings: s, opened: opened}, promql.NewPrometheusQueryOpts(s.perStepStats, s.lookbackDelta()))
 	if err != nil {
 		if err := stopped(ctx, err); errors.Is(err, ErrTimeout) || errors.Is(err, ErrCanceled) {
 			return nil, err
@@ -108,6 +109,7 @@ func (q *Querier) exec(ctx context.Context, s settings, prepare newQuery) (*Resu
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	res := qry.Exec(ctx)
+	opened.tell()
 	if res.Err != nil {
 		qry.Close()
 		return nil, stopped(ctx, fmt.Errorf("evaluate query: %w", res.Err))

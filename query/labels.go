@@ -30,7 +30,7 @@ func (q *Querier) Series(ctx context.Context, mint, maxt int64, matchers [][]*la
 	s.outcome = &store.Outcome{}
 	defer func() { merge(asked, s.outcome); warnings = s.outcome.Warnings() }()
 
-	qb := &queryable{q, s}
+	qb := &queryable{owner: q, settings: s}
 	sq, err := qb.Querier(mint, maxt)
 	if err != nil {
 		return nil, nil, err

@@ -41,11 +41,12 @@ func order(parts []part) {
 func mergeRuns(parts []part, mid int, scratch []part) []part {
 	after := func(a, b *part) bool { return encoded.CompareLabels(a.key, b.key) > 0 }
 	// What comes before all of the second run, and after all of the first one, stays.
-	from := sort.Search(mid, func(i int) bool { return after(&parts[i], &parts[mid]) })
+	// The rest is short, as a rule, so it is looked for from the middle.
+	from := mid - gallop(mid, func(i int) bool { return !after(&parts[mid-1-i], &parts[mid]) })
 	if from == mid {
 		return scratch
 	}
-	to := mid + sort.Search(len(parts)-mid, func(i int) bool { return !after(&parts[mid-1], &parts[mid+i]) })
+	to := mid + gallop(len(parts)-mid, func(i int) bool { return !after(&parts[mid-1], &parts[mid+i]) })
 	scratch = append(slices.Grow(scratch[:0], mid-from), parts[from:mid]...)
 	a, b, out := scratch, parts[mid:to], parts[from:to]
 	for len(a) > 0 && len(b) > 0 {
@@ -58,4 +59,15 @@ func mergeRuns(parts []part, mid int, scratch []part) []part {
 	}
 	copy(out, a) // what is left of b is in its place
 	return scratch
+}
+
+// gallop returns the least i below n for which is is true, n if there is none. From
+// there on it is true.
+func gallop(n int, is func(int) bool) int {
+	known, next := 0, 0 // is is false below known
+	for next < n && !is(next) {
+		known = next + 1
+		next = 2*next + 1
+	}
+	return known + sort.Search(min(next, n)-known, func(i int) bool { return is(known + i) })
 }

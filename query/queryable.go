@@ -35,21 +35,45 @@ func (q *Querier) Queryable(opts *QueryOptions) storage.Queryable {
 	if err != nil {
 		return storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return nil, err })
 	}
-	return &queryable{q, s}
+	return &queryable{owner: q, settings: s}
 }
 
 type queryable struct {
 	owner    *Querier
 	settings settings
+	// opened, if not nil, gets the queriers.
+	opened *queriers
+}
+
+// queriers are those of one query, which an engine may not close before the result
+// is given back.
+type queriers struct {
+	mu  sync.Mutex
+	all []*querier
+}
+
+// tell tells the Outcome which replicas served what.
+func (qs *queriers) tell() {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for _, q := range qs.all {
+		q.tell()
+	}
 }
 
 // Querier implements storage.Queryable. Times are in ms, both inclusive.
 func (q *queryable) Querier(mint, maxt int64) (storage.Querier, error) {
-	return &querier{
+	out := &querier{
 		owner: q.owner, settings: q.settings, mint: mint, maxt: maxt,
 		turns:   make(chan struct{}, q.owner.opts.MaxConcurrentSelects),
 		running: map[*pendingSet]context.CancelFunc{},
-	}, nil
+	}
+	if q.opened != nil {
+		q.opened.mu.Lock()
+		defer q.opened.mu.Unlock()
+		q.opened.all = append(q.opened.all, out)
+	}
+	return out, nil
 }
 
 // querier reads for one query.
@@ -108,14 +132,23 @@ func (q *querier) Close() error {
 	q.mu.Unlock()
 	q.wg.Wait()
 
+	q.tell()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	releaseFrames(q.frames)
+	q.frames = nil
+	return nil
+}
+
+// tell tells the Outcome which replicas served what, of answers of which it was not
+// told.
+func (q *querier) tell() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, a := range q.answers {
 		a.tell(q.outcome)
 	}
-	q.frames, q.answers = nil, nil
-	return nil
+	q.answers = nil
 }
 
 // LabelNames implements storage.LabelQuerier.

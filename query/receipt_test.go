@@ -11,6 +11,8 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/dedup"
@@ -83,6 +85,57 @@ func TestReceiptOfQuery(t *testing.T) {
 	defer res.Close()
 	testutil.Equals(t, []string{`{replica="a"} in 1: 100`, `{replica="b"} in 1: 21`}, receipt(res.Outcome))
 	testutil.Equals(t, receipt(res.Outcome), receipt(out))
+}
+
+// lateEngine closes the queriers that it has opened when the query is closed.
+type lateEngine struct{ promql.QueryEngine }
+
+func (e lateEngine) NewInstantQuery(ctx context.Context, qb storage.Queryable, o promql.QueryOpts, expr string, ts time.Time) (promql.Query, error) {
+	late := &lateQueryable{Queryable: qb}
+	q, err := e.QueryEngine.NewInstantQuery(ctx, late, o, expr, ts)
+	return lateQuery{q, late}, err
+}
+
+type lateQueryable struct {
+	storage.Queryable
+	opened []storage.Querier
+}
+
+func (q *lateQueryable) Querier(mint, maxt int64) (storage.Querier, error) {
+	out, err := q.Queryable.Querier(mint, maxt)
+	q.opened = append(q.opened, out)
+	return lateQuerier{out}, err
+}
+
+type lateQuerier struct{ storage.Querier }
+
+func (lateQuerier) Close() error { return nil }
+
+type lateQuery struct {
+	promql.Query
+	late *lateQueryable
+}
+
+func (q lateQuery) Close() {
+	q.Query.Close()
+	for _, opened := range q.late.opened {
+		_ = opened.Close() // never an error
+	}
+}
+
+// TestReceiptOfLateEngine: an answer comes with its receipt, even if the engine keeps
+// queriers open; and it is not told twice.
+func TestReceiptOfLateEngine(t *testing.T) {
+	t.Parallel()
+	engine := lateEngine{promql.NewEngine(promql.EngineOpts{MaxSamples: 100_000, Timeout: time.Minute})}
+	q := newQuerier(t, replicated(), &query.Options{ReplicaLabels: []string{"replica"}, Engine: engine})
+	out := &store.Outcome{}
+	res, err := q.Instant(context.Background(), "rate(requests_total[5m])", time.Unix(500, 0), &query.QueryOptions{Outcome: out})
+	testutil.Ok(t, err)
+	want := []string{`{replica="a"} in 1: 20`, `{replica="b"} in 1: 0`}
+	testutil.Equals(t, want, receipt(out))
+	res.Close()
+	testutil.Equals(t, want, receipt(res.Outcome))
 }
 
 // TestReceiptInParallel goes through series many times at once, with iterators
