@@ -159,16 +159,21 @@ type SkipCause string
 
 // The causes of blocks' being left alone.
 const (
-	SkipFresh        SkipCause = "too-fresh"
+	// SkipFresh is that it was uploaded less than ConsistencyDelay ago.
+	SkipFresh SkipCause = "too-fresh"
+	// SkipNoCompact and SkipNoDownsample are that it is marked so, or that a job on
+	// it failed.
 	SkipNoCompact    SkipCause = "no-compact"
 	SkipNoDownsample SkipCause = "no-downsample"
-	SkipMarked       SkipCause = "marked-for-deletion"
-	SkipOverlap      SkipCause = "overlaps"
-	SkipGap          SkipCause = "gap"
-	SkipPartial      SkipCause = "partial"
-	SkipUnreadable   SkipCause = "unreadable"
-	SkipShard        SkipCause = "other-shard"
-	SkipLater        SkipCause = "later"
+	// SkipMarked is that it is to be deleted, and that it is not yet time.
+	SkipMarked SkipCause = "marked-for-deletion"
+	// SkipOverlap is that it overlaps, and that OverlapLeave is set.
+	SkipOverlap SkipCause = "overlaps"
+	// SkipPartial is that it may still be uploaded.
+	SkipPartial SkipCause = "partial"
+	// SkipUnreadable is that meta.json or the deletion mark cannot be understood, or
+	// could not be read.
+	SkipUnreadable SkipCause = "unreadable"
 )
 
 // Remaining is how much work there is until nothing is left to do, if nothing

@@ -17,10 +17,6 @@ func (p *planner) compact(st *stream, g *group) {
 		if picked == nil {
 			return
 		}
-		if st.own {
-			p.plan.Remaining.Compactions++
-			p.plan.Remaining.CompactionBlocks += len(picked)
-		}
 		made := mergedNode(picked)
 		outputs := []block.Resolution{g.res}
 		if !slices.ContainsFunc(picked, func(n *node) bool { return n.raw != "" }) {
@@ -32,8 +28,12 @@ func (p *planner) compact(st *stream, g *group) {
 				MinTime: made.minTime, MaxTime: made.maxTime, Vertical: overlapping(picked) != nil,
 			})
 		}
-		// picked may be a part of nodes.
-		g.remove(slices.Clone(picked)...)
+		if st.own {
+			p.plan.Remaining.Compactions++
+			p.plan.Remaining.CompactionBlocks += len(picked)
+			p.plan.Remaining.Downsamplings += len(outputs) - 1
+		}
+		g.remove(slices.Clone(picked)...) // picked may be a part of nodes.
 		p.made(st, made, outputs)
 	}
 }
@@ -44,9 +44,6 @@ func (p *planner) made(st *stream, n *node, outputs []block.Resolution) {
 		st.groups[res].insert(n.downsampled())
 		for _, id := range n.sources {
 			p.has[res][id] = true
-		}
-		if st.own && res != block.Raw && res != outputs[0] {
-			p.plan.Remaining.Downsamplings++
 		}
 	}
 }
@@ -140,7 +137,7 @@ func (p *planner) downsample(st *stream, g *group, overdue map[*node]*overdue) {
 			})
 		}
 		if st.own {
-			p.plan.Remaining.Downsamplings++ // made does not count the first.
+			p.plan.Remaining.Downsamplings += len(outputs)
 		}
 		p.made(st, n, outputs)
 	}
