@@ -81,7 +81,10 @@ func rise(h, prev *histogram.FloatHistogram) float64 {
 func raw(samples []blocktest.Sample) (out told) {
 	var prev *histogram.FloatHistogram
 	for _, s := range samples {
-		h := s.H.ToFloat(nil)
+		h := s.FH
+		if s.H != nil {
+			h = s.H.ToFloat(nil)
+		}
 		out.samples++
 		out.observed += h.Count
 		out.increase += rise(h, prev)

@@ -150,3 +150,29 @@ func samplesOf(t testing.TB, c chunkenc.Chunk) []blocktest.Sample {
 	testutil.Ok(t, err)
 	return out
 }
+
+// TestThanosGoesOn: of our 5m of counters that are reset, Thanos makes 1h in which
+// all is counted, and we make 1h in which counters rise as raw ones do.
+func TestThanosGoesOn(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(4, 4))
+	var series []block.Series
+	for i, s := range []shape{{schema: 3, resets: 50}, {schema: 1, floats: true, resets: 1000}, {custom: true, resets: 300}, {gauge: true}, {schema: 2, resets: 2}} {
+		series = append(series, randomHistograms(rnd, labels.FromStrings("i", fmt.Sprint(i)), 1_700_000_400_000, 5000, s))
+	}
+	dir := t.TempDir()
+	in := blocktest.Build(t, dir, nil, series...)
+	five := ours(t, in, dir, block.FiveMinutes, nil)
+	byThanos, byUs := readBlock(t, thanos(t, five, dir, block.OneHour)), readBlock(t, ours(t, five, dir, block.OneHour, nil))
+	testutil.Equals(t, len(series), len(byThanos))
+	for i, s := range readBlock(t, in) {
+		samples, err := blocktest.Samples(s.Chunks...)
+		testutil.Ok(t, err)
+		want, us, got := raw(samples), tell(t, byUs[i].Chunks), tell(t, byThanos[i].Chunks)
+		if samples[0].Type() == chunkenc.ValHistogram && samples[0].H.CounterResetHint == histogram.GaugeType {
+			us.increase = want.increase // which gauges have none of
+		}
+		testutil.Equals(t, want, us, "%s", s.Labels)
+		testutil.Equals(t, []float64{want.samples, want.observed}, []float64{got.samples, got.observed}, "%s", s.Labels)
+	}
+}
