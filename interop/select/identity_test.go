@@ -103,6 +103,7 @@ func TestIdentityCost(t *testing.T) {
 				t.Logf("of %d series, %d were merged of tracks, %d with the labels kept", 2*perStore, guessed.Unidentified(), known.Unidentified())
 				testutil.Equals(t, int64(0), known.Unidentified())
 				testutil.Equals(t, 2, len(known.Replicas()))
+				equal(t, followed(t, rs), allOf(t, oursOver(t, all, nil), "rate"))
 				testutil.Assert(t, offset == 0 || guessed.Unidentified() > 0)
 
 				t.Log(`"thanos" is with the labels removed, "ours" with the labels kept`)

@@ -54,7 +54,7 @@ type selected struct {
 	vs     []uint64
 }
 
-func all(t testing.TB, qb storage.Queryable, fn string) (out selected) {
+func allOf(t testing.TB, qb storage.Queryable, fn string) (out selected) {
 	each(t, qb, fn, func(l labels.Labels) {
 		out.labels, out.counts = append(out.labels, l.String()), append(out.counts, len(out.ts))
 	}, func(ts int64, v float64) { out.ts, out.vs = append(out.ts, ts), append(out.vs, math.Float64bits(v)) })
@@ -136,10 +136,10 @@ func TestRatioSelect(t *testing.T) {
 		}{{"in process", clients, stores, 2}, {"gRPC", remoteClients, remotes, 1.5}} {
 			t.Run(fmt.Sprintf("%s/%s/func=%s", way.name, tc.replicas, tc.fn), func(t *testing.T) {
 				thanos, ours := thanosOver(way.clients), oursOver(t, fanOver(t, way.stores), nil)
-				got := all(t, ours, tc.fn)
+				got := allOf(t, ours, tc.fn)
 				testutil.Equals(t, 2*perStore, len(got.labels))
 				equal(t, followed(t, rs), got)
-				want := all(t, thanos, tc.fn)
+				want := allOf(t, thanos, tc.fn)
 				testutil.Equals(t, want.labels, got.labels)
 				if tc.offset == 0 {
 					equal(t, want, got)
