@@ -43,9 +43,6 @@ type ChunkMerger struct {
 	pieces    []piece
 	stretches []stretch
 	ranges    [][2]int
-	// linked is whether the first chunk after what was encoded says something about
-	// the last sample there.
-	linked    bool
 	sources   []*chunkSource // of pool
 	pool      []*chunkSource
 	relays    []*relay

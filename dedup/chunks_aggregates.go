@@ -34,8 +34,7 @@ func (m *ChunkMerger) mergeAggregates(dst []Chunk, i, to int) ([]Chunk, error) {
 			return dst, err
 		}
 	}
-	w := windowWriter{tracks: tracks, dst: dst, from: m.stretches[i].minTime, lone: m.present == 1}
-	m.linked = false
+	w := windowWriter{tracks: tracks, dst: dst, from: m.stretches[i].minTime}
 	if _, chain := m.alg.(Chain); chain || m.present == 1 {
 		err = w.chooseAll()
 	} else {
@@ -55,7 +54,6 @@ type windowWriter struct {
 	tracks []*track
 	dst    []Chunk
 	from   int64 // what is before is only to be known
-	lone   bool  // there are no other replicas
 
 	// The latest window that was chosen, the counter's total and raw value at it, as
 	// far as that is known.
@@ -64,11 +62,10 @@ type windowWriter struct {
 	window     int
 	total, raw float64
 	rawKnown   bool
-	// run is the windows of the chunk to come, of one chunk of last. spliced is
-	// whether what comes before is of another replica. before is when that was.
-	run     unit
-	spliced bool
-	before  int64
+	// run is the windows of the chunk to come, of one chunk of last. before is the time
+	// of the window before.
+	run    unit
+	before int64
 }
 
 // chooseBy adds the units that the algorithm chooses.
@@ -177,7 +174,7 @@ func (w *windowWriter) add(t *track, i int) error {
 			if w.begun {
 				w.before = w.last.windows[w.window].t
 			}
-			w.run, w.spliced = unit{i, i + 1}, !follows && (w.begun || !w.lone)
+			w.run = unit{i, i + 1}
 		}
 	}
 	w.begun, w.last, w.window = true, t, i
@@ -253,10 +250,10 @@ func (w *windowWriter) close(raw float64) error {
 	c := &t.chunks[t.windows[w.run.from].chunk]
 	source := t.source[t.windows[w.run.from].chunk]
 	whole := w.run == unit{c.from, c.to} && w.same(c, raw)
-	if whole && !(w.spliced && aggregateResetKnown(&source)) {
+	if whole {
 		w.dst = append(w.dst, source)
 	} else {
-		chunk, err := w.encode(t, w.run, w.spliced, raw)
+		chunk, err := w.encode(t, w.run, raw)
 		if err != nil {
 			return newChunkError(t.replica, &source, err)
 		}
@@ -283,7 +280,7 @@ func (w *windowWriter) amend(raw float64) error {
 	if last.MaxTime != t.windows[w.window].t || w.window != c.to-1 || last.MinTime != t.source[n].MinTime || w.same(c, raw) {
 		return nil
 	}
-	chunk, err := w.encode(t, unit{c.from, c.to}, false, raw)
+	chunk, err := w.encode(t, unit{c.from, c.to}, raw)
 	if err != nil {
 		return newChunkError(t.replica, &t.source[n], err)
 	}
@@ -292,7 +289,7 @@ func (w *windowWriter) amend(raw float64) error {
 }
 
 // encode encodes a run of windows.
-func (w *windowWriter) encode(t *track, run unit, spliced bool, raw float64) (Chunk, error) {
+func (w *windowWriter) encode(t *track, run unit, raw float64) (Chunk, error) {
 	windows := t.windows[run.from:run.to]
 	c := &t.chunks[windows[0].chunk]
 	ts, vs := make([]int64, len(windows), len(windows)+2), make([]float64, len(windows), len(windows)+2)
@@ -302,7 +299,7 @@ func (w *windowWriter) encode(t *track, run unit, spliced bool, raw float64) (Ch
 			continue
 		}
 		if e != chunkenc.EncXOR {
-			sub, err := encodeHistograms(windows, aggr.Kind(kind), spliced)
+			sub, err := encodeHistograms(windows, aggr.Kind(kind))
 			if err != nil {
 				return Chunk{}, err
 			}
@@ -338,9 +335,8 @@ func (w *windowWriter) firstTime(t *track, i int) int64 {
 	return min(at, t.windows[i].t)
 }
 
-// encodeHistograms encodes an aggregate that is histograms. The first says nothing
-// about what was before if that is of another replica.
-func encodeHistograms(windows []aggregateWindow, kind aggr.Kind, spliced bool) (aggr.Sub, error) {
+// encodeHistograms encodes an aggregate that is histograms.
+func encodeHistograms(windows []aggregateWindow, kind aggr.Kind) (aggr.Sub, error) {
 	e := recode.Encoder{PerChunk: xor.MaxSamples}
 	for i := range windows {
 		h := windows[i].sum
@@ -348,7 +344,7 @@ func encodeHistograms(windows []aggregateWindow, kind aggr.Kind, spliced bool) (
 			h = windows[i].counter
 		}
 		h = h.Copy()
-		if i == 0 && spliced && h.CounterResetHint != histogram.GaugeType {
+		if i == 0 && h.CounterResetHint != histogram.GaugeType {
 			h.CounterResetHint = histogram.UnknownCounterReset
 		}
 		if err := e.FloatHistogram(windows[i].t, h); err != nil {
@@ -360,27 +356,4 @@ func encodeHistograms(windows []aggregateWindow, kind aggr.Kind, spliced bool) (
 		return aggr.Sub{}, fmt.Errorf("%w: %s does not fit into a chunk", ErrMalformedChunk, kind)
 	}
 	return aggr.Sub{Encoding: chunks[0].Encoding, Data: chunks[0].Data}, nil
-}
-
-// aggregateResetKnown reports whether the histograms of a chunk's counter say
-// whether there was a reset before it.
-func aggregateResetKnown(c *Chunk) bool {
-	parts, err := aggr.Parse(c.Data)
-	if err != nil {
-		return false
-	}
-	counter := parts[aggr.CounterKind]
-	return resetKnown(&Chunk{Encoding: counter.Encoding, Data: counter.Data})
-}
-
-// forgetAggregateReset returns a chunk whose counter says nothing about what was
-// before it.
-func forgetAggregateReset(c Chunk) Chunk {
-	parts, err := aggr.Parse(c.Data)
-	if err != nil {
-		return c
-	}
-	parts[aggr.CounterKind].Data = recode.ForgetReset(parts[aggr.CounterKind].Data)
-	c.Data, c.Ref = parts.Append(nil), 0
-	return c
 }

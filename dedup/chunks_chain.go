@@ -17,9 +17,6 @@ func (m *ChunkMerger) mergeChain(dst []Chunk) ([]Chunk, error) {
 	for to > 0 && m.stretches[to-1].pass {
 		to--
 	}
-	if to > 0 {
-		to = min(to+1, len(m.stretches)) // The one after it may forget what was before.
-	}
 	m.iterables = m.iterables[:0]
 	m.sources = m.sources[:0]
 	for replica := range m.lists {
@@ -29,21 +26,17 @@ func (m *ChunkMerger) mergeChain(dst []Chunk) ([]Chunk, error) {
 	}
 	m.reuse = m.alg.Merge(m.reuse, Untyped, m.iterables...)
 	it, at := m.reuse, 0
-	begun := false // whether there was a sample of the stretch
 	out := dst
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
-		for t := it.AtT(); t > m.stretches[at].maxTime; begun = false {
+		for t := it.AtT(); t > m.stretches[at].maxTime; at++ {
 			out = m.flush(out, at)
-			at++
 		}
-		if !m.stretches[at].pass {
-			if err := m.sample(vt, it); err != nil {
-				return dst, err
-			}
-		} else if !begun {
-			m.linked = tellsReset(vt, it)
+		if m.stretches[at].pass {
+			continue
 		}
-		begun = true
+		if err := m.sample(vt, it); err != nil {
+			return dst, err
+		}
 	}
 	if err := it.Err(); err != nil {
 		return dst, err
@@ -62,21 +55,6 @@ func (m *ChunkMerger) flush(dst []Chunk, i int) []Chunk {
 	return appendEncoded(dst, m.encoder.Chunks())
 }
 
-// tellsReset reports whether a histogram says whether there was a counter reset
-// before it.
-func tellsReset(vt chunkenc.ValueType, it chunkenc.Iterator) bool {
-	var hint histogram.CounterResetHint
-	switch vt {
-	case chunkenc.ValHistogram:
-		_, h := it.AtHistogram(nil)
-		hint = h.CounterResetHint
-	case chunkenc.ValFloatHistogram:
-		_, h := it.AtFloatHistogram(nil)
-		hint = h.CounterResetHint
-	}
-	return hint == histogram.CounterReset || hint == histogram.NotCounterReset
-}
-
 // relay is a replica of which some chunks are iterated, and something stands in for
 // the others.
 type relay struct {
@@ -92,13 +70,11 @@ type relay struct {
 }
 
 // relayPart is the chunks of a replica in one stretch: those from one to another,
-// or n samples that stand in for them.
+// or n floats that stand in for them.
 type relayPart struct {
 	from, to         int
 	n                int
 	minTime, maxTime int64
-	vt               chunkenc.ValueType
-	hint             histogram.CounterResetHint
 }
 
 // relay returns a replica up to a stretch, exclusive.
@@ -135,29 +111,13 @@ func (m *ChunkMerger) relay(replica, to int) *relay {
 // turns, so that it matters how many there are.
 func (m *ChunkMerger) standIn(p *relayPart, s *stretch) {
 	c := m.of(s)[0].Chunk
-	p.n, p.minTime, p.maxTime, p.vt = 1, c.MinTime, c.MaxTime, chunkenc.ValFloat
+	p.n, p.minTime, p.maxTime = 1, c.MinTime, c.MaxTime
 	if s.replicas > 1 && m.present > 2 {
 		if n, err := recode.Samples(c.Encoding, c.Data); err == nil {
 			p.n = n
 		}
 		if room := uint64(c.MaxTime - c.MinTime); room < math.MaxUint16 {
 			p.n = min(p.n, int(room)+1)
-		}
-	}
-	switch c.Encoding {
-	case chunkenc.EncHistogram:
-		p.vt = chunkenc.ValHistogram
-	case chunkenc.EncFloatHistogram:
-		p.vt = chunkenc.ValFloatHistogram
-	}
-	if h, err := recode.ResetHeader(c.Encoding, c.Data); err == nil {
-		switch h {
-		case chunkenc.CounterReset:
-			p.hint = histogram.CounterReset
-		case chunkenc.NotCounterReset:
-			p.hint = histogram.NotCounterReset
-		case chunkenc.GaugeType:
-			p.hint = histogram.GaugeType
 		}
 	}
 }
@@ -178,7 +138,7 @@ func (r *relay) Next() chunkenc.ValueType {
 			if r.t = p.maxTime; r.left > 0 || p.n == 1 {
 				r.t = p.minTime + int64(p.n-1-r.left)
 			}
-			return p.vt
+			return chunkenc.ValFloat
 		}
 		if vt := r.src.Next(); vt != chunkenc.ValNone || r.src.err != nil || r.next == len(r.parts) {
 			return vt
@@ -230,19 +190,13 @@ func (r *relay) FloatRun() ([]int64, []float64) {
 	return r.src.FloatRun()
 }
 
-// AtHistogram implements chunkenc.Iterator.
+// AtHistogram implements chunkenc.Iterator. Only floats stand in.
 func (r *relay) AtHistogram(h *histogram.Histogram) (int64, *histogram.Histogram) {
-	if r.standsIn() {
-		return r.t, &histogram.Histogram{CounterResetHint: r.cur.hint}
-	}
 	return r.src.AtHistogram(h)
 }
 
 // AtFloatHistogram implements chunkenc.Iterator.
 func (r *relay) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histogram.FloatHistogram) {
-	if r.standsIn() {
-		return r.t, &histogram.FloatHistogram{CounterResetHint: r.cur.hint}
-	}
 	return r.src.AtFloatHistogram(h)
 }
 

@@ -80,38 +80,16 @@ func (m *ChunkMerger) resolution() int64 {
 
 const defaultResolution = int64(5 * time.Minute / time.Millisecond)
 
-// passOn appends the chunks of stretch i as they are. One that says something
-// about a sample before it that is not the one that comes before it now, forgets
-// that.
+// passOn appends the chunks of stretch i as they are. What one of histograms says
+// about a counter reset before it is left as well: as chunks come and go, nobody
+// who reads them believes it.
 func (m *ChunkMerger) passOn(dst []Chunk, i int) []Chunk {
 	s := &m.stretches[i]
 	pieces := m.of(s)
 	for k := 0; k < len(pieces); k += s.replicas {
-		c := *pieces[k].Chunk
-		switch {
-		case k > 0:
-		case s.aggregates && aggregateResetKnown(&c) && !m.follows(i):
-			c = forgetAggregateReset(c)
-		case !s.aggregates && resetKnown(&c) && !m.follows(i):
-			c.Data, c.Ref = recode.ForgetReset(c.Data), 0
-		}
-		dst = append(dst, c)
+		dst = append(dst, *pieces[k].Chunk)
 	}
 	return dst
-}
-
-// follows reports whether the sample before stretch i in the result is the one
-// before it in a replica that it is of.
-func (m *ChunkMerger) follows(i int) bool {
-	s := &m.stretches[i]
-	if i == 0 {
-		return m.countReplicas(s) == m.present
-	}
-	before := &m.stretches[i-1]
-	if before.settled {
-		return m.shareReplica(before, s)
-	}
-	return m.linked
 }
 
 // mergeSamples appends the chunks that the algorithm makes of the samples of
@@ -122,18 +100,13 @@ func (m *ChunkMerger) mergeSamples(dst []Chunk, i, to int) ([]Chunk, error) {
 	m.open(warm, to)
 	from := m.stretches[i].minTime
 	if m.present == 1 {
-		s := m.sources[0]
-		dst, err := m.encode(dst, s, from)
-		// The next chunk follows if the last sample was of the one before it.
-		m.linked = s.lastChunk == len(s.chunks)-1
-		return dst, err
+		return m.encode(dst, m.sources[0], from)
 	}
 	m.iterables = m.iterables[:0]
 	for _, s := range m.sources {
 		m.iterables = append(m.iterables, s)
 	}
 	m.reuse = m.alg.Merge(m.reuse, Untyped, m.iterables...)
-	m.linked = false
 	return m.encode(dst, m.reuse, from)
 }
 

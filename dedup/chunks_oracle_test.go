@@ -84,7 +84,7 @@ func randomChunks(tb testing.TB, rng *rand.Rand) [][]dedup.Chunk {
 	tb.Helper()
 	n := 1 + rng.IntN(4)
 	out := make([][]dedup.Chunk, n)
-	interval := []int64{5000, 15_000, 30_000, 60_000}[rng.IntN(4)]
+	interval := []int64{5000, 15_000, 30_000, 60_000, 300_000}[rng.IntN(5)]
 	kind := rng.IntN(4)
 	v := float64(rng.IntN(100))
 	t := []int64{0, 1_700_000_000_000, -3_600_000}[rng.IntN(3)]
@@ -114,7 +114,16 @@ func randomChunks(tb testing.TB, rng *rand.Rand) [][]dedup.Chunk {
 	for range 1 + rng.IntN(8) {
 		length := interval * int64(1+rng.IntN(200))
 		perChunk := 20 + rng.IntN(101)
-		switch mode := rng.IntN(8); {
+		switch mode := rng.IntN(10); {
+		case mode > 7: // the same, but some lack some
+			for _, c := range encodeChunks(tb, scrape(t, length, 1), perChunk) {
+				some := 1 + rng.IntN(1<<n-1)
+				for r := range out {
+					if some>>r&1 == 1 {
+						out[r] = append(out[r], c)
+					}
+				}
+			}
 		case mode < 3: // the same in some, or all
 			chunks := encodeChunks(tb, scrape(t, length, 1+rng.Int64N(100)), perChunk)
 			some := 1 + rng.IntN(1<<n-1)

@@ -7,10 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
-
 	"github.com/thanoskit/thanoskit/internal/aggr"
-	"github.com/thanoskit/thanoskit/internal/recode"
 )
 
 // piece is one chunk of one replica.
@@ -143,13 +140,6 @@ func nextReplica(pieces []piece) []piece {
 	return pieces[n:]
 }
 
-// shareReplica reports whether two uniform stretches have a replica in common.
-func (m *ChunkMerger) shareReplica(a, b *stretch) bool {
-	return slices.ContainsFunc(m.of(a)[:a.replicas], func(p piece) bool {
-		return slices.ContainsFunc(m.of(b)[:b.replicas], func(q piece) bool { return p.replica == q.replica })
-	})
-}
-
 // What Follow, as its comment says, goes by: the samples of four windows, and
 // nobody for longer than one.
 const (
@@ -215,12 +205,9 @@ func (m *ChunkMerger) planFollow() {
 		s.pass = s.settled
 	}
 	for i := range m.stretches {
-		// What a chunk says about the sample before it can only be told apart from
-		// what was decided there if it is decoded too.
-		if i == 0 || !m.stretches[i].pass || m.stretches[i-1].settled {
-			continue
-		}
-		if s := &m.stretches[i]; s.aggregates || resetKnown(m.of(s)[0].Chunk) {
+		// The counter of aggregates is led over to what is passed on by windows of the
+		// same replica.
+		if s := &m.stretches[i]; i > 0 && s.aggregates && s.pass && !m.stretches[i-1].settled {
 			s.pass = false
 		}
 	}
@@ -233,11 +220,4 @@ func (m *ChunkMerger) scale(s *stretch) int64 {
 		return max(1, m.resolution()/unitTime)
 	}
 	return 1
-}
-
-// resetKnown reports whether a chunk says whether there was a counter reset before
-// it.
-func resetKnown(c *Chunk) bool {
-	h, err := recode.ResetHeader(c.Encoding, c.Data)
-	return err == nil && (h == chunkenc.CounterReset || h == chunkenc.NotCounterReset)
 }

@@ -42,27 +42,6 @@ func headerSize(e chunkenc.Encoding) int {
 	return 3
 }
 
-// ResetHeader returns what a chunk of histograms says about counter resets between
-// its first sample and the one before the chunk.
-//
-// Errors: as Samples. Chunks of floats say that it is not known.
-//
-// Source: tsdb/docs/format/chunks.md, histogram chunk data.
-func ResetHeader(e chunkenc.Encoding, data []byte) (chunkenc.CounterResetHeader, error) {
-	if _, err := Samples(e, data); err != nil || e == chunkenc.EncXOR {
-		return chunkenc.UnknownCounterReset, err
-	}
-	return chunkenc.CounterResetHeader(data[2] & chunkenc.CounterResetHeaderMask), nil
-}
-
-// ForgetReset returns a copy of a chunk of histograms that says nothing about what
-// was before it. ResetHeader has returned no error for it.
-func ForgetReset(data []byte) []byte {
-	data = append([]byte(nil), data...)
-	data[2] = data[2]&^chunkenc.CounterResetHeaderMask | byte(chunkenc.UnknownCounterReset)
-	return data
-}
-
 // Open wraps a chunk that has what its header says, as far as that is not found
 // out by decoding it. Its samples are to be read within Safely.
 //

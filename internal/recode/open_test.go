@@ -26,29 +26,6 @@ func histograms(t testing.TB) []recode.Chunk {
 	return out
 }
 
-func TestResetHeader(t *testing.T) {
-	t.Parallel()
-	c := histograms(t)[1]
-	header, err := recode.ResetHeader(c.Encoding, c.Data)
-	testutil.Ok(t, err)
-	testutil.Equals(t, chunkenc.CounterReset, header)
-
-	forgot := recode.ForgetReset(c.Data)
-	header, err = recode.ResetHeader(c.Encoding, forgot)
-	testutil.Ok(t, err)
-	testutil.Equals(t, chunkenc.UnknownCounterReset, header)
-	testutil.Equals(t, c.Data[3:], forgot[3:])
-	header, err = recode.ResetHeader(c.Encoding, c.Data)
-	testutil.Ok(t, err)
-	testutil.Equals(t, chunkenc.CounterReset, header) // what was given is as it was
-
-	_, err = recode.ResetHeader(chunkenc.EncHistogram, c.Data[:2])
-	testutil.Assert(t, errors.Is(err, recode.ErrShort), "%v", err)
-	header, err = recode.ResetHeader(chunkenc.EncXOR, []byte{0, 0, 0xff})
-	testutil.Ok(t, err)
-	testutil.Equals(t, chunkenc.UnknownCounterReset, header)
-}
-
 func TestOpenErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
