@@ -81,6 +81,29 @@ func ExampleQuerier_Range() {
 	// 10 @[1700000]
 }
 
+// The receipt says which replica served what: replica b stood in while a was down.
+func Example_replicas() {
+	q, err := query.New(replicated(), &query.Options{ReplicaLabels: []string{"replica"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res, err := q.Range(context.Background(), `requests_total`, time.Unix(0, 0), time.Unix(1800, 0), time.Minute, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer res.Close()
+	for _, r := range res.Outcome.Replicas() {
+		fmt.Println(r.Labels, "in", r.Series, "series,", r.Samples, "samples")
+	}
+	fmt.Println(res.Outcome.Unidentified(), "series of replicas that cannot be told apart")
+	// Output:
+	// {replica="a"} in 1 series, 100 samples
+	// {replica="b"} in 1 series, 21 samples
+	// 0 series of replicas that cannot be told apart
+}
+
 // A store that is down is told apart from what the engine remarks, and can be
 // made an error.
 func Example_partialResponse() {

@@ -19,6 +19,7 @@ import (
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
+	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
 // scene is series that up to five replicas have scraped, as members hold them.
@@ -170,6 +171,23 @@ func fanOut(tb testing.TB, members [][]*store.Series, wrap func(store.Store) sto
 	for i, ss := range members {
 		ms = append(ms, fanout.Member{Name: fmt.Sprint(i), Store: wrap(rangedStore(ss...))})
 	}
+	return fanOutOf(tb, ms...)
+}
+
+// inMemory is a fan-out over members in memory.
+func inMemory(tb testing.TB, members [][]*store.Series) store.Store {
+	var ms []fanout.Member
+	for i, ss := range members {
+		mem := memstore.New(nil)
+		for _, s := range ss {
+			testutil.Ok(tb, mem.AddSeries(s))
+		}
+		ms = append(ms, fanout.Member{Name: fmt.Sprint(i), Store: mem})
+	}
+	return fanOutOf(tb, ms...)
+}
+
+func fanOutOf(tb testing.TB, ms ...fanout.Member) store.Store {
 	f, err := fanout.New(fanout.Static(ms...), nil)
 	testutil.Ok(tb, err)
 	return f
@@ -209,6 +227,7 @@ func (s *scene) stores(t *testing.T, r *rand.Rand) map[string]store.Store {
 	return map[string]store.Store{
 		"fan-out":            fanOut(t, s.members, same),
 		"fan-out, any order": fanOut(t, shuffled, same),
+		"memory":             inMemory(t, shuffled),
 		"middleware": fanOut(t, shuffled, func(st store.Store) store.Store {
 			return store.Wrap(st, store.WithExternalLabels(labels.EmptyLabels()))
 		}),
