@@ -17,7 +17,7 @@ import (
 // Compactor compacts, downsamples, marks and deletes the blocks of a bucket.
 //
 // Whatever happens to a job, the others go on, and all that failed is tried again
-// by the next run: see [ClassOf] for what can happen, and [Quarantined] for what
+// by the next run: see [ClassOf] for what can happen, and [QuarantineError] for what
 // becomes of blocks that are bad. It can be killed at any moment: outputs are
 // uploaded, meta.json last, before the first source is marked for deletion, and
 // marked blocks are deleted after a delay, so that readers see every sample at every

@@ -24,10 +24,10 @@ const (
 	ReasonUnsupported = "block-unsupported"
 )
 
-// Quarantined is a block that was marked because something is wrong with it. The
+// QuarantineError is a block that was marked because something is wrong with it. The
 // mark is Thanos' own, so that Thanos goes round the block, too; who has repaired it
 // takes the mark away.
-type Quarantined struct {
+type QuarantineError struct {
 	Block ulid.ULID
 	// Mark is block.NoCompactMark or block.NoDownsampleMark.
 	Mark block.MarkKind
@@ -37,15 +37,15 @@ type Quarantined struct {
 }
 
 // Error returns "block ULID is quarantined (REASON): cause".
-func (q *Quarantined) Error() string {
+func (q *QuarantineError) Error() string {
 	return fmt.Sprintf("block %s is quarantined (%s): %v", q.Block, q.Reason, q.Err)
 }
 
 // Unwrap returns the cause.
-func (q *Quarantined) Unwrap() error { return q.Err }
+func (q *QuarantineError) Unwrap() error { return q.Err }
 
-// Is reports that a Quarantined is an ErrQuarantined.
-func (q *Quarantined) Is(target error) bool { return target == ErrQuarantined }
+// Is reports that a QuarantineError is an ErrQuarantined.
+func (q *QuarantineError) Is(target error) bool { return target == ErrQuarantined }
 
 // tolerated are problems of a source that its compaction makes good: numbers in
 // meta.json, and series that have nothing.
@@ -98,23 +98,21 @@ func reasonOf(err error) string {
 const maxDetails = 2000
 
 // quarantine marks a block that failed twice in the same way.
-//
-// Errors: *Quarantined, always, unless the mark could not be put.
-func (c *Compactor) quarantine(ctx context.Context, kind block.MarkKind, id ulid.ULID, cause error) error {
-	q := &Quarantined{Block: id, Mark: kind, Reason: reasonOf(cause), Err: cause}
+func (c *Compactor) quarantine(ctx context.Context, kind block.MarkKind, id ulid.ULID, cause error) (*QuarantineError, error) {
+	q := &QuarantineError{Block: id, Mark: kind, Reason: reasonOf(cause), Err: cause}
 	details := cause.Error()
 	if len(details) > maxDetails {
 		details = details[:maxDetails] + "..."
 	}
 	put, err := c.putMark(ctx, block.Mark{Kind: kind, Block: id, Reason: q.Reason, Details: details})
 	if err != nil {
-		return fmt.Errorf("quarantine block %s: %w", id, errors.Join(err, cause))
+		return nil, fmt.Errorf("quarantine block %s: %w", id, errors.Join(err, cause))
 	}
 	if put {
 		c.metrics.quarantined.WithLabelValues(kind.File(), q.Reason).Inc()
 	}
 	c.opts.Logger.Error("block quarantined", "block", id, "mark", kind, "reason", q.Reason, "err", cause)
-	return q
+	return q, nil
 }
 
 // markOf is the mark that keeps a block out of jobs of a kind.
@@ -127,9 +125,9 @@ func markOf(kind JobKind) block.MarkKind {
 
 // quarantineMetas marks blocks whose meta.json cannot be read, once it has been
 // read a second time. They are in no group, and no job would ever meet them.
-func (c *Compactor) quarantineMetas(ctx context.Context, v *block.View) ([]*Quarantined, error) {
+func (c *Compactor) quarantineMetas(ctx context.Context, v *block.View) ([]*QuarantineError, error) {
 	var (
-		out  []*Quarantined
+		out  []*QuarantineError
 		errs []error
 	)
 	for _, id := range sortedBlocks(v.Partial) {
@@ -144,12 +142,12 @@ func (c *Compactor) quarantineMetas(ctx context.Context, v *block.View) ([]*Quar
 		if !errors.Is(err, block.ErrCorrupt) && !errors.Is(err, block.ErrUnsupported) {
 			continue // The next view will tell.
 		}
-		err = c.quarantine(ctx, block.NoCompactMark, id, err)
-		if q, ok := errors.AsType[*Quarantined](err); ok {
-			out = append(out, q)
-		} else {
+		q, err := c.quarantine(ctx, block.NoCompactMark, id, err)
+		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		out = append(out, q)
 	}
 	return out, errors.Join(errs...)
 }

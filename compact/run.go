@@ -25,7 +25,7 @@ type Report struct {
 	// Deleted are blocks, and what was left of blocks, that are gone.
 	Deleted []ulid.ULID
 	// Quarantined are blocks that were found to be bad.
-	Quarantined []*Quarantined
+	Quarantined []*QuarantineError
 	// Failed are jobs that are left to the next run.
 	Failed []*JobError
 	// Plan is the last one: what is held, skipped, and still to be done.
@@ -158,7 +158,7 @@ func (r *run) jobs(ctx context.Context, jobs []*Job) (changed bool) {
 		queue   = newQueue(jobs, r.c.opts)
 		cramped []*Job
 	)
-	for range len(jobs) {
+	for range jobs {
 		job, release := queue.next(ctx)
 		if job == nil {
 			break
@@ -212,8 +212,8 @@ func (r *run) job(ctx context.Context, job *Job) (changed bool, err error) {
 	c.metrics.ended(job, took, err)
 	c.progress.ended(job)
 	c.metrics.show(c.progress.now())
-	if quarantined := quarantinedIn(err); len(quarantined) > 0 && ClassOf(err) == ClassQuarantine {
-		r.report.note(func() { r.report.Quarantined = append(r.report.Quarantined, quarantined...) })
+	r.report.note(func() { r.report.Quarantined = append(r.report.Quarantined, res.quarantined...) })
+	if ClassOf(err) == ClassQuarantine {
 		return true, nil
 	}
 	if _, ok := errors.AsType[*markedError](err); ok {
@@ -235,22 +235,4 @@ func (r *run) job(ctx context.Context, job *Job) (changed bool, err error) {
 	})
 	c.opts.Logger.Info("job done", "group", job.Group, "kind", job.Kind, "blocks", len(job.Sources), "made", len(res.uploaded), "took", took)
 	return true, nil
-}
-
-// quarantinedIn returns all blocks that an error says are quarantined.
-func quarantinedIn(err error) []*Quarantined {
-	if q, ok := err.(*Quarantined); ok {
-		return []*Quarantined{q}
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() []error }:
-		var out []*Quarantined
-		for _, err := range e.Unwrap() {
-			out = append(out, quarantinedIn(err)...)
-		}
-		return out
-	case interface{ Unwrap() error }:
-		return quarantinedIn(e.Unwrap())
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
@@ -12,40 +13,44 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 )
 
-// outcome is what a job changed in the bucket.
+// outcome is what a job changed in the bucket, whether it came to its end or not.
 type outcome struct {
 	uploaded []*block.Meta
 	replaced []ulid.ULID
+
+	mu          sync.Mutex
+	quarantined []*QuarantineError
 }
 
 // do runs a job: it downloads its sources, makes its outputs, uploads them, and only
 // then marks the sources for deletion that they replace. Its directory is there
 // afterwards if it can be gone on with.
 //
-// Errors: classed. ErrQuarantined says that sources are bad, of all that are so.
-func (c *Compactor) do(ctx context.Context, job *Job) (_ *outcome, err error) {
+// Errors: classed. ErrQuarantined says that sources are bad, all of which are in
+// the outcome, which is never nil.
+func (c *Compactor) do(ctx context.Context, job *Job) (out *outcome, err error) {
+	out = &outcome{}
 	w, err := c.openWork(ctx, job)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, c.leave(ctx, job, w, err)) }()
 	outputs, ok, err := w.made()
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if !ok {
-		if outputs, err = c.produce(ctx, job, w); err != nil {
-			return nil, err
+		if outputs, err = c.produce(ctx, job, w, out); err != nil {
+			return out, err
 		}
 	}
 	if err := c.stillThere(ctx, job); err != nil {
-		return nil, err
+		return out, err
 	}
-	out := &outcome{}
 	for _, dir := range outputs {
 		m, err := block.Upload(ctx, c.bkt, dir, &block.UploadOptions{Concurrency: c.opts.FilesConcurrency, Hash: c.opts.Hash})
 		if err != nil {
-			return nil, mixedError(ctx, err)
+			return out, mixedError(ctx, err)
 		}
 		out.uploaded = append(out.uploaded, m)
 	}
@@ -78,8 +83,8 @@ func (c *Compactor) leave(ctx context.Context, job *Job, w *work, err error) err
 // produce makes the outputs of a job out of its sources, and returns their
 // directories. A source that cannot be read is downloaded once more before it is
 // taken for bad.
-func (c *Compactor) produce(ctx context.Context, job *Job, w *work) ([]string, error) {
-	sources, err := c.fetchSources(ctx, job, w)
+func (c *Compactor) produce(ctx context.Context, job *Job, w *work, out *outcome) ([]string, error) {
+	sources, err := c.fetchSources(ctx, job, w, out)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +108,7 @@ func (c *Compactor) produce(ctx context.Context, job *Job, w *work) ([]string, e
 		case !blamed || diskFull(err) || ctx.Err() != nil:
 			return nil, makingError(ctx, err)
 		case again[e.Block]:
-			return nil, c.quarantineSource(ctx, job, e.Block, e.Err)
+			return nil, c.quarantineSource(ctx, job, e.Block, e.Err, out)
 		}
 		again[e.Block] = true
 		c.opts.Logger.Warn("source is bad, and downloaded once more", "block", e.Block, "err", e.Err)
@@ -144,14 +149,14 @@ func (c *Compactor) finish(ctx context.Context, w *work, res *jobResult) ([]stri
 
 // fetchSources downloads the sources of a job, several at a time, and looks at all
 // of them, so that all that are bad are found.
-func (c *Compactor) fetchSources(ctx context.Context, job *Job, w *work) ([]string, error) {
+func (c *Compactor) fetchSources(ctx context.Context, job *Job, w *work, out *outcome) ([]string, error) {
 	dirs, errs := make([]string, len(job.Sources)), make([]error, len(job.Sources))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.opts.FetchConcurrency)
 	for i, m := range job.Sources {
 		dirs[i] = w.source(m.ULID)
 		g.Go(func() error {
-			errs[i] = c.fetchGood(gctx, job, m.ULID, w)
+			errs[i] = c.fetchGood(gctx, job, m.ULID, w, out)
 			if class := ClassOf(errs[i]); class != ClassNone && class != ClassQuarantine {
 				return errs[i] // The others have no use then.
 			}
@@ -159,24 +164,14 @@ func (c *Compactor) fetchSources(ctx context.Context, job *Job, w *work) ([]stri
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, errors.Join(err, errors.Join(onlyQuarantined(errs)...))
+		return nil, err
 	}
 	return dirs, errors.Join(errs...)
 }
 
-// onlyQuarantined returns those errors that say that a block was marked.
-func onlyQuarantined(errs []error) (out []error) {
-	for _, err := range errs {
-		if errors.Is(err, ErrQuarantined) {
-			out = append(out, err)
-		}
-	}
-	return out
-}
-
 // fetchGood downloads a block and looks at it, once more if it is bad, and
 // quarantines one that still is.
-func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *work) error {
+func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *work, out *outcome) error {
 	err := c.fetch(ctx, id, w)
 	// What is in the directory may be of a block that was replaced under its ULID,
 	// or damaged since.
@@ -187,7 +182,7 @@ func (c *Compactor) fetchGood(ctx context.Context, job *Job, id ulid.ULID, w *wo
 	if err = c.fetchAnew(ctx, id, w); !bad(err) {
 		return err
 	}
-	return c.quarantineSource(ctx, job, id, err)
+	return c.quarantineSource(ctx, job, id, err, out)
 }
 
 // fetchAnew downloads a block without anything that was downloaded before.
@@ -218,11 +213,20 @@ func (c *Compactor) fetch(ctx context.Context, id ulid.ULID, w *work) error {
 }
 
 // quarantineSource marks a source that is bad, if it still is in the bucket.
-func (c *Compactor) quarantineSource(ctx context.Context, job *Job, id ulid.ULID, cause error) error {
+//
+// Errors: *QuarantineError, always, unless it could not be marked.
+func (c *Compactor) quarantineSource(ctx context.Context, job *Job, id ulid.ULID, cause error, out *outcome) error {
 	if err := c.present(ctx, id); err != nil {
 		return err
 	}
-	return c.quarantine(ctx, markOf(job.Kind), id, cause)
+	q, err := c.quarantine(ctx, markOf(job.Kind), id, cause)
+	if err != nil {
+		return err
+	}
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	out.quarantined = append(out.quarantined, q)
+	return q
 }
 
 // present returns an ErrStale if a block is not in the bucket any more.

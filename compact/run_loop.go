@@ -22,7 +22,7 @@ func (c *Compactor) Run(ctx context.Context) error {
 	g.Go(func() error {
 		every(ctx, c.opts.WaitInterval, 0, func() {
 			_, err := c.RunOnce(ctx)
-			c.logEnd(ctx, "run left something to the next one", err)
+			c.logEnd(ctx, "run", err)
 		})
 		return nil
 	})
@@ -31,7 +31,7 @@ func (c *Compactor) Run(ctx context.Context) error {
 			// The first run cleans, too.
 			every(ctx, c.opts.CleanupInterval, c.opts.CleanupInterval, func() {
 				_, err := c.Clean(ctx)
-				c.logEnd(ctx, "cleanup left something to the next one", err)
+				c.logEnd(ctx, "cleanup", err)
 			})
 			return nil
 		})
@@ -55,14 +55,13 @@ func every(ctx context.Context, interval, first time.Duration, f func()) {
 	}
 }
 
-// logEnd logs the error of a run, unless it is that everything ends.
-func (c *Compactor) logEnd(ctx context.Context, msg string, err error) {
-	if err == nil || ctx.Err() != nil {
-		return
+// logEnd logs the error of a run or a cleanup, unless it is that everything ends.
+func (c *Compactor) logEnd(ctx context.Context, of string, err error) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, ErrBusy):
+		c.opts.Logger.Info("nothing done", "of", of, "err", err)
+	default:
+		c.opts.Logger.Error("work left to the next time", "of", of, "class", ClassOf(err), "err", err)
 	}
-	if errors.Is(err, ErrBusy) {
-		c.opts.Logger.Info(msg, "err", err)
-		return
-	}
-	c.opts.Logger.Error(msg, "class", ClassOf(err), "err", err)
 }

@@ -155,7 +155,7 @@ func TestClassOf(t *testing.T) {
 		{compact.ErrDiskFull, compact.ClassDisk},
 		{compact.ErrStale, compact.ClassStale},
 		{compact.ErrOutput, compact.ClassOutput},
-		{&compact.Quarantined{Err: block.ErrCorrupt}, compact.ClassQuarantine},
+		{&compact.QuarantineError{Err: block.ErrCorrupt}, compact.ClassQuarantine},
 		{errors.Join(compact.ErrBucket, compact.ErrStale), compact.ClassStale},
 		{errors.New("whatever"), compact.ClassBucket},
 	} {

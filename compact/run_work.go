@@ -103,7 +103,8 @@ type made struct {
 }
 
 // made returns the directories of the blocks that the job has made, in an earlier
-// process perhaps. It is false if it has not made all of them.
+// process perhaps. It is false if it has not made all of them, as far as can be told
+// after a crash of the system.
 func (w *work) made() (dirs []string, ok bool, err error) {
 	b, err := os.ReadFile(filepath.Join(w.dir, madeFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,17 +114,14 @@ func (w *work) made() (dirs []string, ok bool, err error) {
 		return nil, false, localError(err)
 	}
 	var m made
-	if json.Unmarshal(b, &m) != nil {
-		return nil, false, nil // Of a disk that was full. It is made again.
-	}
+	whole := json.Unmarshal(b, &m) == nil
 	for _, id := range m.Blocks {
 		dir := filepath.Join(w.outputs(), id.String())
-		if _, err := block.ReadMeta(dir); err != nil {
-			return nil, false, nil
-		}
+		_, err := block.ReadMeta(dir)
+		whole = whole && err == nil
 		dirs = append(dirs, dir)
 	}
-	return dirs, true, nil
+	return dirs, whole, nil
 }
 
 // clearOutputs removes what an attempt before has left.

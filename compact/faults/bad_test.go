@@ -3,6 +3,7 @@ package faults_test
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,7 +109,7 @@ func TestQuarantine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin()
 		bkt := blocktest.NewBucket(o.bucket(t))
-		time.Sleep(2 * time.Minute) // Nobody is writing meta.json files any more.
+		<-time.After(2 * time.Minute) // Nobody is writing meta.json files any more.
 		c := newCompactor(t, bkt, t.TempDir(), compact.Options{Concurrency: 3})
 		r, err := c.RunOnce(t.Context())
 		testutil.Ok(t, err)
@@ -118,7 +119,7 @@ func TestQuarantine(t *testing.T) {
 			testutil.Ok(t, err, d.name)
 			testutil.Equals(t, d.reason, mark.Reason, d.name)
 			testutil.Assert(t, strings.Contains(mark.Details, d.says), "%s: %s", d.name, mark.Details)
-			testutil.Assert(t, slices.ContainsFunc(r.Quarantined, func(q *compact.Quarantined) bool {
+			testutil.Assert(t, slices.ContainsFunc(r.Quarantined, func(q *compact.QuarantineError) bool {
 				return q.Block == id && errors.Is(q, compact.ErrQuarantined) && q.Reason == d.reason
 			}), "%s is not in the report", d.name)
 		}
@@ -177,9 +178,7 @@ func rewrite(t testing.TB, o objects, id ulid.ULID, f func([]block.Series)) {
 			delete(o, name)
 		}
 	}
-	for name, b := range changed {
-		o[name] = b
-	}
+	maps.Copy(o, changed)
 }
 
 // What is bad in one download and good in the next was the network's doing, and
@@ -213,7 +212,7 @@ func TestTransientMeta(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin()
 		bkt := blocktest.NewBucket(o.bucket(t))
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		wrong := true
 		bkt.Body(func(r blocktest.Request, body io.Reader) io.Reader {
 			if r.Name == block.ObjectName(first(0), block.MetaFile) && wrong {

@@ -151,9 +151,9 @@ func (s *scenario) crash(t *testing.T) {
 	for _, when := range s.whens {
 		for i, lost := range []string{"kept", "wiped"} {
 			for n, r := range requests {
-				// Every change of the bucket, and some of the rest.
+				// A fifth of what changes the bucket, and some of the rest.
 				changes := r.Op == objstore.OpUpload || r.Op == objstore.OpDelete
-				if *cuts != "all" && (changes && (n+i+int(when))%3 > 0 || !changes && (n+17*i+7*int(when))%s.stride > 0) {
+				if *cuts != "all" && (changes && (n+i+int(when))%5 > 0 || !changes && (n+17*i+7*int(when))%s.stride > 0) {
 					continue
 				}
 				points++

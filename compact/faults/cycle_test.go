@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,10 +38,7 @@ func history(t testing.TB) objects {
 		spec{n: 8, labels: "c", from: 0, hours: 8, level: 3, sources: []int{7, 9}},
 	)
 	// One that was marked long ago, and what is left of an upload.
-	gone := fixture(t, spec{n: 10, labels: "d", from: 0, hours: 2})
-	for name, b := range gone {
-		o[name] = b
-	}
+	maps.Copy(o, fixture(t, spec{n: 10, labels: "d", from: 0, hours: 2}))
 	mark := block.Mark{Kind: block.DeletionMark, Block: newID(10), Time: time.Date(1999, 12, 29, 0, 0, 0, 0, time.UTC)}
 	b, err := mark.Encode()
 	testutil.Ok(t, err)
@@ -66,7 +64,7 @@ func newCycle() *cycle {
 }
 
 // begin waits until what is left of an upload is old. It is the first of a bubble.
-func begin() { time.Sleep(50 * time.Hour) }
+func begin() { <-time.After(50 * time.Hour) }
 
 // run is one life of a compactor, from run number done on. It returns how many runs
 // were done, and the error of the one that was not.
@@ -86,7 +84,7 @@ func (c *cycle) run(t testing.TB, bkt *blocktest.Bucket, dir string, done int) (
 		if done == len(c.rests) {
 			return done, nil
 		}
-		time.Sleep(c.rests[done])
+		<-time.After(c.rests[done])
 	}
 }
 
@@ -101,7 +99,7 @@ func (c *cycle) settle(t testing.TB, bkt objstore.Bucket, dir, what string) {
 		testutil.Ok(t, err, what)
 		testutil.Equals(t, 0, len(r.Failed), what)
 		noneWithin(t, bkt, c.replica...)
-		time.Sleep(49 * time.Hour)
+		<-time.After(49 * time.Hour)
 	}
 	left, err := os.ReadDir(filepath.Join(dir, "jobs"))
 	testutil.Ok(t, err)

@@ -40,7 +40,7 @@ func TestRetentionWaitsForOutage(t *testing.T) {
 			testutil.Equals(t, compact.ClassBucket, compact.ClassOf(err), "%v", err)
 			testutil.Equals(t, 0, len(r.Marked)+len(r.Deleted))
 			testutil.Equals(t, 2, len(r.Plan.Held))
-			time.Sleep(24 * time.Hour)
+			<-time.After(24 * time.Hour)
 		}
 		bkt.Fail(nil)
 		for range 3 {
@@ -51,7 +51,7 @@ func TestRetentionWaitsForOutage(t *testing.T) {
 					return m.Resolution() == block.FiveMinutes && slices.Contains(m.Compaction.Sources, newID(n))
 				}), "%s", list(t, bkt))
 			}
-			time.Sleep(49 * time.Hour)
+			<-time.After(49 * time.Hour)
 		}
 		v := newReader().visible(t, bkt)
 		testutil.Assert(t, !slices.ContainsFunc(v, func(m *block.Meta) bool { return m.Resolution() == block.Raw }), "%s", list(t, bkt))

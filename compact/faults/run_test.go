@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 		done := make(chan error, 1)
 		bkt.Fail(blocktest.Deny(nil))
 		go func() { done <- c.Run(t.Context()) }()
-		time.Sleep(4 * time.Minute) // An outage.
+		<-time.After(4 * time.Minute) // An outage.
 		bkt.Fail(nil)
 		var hung atomic.Bool
 		bkt.Delay(func(r blocktest.Request) time.Duration { // Then one download takes hours.
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 			}
 			return time.Millisecond
 		})
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		testutil.Assert(t, hung.Load())
 		progress := c.Progress()
 		testutil.Equals(t, 1, progress.Running)
@@ -87,11 +87,11 @@ func TestRun(t *testing.T) {
 		late.upload(t, bkt)
 		_, err = block.PutMark(t.Context(), bkt, block.Mark{Kind: block.DeletionMark, Block: newID(12), Time: time.Now().Add(-50 * time.Hour)})
 		testutil.Ok(t, err)
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		_, err = block.FetchMeta(t.Context(), bkt, newID(12))
 		testutil.Assert(t, errors.Is(err, block.ErrNotFound), "%v", err)
 
-		time.Sleep(12 * time.Hour)
+		<-time.After(12 * time.Hour)
 		testutil.Equals(t, compact.Progress{}, c.Progress())
 		testutil.Ok(t, c.Close())
 		testutil.Ok(t, <-done)

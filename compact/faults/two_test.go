@@ -91,14 +91,14 @@ func TestTwoCompactors(t *testing.T) {
 							}
 						}
 						mu.Unlock()
-						time.Sleep(time.Duration(rnd.Int64N(int64(16 * time.Hour))))
+						<-time.After(time.Duration(rnd.Int64N(int64(16 * time.Hour))))
 					}
 				})
 			}
 			// The reader looks every now and then, on average 200 times.
 			for look := rand.New(rand.NewPCG(seed, 2)); time.Now().Before(until); {
 				r.sees(t, bkt, want, fmt.Sprintf("seed %d, at %s", seed, time.Now()))
-				time.Sleep(time.Duration(look.Int64N(int64(72 * time.Minute))))
+				<-time.After(time.Duration(look.Int64N(int64(72 * time.Minute))))
 			}
 			wg.Wait()
 			if uploaded[0] > 0 && uploaded[1] > 0 {

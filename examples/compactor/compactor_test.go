@@ -186,12 +186,19 @@ func TestWait(t *testing.T) {
 	for _, page := range []string{"/-/ready", "/-/healthy"} {
 		testutil.Equals(t, "", get(t, addr+page))
 	}
-	metrics := get(t, addr+"/metrics")
 	for _, line := range []string{
 		`thanos_compact_group_compactions_total{resolution="0"} 1`, "thanos_compact_halted 0", "thanos_compact_todo_compactions ",
 		"thanos_compact_iterations_total ", "thanos_delete_delay_seconds 172800", "thanos_objstore_bucket_operations_total",
 	} {
-		testutil.Assert(t, strings.Contains(metrics, line), "no %s", line)
+		for !strings.Contains(get(t, addr+"/metrics"), line) { // What is counted comes after what is done.
+			select {
+			case err := <-done:
+				t.Fatalf("program ended: %v", err)
+			case <-t.Context().Done():
+				t.Fatalf("no %s", line)
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
 	}
 	cancel()
 	testutil.Ok(t, <-done)
