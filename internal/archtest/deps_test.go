@@ -120,7 +120,7 @@ var budgets = []budget{
 	{[]string{"store/grpcstore/...", "store/promstore", "store/promqlstore", "store/remoteread", "store/storetest"}, 35, "one transport each"},
 	{[]string{"store/thanosstore"}, 40, "what the packages of Thanos that hold its messages link, and no more of Thanos"},
 	{[]string{"store/bucketstore/memcached"}, 25, "a client of memcached, and metrics"},
-	{[]string{"store/bucketstore", "compact", "block/...", "downsample"}, 50, "objstore and the formats of blocks"},
+	{[]string{"store/bucketstore", "compact/...", "block/...", "downsample"}, 50, "objstore and the formats of blocks"},
 	{[]string{"query/..."}, 45, "PromQL and HTTP"},
 }
 
