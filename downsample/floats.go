@@ -22,6 +22,10 @@ func decodeFloats(b []byte, last int64, ts []int64, vs []float64) ([]int64, []fl
 	if err != nil {
 		return ts, vs, last, err
 	}
+	for n < len(ts) && ts[n] >= last && !value.IsStaleNaN(vs[n]) { // all, nearly always
+		last = ts[n]
+		n++
+	}
 	for i := n; i < len(ts); i++ {
 		t, v := ts[i], vs[i]
 		if t < last || value.IsStaleNaN(v) {

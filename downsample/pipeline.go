@@ -63,25 +63,26 @@ func (b *batch) work(ctx context.Context, p *pipeline) {
 	for i := range b.series {
 		s := &b.series[i]
 		if b.err = ctx.Err(); b.err == nil {
-			b.err = b.one(p, b.metas[from.metas:s.metas])
+			b.err = b.one(p, b.labels[from.labels:s.labels], b.metas[from.metas:s.metas])
 		}
-		s.out = len(b.out)
 		if b.err != nil {
-			b.err = inSeries(p.r, b.labels[from.labels:s.labels], b.err)
 			b.series = b.series[:i]
 			return
 		}
+		s.out = len(b.out)
 		from = *s
 	}
 }
 
-func (b *batch) one(p *pipeline, metas []block.ChunkMeta) error {
-	var err error
-	if b.in, err = p.r.AppendChunks(b.in[:0], metas); err != nil {
-		return err
+// one downsamples one series.
+func (b *batch) one(p *pipeline, lset []block.LabelRef, metas []block.ChunkMeta) (err error) {
+	if b.in, err = p.r.AppendChunks(b.in[:0], metas); err == nil {
+		b.out, err = b.d.Append(b.out, p.from, p.to, b.in)
 	}
-	b.out, err = b.d.Append(b.out, p.from, p.to, b.in)
-	return err
+	if err != nil {
+		return inSeries(p.r, lset, err)
+	}
+	return nil
 }
 
 // write adds what was made to the block, and then returns what it failed with.
