@@ -83,7 +83,7 @@ func (b *builder) merge(s *series, parts []part) {
 			// Several replicas have lost what told them apart.
 			b.unidentified++
 			b.lists = appendTracks(b.lists, &l)
-		case !slices.ContainsFunc(b.lists, l.same): // merging that again would change nothing
+		case !b.sel.dropsCopies || !slices.ContainsFunc(b.lists, l.same):
 			b.lists = append(b.lists, l)
 		}
 	}

@@ -90,7 +90,7 @@ func isHistogram(es ...chunkenc.Encoding) bool {
 
 // same reports whether two chunks have the same samples.
 func (c *chunk) same(o *chunk) bool {
-	return c.minTime == o.minTime && c.maxTime == o.maxTime && c.encoding == o.encoding &&
+	return c.minTime == o.minTime && c.maxTime == o.maxTime && c.encoding == o.encoding && c.aggregated == o.aggregated &&
 		bytes.Equal(c.data, o.data) && bytes.Equal(c.counts, o.counts)
 }
 

@@ -418,3 +418,23 @@ func TestIdentityDownsampled(t *testing.T) {
 	)...), &query.Options{ReplicaLabels: []string{"replica"}, MaxResolution: 5 * time.Minute}), 0, 100*window5m, &storage.SelectHints{End: 100 * window5m, Func: "min_over_time"}, nil)[upSeries]
 	testutil.Equals(t, fmt.Sprint(slices.Concat(a[:20], b[20:40], a[40:])), fmt.Sprint(got))
 }
+
+// widest tells how many replicas it was given.
+type widest struct{ most *int }
+
+func (c widest) Merge(reuse chunkenc.Iterator, v dedup.Values, replicas ...chunkenc.Iterable) chunkenc.Iterator {
+	*c.most = max(*c.most, len(replicas))
+	return dedup.Follow{}.Merge(reuse, v, replicas...)
+}
+
+// TestCopies: an algorithm of the user's gets all replicas, copies included, which
+// may matter to it.
+func TestCopies(t *testing.T) {
+	t.Parallel()
+	ss := every(15_000, 0, 20, 1, 1)
+	most := 0
+	q := newQuerier(t, plainStore(replicas([]store.Chunk{raw(t, ss)}, []store.Chunk{raw(t, ss)}, []store.Chunk{raw(t, ss)})...),
+		&query.Options{ReplicaLabels: []string{"replica"}, Algorithm: widest{&most}})
+	testutil.Equals(t, fmt.Sprint(ss), fmt.Sprint(read(t, q, 0, 1_000_000, nil, nil)[upSeries]))
+	testutil.Equals(t, 3, most)
+}

@@ -85,6 +85,8 @@ func (s *settings) selection(mint, maxt int64, fn string, req *store.SeriesReque
 		algorithm: s.algorithm, values: valuesOf(fn), prefer: s.prefer, identified: len(req.WithoutReplicaLabels) == 0,
 	}
 	switch s.algorithm.(type) {
+	case dedup.Follow:
+		sel.dropsCopies = true
 	case dedup.Chain:
 		sel.levels = true
 	case dedup.Penalty:

@@ -78,8 +78,8 @@ func (q *querier) run(ctx context.Context, set *pendingSet, req *store.SeriesReq
 
 // storeFor returns the Store to ask. One that does not remove replica labels
 // would hash them into shards, and count replicas against a limit, so that it has
-// them removed by middleware. Otherwise that is the collector's to do, which need
-// not sort again.
+// them removed by middleware. Otherwise that is the collector's to do, which sorts
+// only what is out of order then.
 func (q *Querier) storeFor(ctx context.Context, req *store.SeriesRequest) store.Store {
 	if len(req.WithoutReplicaLabels) == 0 || (req.Shard == nil && req.Limit == 0) {
 		return q.store

@@ -26,6 +26,9 @@ type selection struct {
 	// that they tell who is who. Otherwise tracks have to do.
 	identified bool
 	prefer     []*labels.Matcher
+	// dropsCopies says that replicas that are the same as one before them make no
+	// difference to the algorithm.
+	dropsCopies bool
 	// raised says that counters of several tracks are put through aggr.Counter
 	// before they are merged, levels that what the algorithm makes of them is left
 	// as it is.
