@@ -193,3 +193,36 @@ func TestAppendKeepsDst(t *testing.T) {
 	}
 	testutil.Equals(t, before, written(t, parts(t, out[0]).Counter))
 }
+
+// TestEmptyChunks: chunks without samples make no difference.
+func TestEmptyChunks(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		kind  blocktest.Kind
+		empty block.Chunk
+	}{
+		{blocktest.Counter, block.Chunk{Encoding: chunkenc.EncXOR, Data: []byte{0, 0}}},
+		{blocktest.IntHistogram, block.Chunk{Encoding: chunkenc.EncHistogram, Data: []byte{0, 0, 0}}},
+		{blocktest.FloatHistogram, block.Chunk{Encoding: chunkenc.EncFloatHistogram, Data: []byte{0, 0, 0}}},
+	} {
+		chunks := blocktest.Random(1, &blocktest.RandomOptions{Series: 1, Kinds: []blocktest.Kind{tc.kind}})[0].Chunks
+		var d downsample.Downsampler
+		want, err := d.Append(nil, block.Raw, block.FiveMinutes, chunks)
+		testutil.Ok(t, err)
+		var mixed []block.Chunk
+		for _, c := range chunks {
+			tc.empty.MinTime, tc.empty.MaxTime = c.MaxTime+1, c.MaxTime+1
+			mixed = append(mixed, c, tc.empty)
+		}
+		got, err := d.Append(nil, block.Raw, block.FiveMinutes, mixed)
+		testutil.Ok(t, err)
+		testutil.Equals(t, want, got)
+		got, err = d.Append(nil, block.Raw, block.FiveMinutes, []block.Chunk{tc.empty})
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(got))
+	}
+	var d downsample.Downsampler
+	got, err := d.Append(nil, block.FiveMinutes, block.OneHour, nil)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 0, len(got))
+}
