@@ -10,7 +10,8 @@ import (
 	"github.com/thanoskit/thanoskit/compact"
 )
 
-// BenchmarkMakePlan plans for buckets that nobody has ever compacted.
+// BenchmarkMakePlan plans for buckets that nobody has ever compacted, with all that
+// is in them past retention.
 func BenchmarkMakePlan(b *testing.B) {
 	for _, size := range []struct{ groups, blocks int }{{1, 1000}, {1, 10000}, {100, 100}} {
 		bkt := newBucket(start)
@@ -21,7 +22,7 @@ func BenchmarkMakePlan(b *testing.B) {
 			s := bkt.state()
 			b.ReportAllocs()
 			for b.Loop() {
-				p, err := compact.MakePlan(s, nil)
+				p, err := compact.MakePlan(s, &compact.Options{Retention: compact.Retention{Raw: hour}})
 				testutil.Ok(b, err)
 				testutil.Assert(b, len(p.Jobs) > 0)
 			}

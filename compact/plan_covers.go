@@ -46,7 +46,7 @@ func covering(n *node, nodes []*node) []*node {
 	}
 	var have []*node
 	for _, c := range nodes {
-		if c != n && c.block != nil && !c.bad && intersect(n.sources, c.sources) {
+		if c != n && c.block != nil && !c.bad && c.overlaps(n) && intersect(n.sources, c.sources) {
 			have = append(have, c)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 //
 // Output: the Plan shares the Meta of the State.
 // Errors: options that are not valid.
-// Cost: in a group of n blocks that are all to be compacted, about n²/4 steps of a
-// few ns.
+// Cost: quadratic in the blocks of a group that there is something to do with: some
+// 5 ms for 1,000 that were never compacted, a second for 10,000.
 func MakePlan(s *State, opts *Options) (*Plan, error) {
 	o, err := opts.complete()
 	if err != nil {

@@ -52,6 +52,9 @@ func (n *node) downsampled() *node {
 	return &node{minTime: n.minTime, maxTime: n.maxTime, sources: n.sources}
 }
 
+// overlaps reports whether the ranges of two blocks overlap.
+func (n *node) overlaps(o *node) bool { return n.minTime < o.maxTime && o.minTime < n.maxTime }
+
 func (n *node) failed() bool { return n.block != nil && n.block.Meta.Compaction.Failed }
 
 func (n *node) indexBytes() int64 {
@@ -109,8 +112,7 @@ type group struct {
 // insert adds a block that is to be made, and takes those out that it replaces.
 func (g *group) insert(made *node) {
 	for _, n := range g.nodes {
-		inside := n.minTime < made.maxTime && made.minTime < n.maxTime
-		n.gone = inside && len(n.sources) > 0 && subset(n.sources, made.sources)
+		n.gone = n.overlaps(made) && len(n.sources) > 0 && subset(n.sources, made.sources)
 	}
 	g.sweep()
 	i, _ := slices.BinarySearchFunc(g.nodes, made, compareNodes)

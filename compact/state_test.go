@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +18,14 @@ import (
 	"github.com/thanoskit/thanoskit/compact"
 )
 
-// denying is a bucket that does not give away one object.
+// denying is a bucket that does not give away some objects.
 type denying struct {
 	objstore.Bucket
-	object string
+	objects []string
 }
 
 func (d *denying) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	if name == d.object {
+	if slices.Contains(d.objects, name) {
 		return nil, errors.New("no access")
 	}
 	return d.Bucket.Get(ctx, name)
@@ -60,7 +61,11 @@ func TestNewState(t *testing.T) {
 	testutil.Ok(t, err)
 	put(corrupt, block.MetaFile, "{")
 
-	f, err := block.NewFetcher(&denying{Bucket: inner, object: block.ObjectName(denied, block.MetaFile)}, "", nil)
+	_, err = block.PutMark(ctx, inner, block.Mark{Kind: block.NoCompactMark, Block: plain, Reason: block.ReasonManual})
+	testutil.Ok(t, err)
+	f, err := block.NewFetcher(&denying{Bucket: inner, objects: []string{
+		block.ObjectName(denied, block.MetaFile), block.ObjectName(plain, block.NoCompactMarkFile),
+	}}, "", nil)
 	testutil.Ok(t, err)
 	v, err := f.Fetch(ctx)
 	testutil.Ok(t, err)
@@ -68,8 +73,10 @@ func TestNewState(t *testing.T) {
 	testutil.Equals(t, start, s.Now)
 	testutil.Equals(t, 2, len(s.Blocks))
 	testutil.Equals(t, plain, s.Blocks[0].Meta.ULID)
-	testutil.Equals(t, [3]compact.Mark{}, s.Blocks[0].Marks)
-	m := s.Blocks[1].Marks
+	m := s.Blocks[0].Marks
+	testutil.Assert(t, !m[block.DeletionMark].There && m[block.NoCompactMark].There && m[block.NoCompactMark].Mark == nil)
+	testutil.Assert(t, errors.Is(m[block.NoCompactMark].Err, block.ErrIncomplete))
+	m = s.Blocks[1].Marks
 	testutil.Equals(t, marked, s.Blocks[1].Meta.ULID)
 	testutil.Assert(t, m[block.DeletionMark].There && m[block.DeletionMark].Mark == nil)
 	testutil.Assert(t, errors.Is(m[block.DeletionMark].Err, block.ErrCorrupt))
@@ -84,8 +91,9 @@ func TestNewState(t *testing.T) {
 	testutil.Assert(t, time.Since(s.Partials[0].Newest) < time.Hour)
 	testutil.Equals(t, corrupt, s.Partials[1].Block)
 	testutil.Assert(t, errors.Is(s.Partials[1].Err, block.ErrCorrupt))
-	testutil.Equals(t, 1, len(s.Unknown))
+	testutil.Equals(t, 2, len(s.Unknown))
 	testutil.NotOk(t, s.Unknown[denied])
+	testutil.NotOk(t, s.Unknown[plain])
 
 	p, err := compact.MakePlan(s, nil)
 	testutil.Ok(t, err)
