@@ -84,6 +84,7 @@ func (m *ChunkMerger) relay(replica, to int) *relay {
 	}
 	r := m.relays[len(m.iterables)]
 	r.parts, r.all = r.parts[:0], m.lists[replica]
+	next := 0 // the first chunk after
 	for i := range to {
 		s := &m.stretches[i]
 		from, end := len(r.all), 0
@@ -100,6 +101,11 @@ func (m *ChunkMerger) relay(replica, to int) *relay {
 			m.standIn(&part, s)
 		}
 		r.parts = append(r.parts, part)
+		next = end
+	}
+	if next < len(r.all) { // A replica that goes on has its place among the others.
+		t := r.all[next].MinTime
+		r.parts = append(r.parts, relayPart{from: next, to: next, n: 1, minTime: t, maxTime: t})
 	}
 	r.src = m.source(replica, nil)
 	m.sources = append(m.sources, r.src)

@@ -88,9 +88,10 @@ func randomChunks(tb testing.TB, rng *rand.Rand) [][]dedup.Chunk {
 	kind := rng.IntN(4)
 	v := float64(rng.IntN(100))
 	t := []int64{0, 1_700_000_000_000, -3_600_000}[rng.IntN(3)]
+	shift := 0.0 // of what a replica has
 	scrape := func(t, length int64, jitter int64) (samples []deduptest.Sample) {
 		for at := t; at < t+length; at += interval {
-			s := deduptest.Sample{T: at + rng.Int64N(jitter), Type: chunkenc.ValFloat, V: v + float64((at-t)/1000)}
+			s := deduptest.Sample{T: at + rng.Int64N(jitter), Type: chunkenc.ValFloat, V: v + shift + float64((at-t)/1000)}
 			if n := len(samples); n > 0 && s.T <= samples[n-1].T {
 				continue
 			}
@@ -141,6 +142,12 @@ func randomChunks(tb testing.TB, rng *rand.Rand) [][]dedup.Chunk {
 		case mode < 7: // each for itself
 			for r := range out {
 				if rng.IntN(5) == 0 {
+					continue
+				}
+				if rng.IntN(4) == 0 { // at the same times something else
+					shift = float64(10 * r)
+					out[r] = append(out[r], encodeChunks(tb, scrape(t, length, 1), 20+rng.IntN(101))...)
+					shift = 0
 					continue
 				}
 				off := rng.Int64N(interval)

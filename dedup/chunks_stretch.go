@@ -26,9 +26,8 @@ type stretch struct {
 	// none of which overlap. The first of them are of as many replicas.
 	uniform  bool
 	replicas int
-	// pass is whether the chunks are passed on. settled is whether they come out as
-	// they are, passed on or not.
-	pass, settled bool
+	// pass is whether the chunks are passed on, since they come out as they are.
+	pass bool
 }
 
 // gather lists the pieces in order of time and divides them into stretches.
@@ -164,7 +163,7 @@ func (m *ChunkMerger) plan(alg Algorithm) {
 	}
 	for i := range m.stretches {
 		s := &m.stretches[i]
-		s.pass, s.settled = s.uniform, s.uniform
+		s.pass = s.uniform
 	}
 }
 
@@ -201,15 +200,7 @@ func (m *ChunkMerger) planFollow() {
 			since = s.minTime
 			fresh = i == 0 || s.minTime-m.stretches[i-1].maxTime >= followSilence*scale
 		}
-		s.settled = fresh || s.minTime-since > followMemory*scale
-		s.pass = s.settled
-	}
-	for i := range m.stretches {
-		// The counter of aggregates is led over to what is passed on by windows of the
-		// same replica.
-		if s := &m.stretches[i]; i > 0 && s.aggregates && s.pass && !m.stretches[i-1].settled {
-			s.pass = false
-		}
+		s.pass = fresh || s.minTime-since > followMemory*scale
 	}
 }
 
