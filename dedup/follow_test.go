@@ -3,6 +3,7 @@ package dedup_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/prometheus/model/value"
@@ -27,6 +28,39 @@ func TestWindowOf(t *testing.T) {
 	} {
 		if since, until := dedup.WindowOf(tc.t); since != tc.since || until != tc.until {
 			t.Errorf("window of %d: %d to %d, want %d to %d", tc.t, since, until, tc.since, tc.until)
+		}
+	}
+}
+
+// TestFollowMeetsItself: of two replicas, each of which could be followed for ever,
+// the second one because the first shows what is older and so is out of line, the
+// same one is followed a while later, wherever one began.
+func TestFollowMeetsItself(t *testing.T) {
+	t.Parallel()
+	const interval, end = 40_000, 3_600_000
+	for _, lag := range []int64{12_000, 15_000, 18_500} {
+		var want []deduptest.Sample
+		for from := int64(0); from < end/2; from += 13_000 {
+			var a, b deduptest.Replica
+			for at := int64(0); at < end; at += interval {
+				if t := at + 32_000; t >= from {
+					a = append(a, float(t, float64(t-lag)))
+				}
+				if t := at + 21_500; t >= from {
+					b = append(b, float(t, float64(t-1000)))
+				}
+			}
+			out, err := mergeAll(dedup.Follow{}, a, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			settled := slices.IndexFunc(out, func(s deduptest.Sample) bool { return s.T > end/2+4*dedup.FollowWindow.Milliseconds() })
+			if want == nil {
+				want = out[settled:]
+			}
+			if at := deduptest.Differ(want, out[settled:]); at >= 0 {
+				t.Errorf("values %d ms old, begun at %d: %v, want %v", lag, from, out[settled:], want)
+			}
 		}
 	}
 }

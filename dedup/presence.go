@@ -321,7 +321,9 @@ func (ps *presences) observe(i int, s sample) bool {
 			ps.leftOut = ps.leftOut || comesOut
 			return false
 		}
-		comesOut = comesOut || s.t-ps.real.t >= most
+		// A sample that would have to wait does so for longer than its turn, so that
+		// the one that it waits for is next and in line.
+		comesOut = comesOut || s.t-ps.real.t >= most*3/2
 	}
 	if comesOut {
 		if ps.from >= 0 && s.t-ps.real.t <= window && s.below(ps.real) {
@@ -333,7 +335,8 @@ func (ps *presences) observe(i int, s sample) bool {
 }
 
 // decide decides whether s, the latest sample of replica i, comes out. If not, most
-// is how long, in ms, nothing else may have; within is what is recent to i.
+// is the scrape interval, in ms, of the replica that it waits for or its own; within
+// is what is recent to i.
 func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64) {
 	p, least := &ps.of[i], ps.least(s.t)
 	interval := p.scrapeInterval(least)

@@ -49,6 +49,7 @@ type scenery struct {
 	base          int64 // scrape interval
 	start, length int64
 	phase         float64
+	steady        bool   // no gaps, hardly any jitter, but values that are old
 	kinds         []kind // one after the other, for equal times
 }
 
@@ -66,6 +67,10 @@ func newScene(rng *rand.Rand) *scene {
 	s := &scene{counter: rng.IntN(3) > 0, order: dedup.Replicas{Labels: []string{"replica"}}, seen: coverage{}}
 	g := &scenery{scene: s, rng: rng, base: pick(rng, 1000, 5000, 15_000, 30_000, 60_000), phase: rng.Float64()}
 	s.slack = pick(rng, 1, 5, g.base/50, g.base/10, g.base/10, g.base) + 1
+	if g.steady = rng.IntN(4) == 0; g.steady {
+		s.slack = 2
+		s.seen["steady"]++
+	}
 	if s.slack > g.base {
 		s.seen["jitter of a whole interval"]++
 	}
@@ -126,8 +131,11 @@ func (g *scenery) scrape(interval int64) (out deduptest.Replica) {
 	// What is scraped may be older than its time says, by up to half of S: of what S
 	// turns out to be, if distances differ by a whole one.
 	lag := pick(rng, 0, 0, rng.Int64N(g.base/2), rng.Int64N(g.base/20))
-	if g.slack > g.base {
+	switch {
+	case g.slack > g.base:
 		lag = 0
+	case g.steady:
+		lag = rng.Int64N(g.base / 2)
 	}
 	if lag > 0 {
 		g.lag = max(g.lag, lag)
@@ -173,6 +181,9 @@ func (g *scenery) scrape(interval int64) (out deduptest.Replica) {
 // gaps are the times of which a replica has nothing: it was down, or it could not
 // scrape.
 func (g *scenery) gaps(interval int64) (out []timeSpan) {
+	if g.steady {
+		return nil
+	}
 	for range g.rng.IntN(4) {
 		from := g.within()
 		out = append(out, timeSpan{from, from + g.rng.Int64N(20*interval)})
