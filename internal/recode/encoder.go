@@ -116,9 +116,6 @@ func (e *Encoder) FloatHistogram(t int64, h *histogram.FloatHistogram) error {
 	return e.moved(next, recoded, err, t)
 }
 
-// Cut ends the open chunk, if there is one.
-func (e *Encoder) Cut() { e.cut() }
-
 // Chunks ends the series and returns its chunks, or those of all samples since the
 // last call. The list is valid until the next sample, the data is the caller's.
 func (e *Encoder) Chunks() []Chunk {
