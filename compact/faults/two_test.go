@@ -60,7 +60,6 @@ func TestTwoCompactors(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			begin()
 			bkt := o.bucket(t)
-			rnd := rand.New(rand.NewPCG(seed, 1))
 			most := []time.Duration{time.Second, time.Minute, 10 * time.Minute}[seed%3]
 			until := time.Now().Add(5 * 24 * time.Hour)
 			var (
@@ -69,6 +68,7 @@ func TestTwoCompactors(t *testing.T) {
 				uploaded [2]int
 			)
 			for k := range 2 {
+				rnd, rests := rand.New(rand.NewPCG(seed, uint64(k))), rand.New(rand.NewPCG(seed, uint64(k+2)))
 				slow := blocktest.NewBucket(bkt)
 				slow.Delay(func(blocktest.Request) time.Duration {
 					mu.Lock()
@@ -91,12 +91,12 @@ func TestTwoCompactors(t *testing.T) {
 							}
 						}
 						mu.Unlock()
-						<-time.After(time.Duration(rnd.Int64N(int64(16 * time.Hour))))
+						<-time.After(time.Duration(rests.Int64N(int64(16 * time.Hour))))
 					}
 				})
 			}
 			// The reader looks every now and then, on average 200 times.
-			for look := rand.New(rand.NewPCG(seed, 2)); time.Now().Before(until); {
+			for look := rand.New(rand.NewPCG(seed, 4)); time.Now().Before(until); {
 				r.sees(t, bkt, want, fmt.Sprintf("seed %d, at %s", seed, time.Now()))
 				<-time.After(time.Duration(look.Int64N(int64(72 * time.Minute))))
 			}
