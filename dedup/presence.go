@@ -91,9 +91,6 @@ type presences struct {
 	real sample
 	from int
 	drop int64
-	// leftOut is whether something was left out in this window in spite of the
-	// decision. That happens once, or decision and result might never meet.
-	leftOut bool
 }
 
 // reset makes room for n replicas of which nothing was observed.
@@ -127,7 +124,7 @@ func (ps *presences) begin(since, until int64) {
 		p.n, p.out.t = 0, never
 		ps.known = ps.known && p.interval > 0
 	}
-	ps.since, ps.until, ps.out, ps.leftOut = since, until, never, false
+	ps.since, ps.until, ps.out = since, until, never
 	if !ps.begun {
 		ps.begun = true
 		return
@@ -317,8 +314,7 @@ func (ps *presences) observe(i int, s sample) bool {
 	comesOut, within, most := ps.decide(i, s)
 	if ps.from >= 0 && ps.real.t != ps.out {
 		// What came out is not what was decided on: a window has begun.
-		if ps.from != i && p.outOfLine(s, ps.real, max(ps.drop, ps.of[ps.from].drop), within, ps.leftOut) {
-			ps.leftOut = ps.leftOut || comesOut
+		if ps.from != i && p.outOfLine(s, ps.real, max(ps.drop, ps.of[ps.from].drop), within) {
 			return false
 		}
 		// A sample that would have to wait does so for longer than its turn, so that
@@ -358,7 +354,7 @@ func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64)
 			ps.cover = s.t // That one came in its place.
 			return false, within, interval
 		}
-		if p.outOfLine(s, q.out, max(ps.drop, q.drop), within, false) {
+		if p.outOfLine(s, q.out, max(ps.drop, q.drop), within) {
 			return false, within, interval
 		}
 	}
@@ -375,14 +371,14 @@ func (ps *presences) covered(t, interval int64) bool {
 // outOfLine reports whether s, p's latest sample, seems to undo what the sample was
 // of another replica has shown within so many ms before: an increase that p has not
 // seen yet, or a drop, the latest of which was at drop. A drop of p's that has been
-// shown already counts if own says so.
-func (p *presence) outOfLine(s, was sample, drop, within int64, own bool) bool {
+// shown already does not count.
+func (p *presence) outOfLine(s, was sample, drop, within int64) bool {
 	if s.t-was.t >= within {
 		return false
 	}
 	if s.below(was) {
 		dropped := p.drop != never && p.drop > was.t-within
-		return !dropped || !own && drop != never && drop > p.dropFrom-within
+		return !dropped || drop != never && drop > p.dropFrom-within
 	}
 	return drop != never && drop <= was.t && s.t-drop < within &&
 		was.below(s) && (p.drop == never || p.drop <= drop-within)
