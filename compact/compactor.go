@@ -93,7 +93,11 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
 
 // Close ends what runs, and waits for it. The Compactor cannot be used any more.
 func (c *Compactor) Close() error {
-	c.closing.Do(func() { close(c.closed) })
+	c.closing.Do(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		close(c.closed)
+	})
 	c.running.Wait()
 	return nil
 }

@@ -120,6 +120,7 @@ func (r *run) pass(ctx context.Context) (again bool, errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	add(mixedError(ctx, view.Incomplete))
 	before := len(r.report.Marked) + len(r.report.Quarantined)
 	add(r.clean(ctx, plan))
 	add(r.mark(ctx, plan))
@@ -127,8 +128,8 @@ func (r *run) pass(ctx context.Context) (again bool, errs []error) {
 	add(err)
 	r.report.Quarantined = append(r.report.Quarantined, found...)
 	marked := len(r.report.Marked)+len(r.report.Quarantined) > before
-	add(r.c.removeStale(ctx, plan.Jobs))
 	jobs := r.fresh(plan.Jobs)
+	add(r.c.removeStale(ctx, jobs, r.report.Failed))
 	if len(jobs) < len(plan.Jobs) {
 		// What was uploaded is not listed yet: the next run will see it.
 		add(ErrStale)

@@ -48,7 +48,8 @@ func (c *Compactor) do(ctx context.Context, job *Job) (out *outcome, err error) 
 		return out, err
 	}
 	for _, dir := range outputs {
-		m, err := block.Upload(ctx, c.bkt, dir, &block.UploadOptions{Concurrency: c.opts.FilesConcurrency, Hash: c.opts.Hash})
+		// Blocks without external labels are what their sources were.
+		m, err := block.Upload(ctx, c.bkt, dir, &block.UploadOptions{Concurrency: c.opts.FilesConcurrency, Hash: c.opts.Hash, AllowNoLabels: true})
 		if err != nil {
 			return out, mixedError(ctx, err)
 		}

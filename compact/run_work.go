@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -187,12 +188,16 @@ func remove(ctx context.Context, path string) error {
 	return localError(os.RemoveAll(path))
 }
 
-// removeStale removes what no job of the plan goes on with.
-func (c *Compactor) removeStale(ctx context.Context, jobs []Job) error {
+// removeStale removes what no job goes on with, now or in the next run.
+func (c *Compactor) removeStale(ctx context.Context, jobs []*Job, failed []*JobError) error {
+	jobs = slices.Clone(jobs)
+	for _, e := range failed {
+		jobs = append(jobs, e.Job)
+	}
 	planned := map[string]bool{}
-	for i := range jobs {
-		planned[jobKey(&jobs[i])] = true
-		for _, id := range sourceIDs(&jobs[i]) {
+	for _, job := range jobs {
+		planned[jobKey(job)] = true
+		for _, id := range sourceIDs(job) {
 			planned[id.String()] = true
 		}
 	}

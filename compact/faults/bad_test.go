@@ -294,14 +294,19 @@ func TestOneGroupFails(t *testing.T) {
 		begin()
 		bkt := blocktest.NewBucket(o.bucket(t))
 		bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool {
-			return strings.HasPrefix(r.Name, first(1).String()) && strings.Contains(r.Name, "chunks/")
+			return strings.HasPrefix(r.Name, newID(14).String()) && strings.Contains(r.Name, "chunks/")
 		}))
-		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		dir := t.TempDir()
+		c := newCompactor(t, bkt, dir, compact.Options{})
 		r, err := c.RunOnce(t.Context())
 		testutil.Equals(t, compact.ClassBucket, compact.ClassOf(err))
 		testutil.Equals(t, 2, r.Compactions)
 		testutil.Assert(t, len(r.Failed) == 1 && strings.Contains(r.Failed[0].Error(), `cluster="b"`), "%v", r.Failed)
 		testutil.Equals(t, 0, len(r.Quarantined))
+		// What could be read is there for the next run.
+		kept, err := filepath.Glob(filepath.Join(dir, "blocks", "*", block.MetaFile))
+		testutil.Ok(t, err)
+		testutil.Equals(t, 3, len(kept))
 		bkt.Fail(nil)
 		r, err = c.RunOnce(t.Context())
 		testutil.Ok(t, err)
@@ -373,3 +378,23 @@ type pathError struct{ err error }
 
 func (e *pathError) Error() string { return "write: " + e.err.Error() }
 func (e *pathError) Unwrap() error { return e.err }
+
+// A block of which nothing can be told for now keeps nothing from being compacted
+// that it is not in the way of, and is told.
+func TestIncomplete(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b")
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool { return r.Name == block.ObjectName(newID(15), block.MetaFile) }))
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		r, err := c.RunOnce(t.Context())
+		testutil.Assert(t, errors.Is(err, block.ErrIncomplete) && errors.Is(err, compact.ErrBucket), "%v", err)
+		testutil.Assert(t, r.Compactions > 0, "%+v", r.Plan)
+		bkt.Fail(nil)
+		_, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 4, len(live(t, bkt)))
+	})
+}
