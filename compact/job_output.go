@@ -87,9 +87,6 @@ func (o *output) commit() error {
 	if o.series == 0 {
 		return o.abort()
 	}
-	if err := step.Do(o.run.ctx, "rename "+o.run.path(o.begun)); err != nil {
-		return err
-	}
 	m, err := o.w.Commit()
 	if err != nil {
 		return err
@@ -118,6 +115,11 @@ func (o *output) abort() error {
 
 // commit ends all outputs.
 func (r *jobRun) commit() (*JobResult, error) {
+	for _, o := range r.outputs {
+		if err := step.Do(r.ctx, "rename "+r.path(o.begun)); err != nil {
+			return nil, err
+		}
+	}
 	var g errgroup.Group
 	for _, o := range r.outputs {
 		g.Go(o.commit)

@@ -162,7 +162,13 @@ type cycle struct {
 
 func newCycle(t testing.TB, s *shape) *cycle {
 	t.Helper()
-	inner, err := filesystem.NewBucket(t.TempDir())
+	return newCycleIn(t, t.TempDir(), s)
+}
+
+// newCycleIn has the bucket in a directory.
+func newCycleIn(t testing.TB, dir string, s *shape) *cycle {
+	t.Helper()
+	inner, err := filesystem.NewBucket(dir)
 	testutil.Ok(t, err)
 	c := &cycle{bkt: &readCounter{Bucket: inner}}
 	for _, dir := range s.build(t, "a") {
