@@ -36,7 +36,7 @@ type Compactor struct {
 	fetcher *block.Fetcher
 	metrics *metrics
 	// merge is runJob.
-	merge func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*jobResult, error)
+	merge func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*JobResult, error)
 
 	// busy holds a value while a run goes on, cleaning while blocks are deleted.
 	busy, cleaning chan struct{}

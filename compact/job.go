@@ -53,18 +53,19 @@ const maxIndexBytes = 64 << 30
 // blocks written.
 //
 // Input: dirs are in the order of job.Sources. out is a directory for this job
-// alone, in which nothing but its output is. Of opts only
-// Algorithm, ReplicaLabels, PreferReplicas and MaxIndexBytes are looked at.
+// alone, in which nothing but its output is. Of opts only Algorithm, ReplicaLabels,
+// PreferReplicas and MaxIndexBytes are looked at.
 // Output: the blocks are in out, whole and synced. Those of coarser resolutions
 // have the compaction levels, sources and parents of the finest.
 // Errors: SourceError if a source is bad; IndexSizeError; the context's; those of
 // the file system, of which a full disk is one; downsample.ErrResolution for a job
 // that cannot be. Nothing that was made is left in out after any of them, and
 // sources are never touched.
-// Cost: memory as merge, that of block.Writer for each output, and a few batches of
-// series for each processor: neither the number of samples nor that of sources
-// matters but for the files that are mapped, index and segments of each source. Disk
-// is what is written, and 4 bytes for each symbol of sources whose symbols differ.
+// Cost: memory is that of block.Writer for each output, which is bounded by series
+// and symbols of the output; a few batches of series for each processor; and a few
+// KiB for each source. Neither samples nor what sources have in their indexes
+// matters. Each source has its index and segments open and mapped. Disk is what is
+// written, and 4 bytes for each symbol of sources whose symbols differ.
 //
 // Source: Thanos v0.42.4, pkg/compact and pkg/compact/downsample, for what goes
 // into meta.json.
@@ -75,9 +76,6 @@ func RunJob(ctx context.Context, job *Job, dirs []string, out string, opts *Opti
 	}
 	return runJob(ctx, job, dirs, out, o)
 }
-
-// jobResult is what it was called.
-type jobResult = JobResult
 
 // runJob is RunJob with complete options.
 func runJob(ctx context.Context, job *Job, dirs []string, out string, o *Options) (*JobResult, error) {

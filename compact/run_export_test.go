@@ -8,7 +8,7 @@ import (
 
 // SetMerge has f make the outputs of jobs in place of runJob, which it gets.
 func (c *Compactor) SetMerge(f func(ctx context.Context, job *Job, sources []string, out string, merge func() ([]*block.Meta, error)) ([]*block.Meta, error)) {
-	c.merge = func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*jobResult, error) {
+	c.merge = func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*JobResult, error) {
 		metas, err := f(ctx, job, sources, out, func() ([]*block.Meta, error) {
 			res, err := runJob(ctx, job, sources, out, o)
 			if err != nil {
@@ -16,7 +16,7 @@ func (c *Compactor) SetMerge(f func(ctx context.Context, job *Job, sources []str
 			}
 			return res.Metas, nil
 		})
-		return &jobResult{Metas: metas}, err
+		return &JobResult{Metas: metas}, err
 	}
 }
 

@@ -134,7 +134,7 @@ func makingError(ctx context.Context, err error) error {
 
 // finish looks whether the outputs are good blocks, and notes that they are all
 // there.
-func (c *Compactor) finish(ctx context.Context, w *work, res *jobResult) ([]string, error) {
+func (c *Compactor) finish(ctx context.Context, w *work, res *JobResult) ([]string, error) {
 	ids := make([]ulid.ULID, len(res.Metas))
 	dirs := make([]string, len(res.Metas))
 	for i, m := range res.Metas {
