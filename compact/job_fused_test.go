@@ -3,11 +3,14 @@ package compact_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
@@ -92,4 +95,20 @@ func TestDownsampleOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNothingToDownsample: of series with nothing but stale markers there is a raw
+// block and none of a coarser resolution, which the result says.
+func TestNothingToDownsample(t *testing.T) {
+	t.Parallel()
+	stale := math.Float64frombits(value.StaleNaN)
+	series := blocktest.Floats(labels.FromStrings("__name__", "gone"), jobStart, 60_000, stale, stale)
+	dirs := cut(t, blocktest.Options{}, []block.Series{series}, jobStart, jobStart+hourMS)
+	out := t.TempDir()
+	res, err := compact.RunJob(context.Background(), jobOf(t, dirs, block.Raw, block.FiveMinutes, block.OneHour), dirs, out, nil)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, len(res.Metas))
+	testutil.Equals(t, block.Raw, res.Metas[0].Resolution())
+	testutil.Equals(t, []block.Resolution{block.FiveMinutes, block.OneHour}, res.Empty)
+	onlyBlocks(t, out, 1)
 }
