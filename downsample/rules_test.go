@@ -3,6 +3,7 @@ package downsample_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,7 +186,7 @@ func TestAppendKeepsDst(t *testing.T) {
 	out, err := d.Append(nil, block.Raw, block.FiveMinutes, good)
 	testutil.Ok(t, err)
 	before := written(t, parts(t, out[0]).Counter)
-	bad := append(good[:len(good):len(good)], block.Chunk{MinTime: 1e9, MaxTime: 1e9, Encoding: chunkenc.EncHistogram, Data: []byte{0, 1, 2}})
+	bad := append(slices.Clip(good), block.Chunk{MinTime: 1e9, MaxTime: 1e9, Encoding: chunkenc.EncHistogram, Data: []byte{0, 1, 2}})
 	for range 100 {
 		got, err := d.Append(out, block.Raw, block.FiveMinutes, bad)
 		testutil.NotOk(t, err)
