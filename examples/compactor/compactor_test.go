@@ -55,6 +55,7 @@ func TestFlags(t *testing.T) {
 		"--compact.block-max-index-size=1GB", "--debug.max-compaction-level=3", "--compact.enable-vertical-compaction=false",
 		"--downsampling.disable", "--retention.strict", "--hash-func=SHA256", "--max-time=-1d", "--shards=3", "--shard=2",
 		"--selector.relabel-config=[{action: keep, source_labels: [cluster], regex: eu.*}]",
+		"--web.disable", "--debug.halt-on-error=false", "--block-meta-fetch-concurrency=20", // heard, and not heeded
 	)
 	testutil.Ok(t, err)
 	testutil.Assert(t, *f.wait)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"strings"
 	"time"
 
@@ -53,6 +54,7 @@ func newFlags(p *program.Program) *flags {
 		strictRetention: p.Flags.Bool("retention.strict", false, "delete what has had its time whether or not it was downsampled, as Thanos does (not in Thanos)"),
 		hash:            p.Enum("hash-func", "hash of files that is noted in meta.json, which saves downloads", "", string(block.HashSHA256)),
 	}
+	acceptUnused(p.Flags)
 	o := &f.opts
 	objstore.TimeBound(p.Flags, &o.MinTime, "min-time", "compact nothing before")
 	objstore.TimeBound(p.Flags, &o.MaxTime, "max-time", "compact nothing after")
@@ -71,6 +73,30 @@ func newFlags(p *program.Program) *flags {
 	p.Flags.IntVar(&o.Shards, "shards", 1, "among how many compactors the groups are divided (not in Thanos)")
 	p.Flags.IntVar(&o.Shard, "shard", 0, "which of them this is, from 0 (not in Thanos)")
 	return f
+}
+
+// acceptUnused declares flags of Thanos that have nothing to say here, so that one
+// script can start either.
+func acceptUnused(flags *flag.FlagSet) {
+	ignore := func(string) error { return nil }
+	for name, why := range map[string]string{
+		"block-discovery-strategy":     "all objects are listed, since their times are needed",
+		"block-meta-fetch-concurrency": "32 at a time",
+		"compact.progress-interval":    "progress is always up to date",
+		"http-grace-period":            "10s",
+		"bucket-web-label":             "there is no block viewer",
+	} {
+		flags.Func(name, "of Thanos, without effect: "+why, ignore)
+	}
+	for name, why := range map[string]string{
+		"compact.skip-block-with-out-of-order-chunks": "bad blocks always are skipped",
+		"debug.halt-on-error":                         "nothing halts",
+		"debug.accept-malformed-index":                "bad blocks are skipped",
+		"web.disable":                                 "there is no block viewer",
+		"disable-admin-operations":                    "there are none",
+	} {
+		flags.BoolFunc(name, "of Thanos, without effect: "+why, ignore)
+	}
 }
 
 // options returns what the flags say.
