@@ -317,9 +317,7 @@ func (ps *presences) observe(i int, s sample) bool {
 		if ps.from != i && p.outOfLine(s, ps.real, max(ps.drop, ps.of[ps.from].drop), within) {
 			return false
 		}
-		// A sample that would have to wait does so for longer than its turn, so that
-		// the one that it waits for is next and in line.
-		comesOut = comesOut || s.t-ps.real.t >= most*3/2
+		comesOut = comesOut || s.t-ps.real.t >= most
 	}
 	if comesOut {
 		if ps.from >= 0 && s.t-ps.real.t <= window && s.below(ps.real) {
@@ -331,8 +329,7 @@ func (ps *presences) observe(i int, s sample) bool {
 }
 
 // decide decides whether s, the latest sample of replica i, comes out. If not, most
-// is the scrape interval, in ms, of the replica that it waits for or its own; within
-// is what is recent to i.
+// is how long, in ms, nothing else may have; within is what is recent to i.
 func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64) {
 	p, least := &ps.of[i], ps.least(s.t)
 	interval := p.scrapeInterval(least)
@@ -341,8 +338,8 @@ func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64)
 	}
 	for h := range i {
 		q := &ps.of[h]
-		if most = q.scrapeInterval(least); q.there(s.t, most) && ps.covered(s.t, most) {
-			return false, within, most
+		if d := q.scrapeInterval(least); q.there(s.t, d) && ps.covered(s.t, d) {
+			return false, within, q.patience(d)
 		}
 	}
 	for j := range ps.of {
@@ -352,14 +349,24 @@ func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64)
 		}
 		if j > i && s.t-q.out.t < interval/4 {
 			ps.cover = s.t // That one came in its place.
-			return false, within, interval
+			return false, within, p.patience(interval)
 		}
 		if p.outOfLine(s, q.out, max(ps.drop, q.drop), within) {
-			return false, within, interval
+			return false, within, p.patience(interval)
 		}
 	}
 	p.out, ps.out, ps.cover = s, s.t, s.t
-	return true, within, interval
+	return true, within, 0
+}
+
+// patience is how long a sample waits for a replica of the given scrape interval: for
+// longer than its turn where that is known, so that the one that it waits for is
+// next and in line.
+func (p *presence) patience(interval int64) int64 {
+	if p.interval > 0 {
+		return interval * 3 / 2
+	}
+	return interval
 }
 
 // covered reports whether something came out so recently that a replica which is
