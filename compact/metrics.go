@@ -140,12 +140,22 @@ func (m *metrics) ran(err error) {
 	m.iterations.Inc()
 }
 
-// planned shows what there is to do.
-func (m *metrics) planned(plan *Plan, now time.Time) {
-	m.todoCompactions.Set(float64(plan.Remaining.Compactions))
-	m.todoBlocks.Set(float64(plan.Remaining.CompactionBlocks))
-	m.todoDownsample.Set(float64(plan.Remaining.Downsamplings))
-	m.todoDeletion.Set(float64(plan.Remaining.Deletions))
+// planned shows what there is to do, jobs that failed before among it, which the
+// plan leaves to the next run.
+func (m *metrics) planned(plan *Plan, failed []*JobError, now time.Time) {
+	left := plan.Remaining
+	for _, e := range failed {
+		if e.Job.Kind == Compact {
+			left.Compactions++
+			left.CompactionBlocks += len(e.Job.Sources)
+			left.Downsamplings--
+		}
+		left.Downsamplings += len(e.Job.Outputs)
+	}
+	m.todoCompactions.Set(float64(left.Compactions))
+	m.todoBlocks.Set(float64(left.CompactionBlocks))
+	m.todoDownsample.Set(float64(left.Downsamplings))
+	m.todoDeletion.Set(float64(left.Deletions))
 	m.held.Set(float64(len(plan.Held)))
 	var longest time.Duration
 	for i := range plan.Held {

@@ -73,7 +73,8 @@ func (c *Compactor) RunOnce(ctx context.Context) (*Report, error) {
 type run struct {
 	c      *Compactor
 	report *Report
-	// avoid are blocks that a job failed on, done the jobs that were not.
+	// avoid are blocks that a job failed on, done the jobs of which something came: a
+	// plan that has one of them again was made of what the bucket was before.
 	avoid *avoided
 	done  map[string]bool
 	first bool // This is the first plan.
@@ -114,7 +115,7 @@ func (r *run) pass(ctx context.Context) (again bool, errs []error) {
 		r.c.metrics.ownerless.Set(float64(r.c.ownerless(plan)))
 		r.first = false
 	}
-	r.c.metrics.planned(plan, time.Now())
+	r.c.metrics.planned(plan, r.report.Failed, time.Now())
 	add := func(err error) {
 		if err != nil {
 			errs = append(errs, err)
@@ -213,19 +214,21 @@ func (r *run) job(ctx context.Context, job *Job) (changed bool, err error) {
 	c.metrics.ended(job, took, err)
 	c.progress.ended(job)
 	c.metrics.show(c.progress.now())
-	r.report.note(func() { r.report.Quarantined = append(r.report.Quarantined, res.quarantined...) })
-	if ClassOf(err) == ClassQuarantine {
-		return true, nil
-	}
-	if _, ok := errors.AsType[*markedError](err); ok {
+	_, marked := errors.AsType[*markedError](err)
+	r.report.note(func() {
+		r.report.Quarantined = append(r.report.Quarantined, res.quarantined...)
+		r.done[jobKey(job)] = err == nil || marked || ClassOf(err) == ClassQuarantine
+		changed = r.done[jobKey(job)]
+	})
+	switch {
+	case err == nil:
+	case changed:
 		c.opts.Logger.Warn("job given up", "group", job.Group, "err", err)
 		return true, nil
-	}
-	if err != nil {
+	default:
 		return false, err
 	}
 	r.report.note(func() {
-		r.done[jobKey(job)] = true
 		r.report.Uploaded = append(r.report.Uploaded, res.uploaded...)
 		r.report.Replaced = append(r.report.Replaced, res.replaced...)
 		if job.Kind == Compact {

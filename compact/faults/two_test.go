@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -172,5 +173,47 @@ func TestShards(t *testing.T) {
 			testutil.Assert(t, m.MinTime > epoch || len(m.Compaction.Sources) == 4, "%s", describe(m))
 			testutil.Equals(t, block.Raw, m.Resolution())
 		}
+	})
+}
+
+// lagging is a bucket whose listings are those of an earlier time.
+type lagging struct {
+	objstore.Bucket
+	listed map[string]bool // nil is up to date
+}
+
+func (l *lagging) IterWithAttributes(ctx context.Context, dir string, f func(objstore.IterObjectAttributes) error, opts ...objstore.IterOption) error {
+	return l.Bucket.IterWithAttributes(ctx, dir, func(a objstore.IterObjectAttributes) error {
+		if l.listed != nil && !l.listed[a.Name] {
+			return nil
+		}
+		return f(a)
+	}, opts...)
+}
+
+// Where listings lag behind, a job is not done again and again: the run ends, and
+// the next one sees what became of it. That is so for quarantines, too.
+func TestListingLags(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b")
+	flip(o, block.ObjectName(first(1), "chunks/000001"), -20)
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		inner := o.bucket(t)
+		bkt := &lagging{Bucket: inner, listed: map[string]bool{}}
+		for name := range o {
+			bkt.listed[name] = true
+		}
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		r, err := c.RunOnce(t.Context())
+		testutil.Equals(t, compact.ClassStale, compact.ClassOf(err), "%v", err)
+		testutil.Equals(t, 1, r.Compactions)
+		testutil.Equals(t, 1, len(r.Quarantined))
+		bkt.listed = nil
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, r.Compactions)
+		testutil.Equals(t, 0, len(r.Quarantined))
+		noneWithin(t, inner)
 	})
 }
