@@ -97,15 +97,20 @@ func (o *ServerOptions) withDefaults() (ServerOptions, error) {
 	return out, errors.Join(errs...)
 }
 
+// handshakeTimeout is how long a connection may take until it speaks HTTP/2: TCP
+// is there, TLS and HTTP/2's preface are to come. gRPC's own is two minutes, for
+// which anybody could hold memory and a file without showing who they are.
+const handshakeTimeout = 10 * time.Second
+
 // Thanos' clients ping every 10 s while a call runs. A ping that was held up on
 // its way makes the next one early, so half of that is allowed.
 const minPingInterval = 5 * time.Second
 
 // GRPCServerOptions returns options for a grpc.Server that serves the StoreAPI:
 // the codec that makes it fast and passes every other service's messages to the
-// stock codec, messages of any size unless opts bounds them, and keepalive that
-// lets clients ping every 10 s, with or without a call running. Options that
-// follow them on the same server win. A negative bound, for which Register
+// stock codec, messages of any size unless opts bounds them, 10 s for the handshakes
+// of a new connection, and keepalive that lets clients ping every 10 s, with or
+// without a call running. Options that follow them on the same server win. A negative bound, for which Register
 // returns an error, is none here.
 func GRPCServerOptions(opts *ServerOptions) []grpc.ServerOption {
 	o, _ := opts.withDefaults()
@@ -113,6 +118,7 @@ func GRPCServerOptions(opts *ServerOptions) []grpc.ServerOption {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(o.MaxRecvSize),
 		grpc.MaxSendMsgSize(o.MaxSendSize),
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
@@ -153,7 +154,7 @@ func (c *ClientTLS) DialOptions(target string, log *slog.Logger) ([]grpc.DialOpt
 	if err != nil {
 		return nil, err
 	}
-	return []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(client.Config(hostOf(target))))}, nil
+	return []grpc.DialOption{grpc.WithTransportCredentials(grpcstore.TLS(client, hostOf(target)))}, nil
 }
 
 // hostOf returns the host of a gRPC target: "host:port", or that after a scheme.

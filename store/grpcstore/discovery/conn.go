@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
@@ -225,7 +224,7 @@ func (s *Source) credentials(k *connKey) ([]grpc.DialOption, error) {
 		s.tls[p] = client
 	}
 	host := hostOf(first(k.target.authority, k.target.dial))
-	return []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(client.Config(host)))}, nil
+	return []grpc.DialOption{grpc.WithTransportCredentials(grpcstore.TLS(client, host))}, nil
 }
 
 // hostOf returns the host of host:port, which may be behind the scheme of a gRPC
