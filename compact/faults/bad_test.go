@@ -323,7 +323,7 @@ func TestDiskFull(t *testing.T) {
 		begin()
 		reader := newReader()
 		want := samplesOf(t, reader, o)
-		for n := 1; ; n += 1 + n/12 {
+		for n := 1; ; n += 1 + n/8 {
 			bkt, dir := o.bucket(t), t.TempDir()
 			steps, failed := 0, ""
 			ctx := step.With(t.Context(), func(op string) error {

@@ -58,7 +58,7 @@ func TestCrash(t *testing.T) {
 		want = samplesOf(t, r, o)
 	})
 	(&scenario{
-		cycle: c, objects: o, bucket: inMemory, whens: []blocktest.When{blocktest.Before, blocktest.After}, stride: 41, least: 150,
+		cycle: c, objects: o, bucket: inMemory, whens: []blocktest.When{blocktest.Before, blocktest.After}, stride: 71, least: 150,
 		sees: func(t testing.TB, bkt objstore.Bucket, when string) {
 			t.Helper()
 			r.sees(t, bkt, want, when)
@@ -84,7 +84,7 @@ func TestCrashRetention(t *testing.T) {
 	c.opts.Retention = compact.Retention{Raw: 7 * 24 * time.Hour, FiveMinutes: 14 * 24 * time.Hour}
 	r := newReader(c.replica...)
 	(&scenario{
-		cycle: c, objects: o, bucket: inMemory, whens: []blocktest.When{blocktest.Before, blocktest.After}, stride: 53, least: 100,
+		cycle: c, objects: o, bucket: inMemory, whens: []blocktest.When{blocktest.Before, blocktest.After}, stride: 71, least: 100,
 		sees: func(t testing.TB, bkt objstore.Bucket, when string) {
 			t.Helper()
 			for _, n := range []int{1, 2, 3, 4, 5} {
@@ -151,9 +151,9 @@ func (s *scenario) crash(t *testing.T) {
 	for _, when := range s.whens {
 		for i, lost := range []string{"kept", "wiped"} {
 			for n, r := range requests {
-				// A fifth of what changes the bucket, and some of the rest.
+				// An eighth of what changes the bucket, and some of the rest.
 				changes := r.Op == objstore.OpUpload || r.Op == objstore.OpDelete
-				if *cuts != "all" && (changes && (n+i+int(when))%5 > 0 || !changes && (n+17*i+7*int(when))%s.stride > 0) {
+				if *cuts != "all" && (changes && (n+i+int(when))%8 > 0 || !changes && (n+17*i+7*int(when))%s.stride > 0) {
 					continue
 				}
 				points++

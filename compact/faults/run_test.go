@@ -162,7 +162,7 @@ func TestCanceled(t *testing.T) {
 	o := groups(t, "a", "b")
 	synctest.Test(t, func(t *testing.T) {
 		begin()
-		for n := 1; ; n += 7 {
+		for n := 1; ; n += 11 {
 			bkt := blocktest.NewBucket(o.bucket(t))
 			ctx, cancel := context.WithCancel(t.Context())
 			asked := 0
