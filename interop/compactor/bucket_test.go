@@ -234,21 +234,26 @@ func (b *bucket) awaitDeleted(t testing.TB, run func()) {
 	})
 }
 
-// args are the flags of both programs.
-func (b *bucket) args(dir string) []string {
-	return []string{
+// args are the flags of a program, ours or Thanos', by which all samples of all
+// replicas stay: what Thanos does without being told.
+func (b *bucket) args(who, dir string) []string {
+	args := []string{
 		"--objstore.config-file=" + b.config, "--data-dir=" + dir, "--consistency-delay=0s", "--delete-delay=" + deleteDelay.String(),
 		"--deduplication.replica-label=replica", "--compact.concurrency=2", "--compact.blocks-fetch-concurrency=2",
 	}
+	if who == "ours" {
+		args = append(args, "--deduplication.func=chain")
+	}
+	return args
 }
 
 // compact runs a program, ours or Thanos', until it has done all.
 func (b *bucket) compact(t testing.TB, who, dir string) {
 	t.Helper()
-	path, args := examples.Binary, b.args(dir)
-	program := ""
+	var program string
+	args := b.args(who, dir)
 	if who == "ours" {
-		program = path(t, "compactor")
+		program = examples.Binary(t, "compactor")
 	} else {
 		program = proc.Binary(t, "thanos")
 		args = append([]string{"compact"}, args...)

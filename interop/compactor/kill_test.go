@@ -24,7 +24,7 @@ func TestKills(t *testing.T) {
 			left := map[string]int{}
 			for n := range *kills {
 				b.upload(t)
-				p := proc.Start(t, "compactor", program, append(b.args(dir),
+				p := proc.Start(t, "compactor", program, append(b.args("ours", dir),
 					"--wait", "--wait-interval=20ms", "--compact.cleanup-interval=50ms", "--http-address="+proc.FreeAddr(t))...)
 				// It has done most of its work after about a second.
 				timer := time.NewTimer(100*time.Millisecond + time.Duration(rand.Int64N(int64(1500*time.Millisecond))))

@@ -50,12 +50,12 @@ func TestQuarantine(t *testing.T) {
 		b.upload(t)
 	}
 	id := b.damage(t)
-	control := exec.CommandContext(t.Context(), proc.Binary(t, "thanos"), append([]string{"compact", "--http-address=" + proc.FreeAddr(t)}, b.args(t.TempDir())...)...)
+	control := exec.CommandContext(t.Context(), proc.Binary(t, "thanos"), append([]string{"compact", "--http-address=" + proc.FreeAddr(t)}, b.args("thanos", t.TempDir())...)...)
 	out, err := control.CombinedOutput()
 	testutil.NotOk(t, err)
 	testutil.Assert(t, strings.Contains(string(out), id.String()), "%s", out)
 
-	cmd := exec.CommandContext(t.Context(), examples.Binary(t, "compactor"), append(b.args(t.TempDir()), "--http-address="+proc.FreeAddr(t))...)
+	cmd := exec.CommandContext(t.Context(), examples.Binary(t, "compactor"), append(b.args("ours", t.TempDir()), "--http-address="+proc.FreeAddr(t))...)
 	out, err = cmd.CombinedOutput()
 	testutil.Ok(t, err)
 	testutil.Assert(t, strings.Contains(string(out), "quarantined=1"), "%s", out)
