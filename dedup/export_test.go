@@ -38,14 +38,14 @@ func Without() map[string]Algorithm {
 func waitForever(it *followIterator) {
 	ps := &it.presences
 	if i := it.earliest(); i > 0 && ps.of[0].last != never {
-		ps.of[0].last, ps.cover, ps.out = it.cursors[i].t, it.cursors[i].t, it.cursors[i].t
-		ps.real.t = ps.out
+		t := it.cursors[i].t
+		ps.of[0].last, ps.cover, ps.decided.last.t, ps.decided.from = t, t, t, 0
 	}
 }
 
 // forgetValues has nothing be above or below anything.
 func forgetValues(it *followIterator) {
-	it.presences.real.kind = chunkenc.ValNone
+	it.presences.shown.last.kind, it.presences.decided.last.kind = chunkenc.ValNone, chunkenc.ValNone
 	it.each(func(p *presence) { p.real.kind, p.out.kind = chunkenc.ValNone, chunkenc.ValNone })
 }
 

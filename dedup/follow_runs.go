@@ -25,7 +25,7 @@ func (it *followIterator) runs(a *floats) bool {
 		}
 		if p := &ps.of[i]; c.t > ps.steady && c.t > p.last {
 			switch {
-			case i != ps.from:
+			case i != ps.decided.from:
 				if ps.quiet(i, c.t) {
 					p.noteFloat(c.t, c.v, ps.since)
 					c.next()
@@ -60,14 +60,14 @@ func (c *cursor) plain() bool {
 // as long as these certainly do not come out. Presences are steady.
 func (it *followIterator) together(a *floats) {
 	ps := &it.presences
-	c := &it.cursors[ps.from]
+	c := &it.cursors[ps.decided.from]
 	end := min(len(c.ts), len(c.vs), c.at+maxAhead-len(a.ts))
 	ts, vs := c.ts[c.at:end], c.vs[c.at:end]
 	n := len(ts)
 	for j := range it.cursors {
-		if j != ps.from {
+		if j != ps.decided.from {
 			within, ahead := ps.margins(j)
-			n = it.cursors[j].beside(ts[:n], ps.out, ps.of[j].last, ps.until, within, ahead, j < ps.from)
+			n = it.cursors[j].beside(ts[:n], ps.decided.last.t, ps.of[j].last, ps.until, within, ahead, j < ps.decided.from)
 		}
 	}
 	n = 1 + plain(ts[1:max(n, 1)], vs[1:], ts[0])
@@ -75,8 +75,8 @@ func (it *followIterator) together(a *floats) {
 		it.apart = 0
 	}
 	for j := range it.cursors {
-		if j != ps.from {
-			it.passTo(j, ts[n-1], j < ps.from, n)
+		if j != ps.decided.from {
+			it.passTo(j, ts[n-1], j < ps.decided.from, n)
 		}
 	}
 	it.alone(a, ts[:n], vs[:n])
@@ -87,16 +87,16 @@ func (it *followIterator) together(a *floats) {
 // alone takes samples of the replica that came out last, which come out too.
 func (it *followIterator) alone(a *floats, ts []int64, vs []float64) {
 	ps := &it.presences
-	p := &ps.of[ps.from]
+	p := &ps.of[ps.decided.from]
 	drop := p.drop
 	p.noteRun(ts, vs, ps.since)
 	if p.drop != drop {
-		ps.drop = p.drop
+		ps.decided.drop = p.drop
 	}
-	p.out, ps.real, ps.out, ps.cover = p.real, p.real, p.last, p.last
-	it.returned, it.t, it.vt = ps.from, p.last, chunkenc.ValFloat
+	p.out, ps.decided.last, ps.cover = p.real, p.real, p.last
+	it.returned, it.t, it.vt = ps.decided.from, p.last, chunkenc.ValFloat
 	a.ts, a.vs = append(a.ts, ts...), append(a.vs, vs...)
-	it.cursors[ps.from].credit(len(ts))
+	it.cursors[ps.decided.from].credit(len(ts))
 }
 
 // plain returns how many samples are numbers and later than the one before, the

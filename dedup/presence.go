@@ -39,8 +39,8 @@ func (s sample) below(was sample) bool {
 }
 
 // presence is what is known of a replica when all samples up to a time were
-// observed. No time in it has an effect on what happens more than a window
-// later.
+// observed. Lest a start long ago makes a difference, all that is older than a window
+// is forgotten where one begins: see forget.
 type presence struct {
 	last  int64 // of the latest sample, in ms; never if there is none
 	stale bool  // whether that was a stale marker
@@ -64,9 +64,33 @@ type presence struct {
 	n         int
 }
 
+// course is what one sample after another was taken from.
+type course struct {
+	// last is the latest sample, and from whose it is; -1 if there is none.
+	last sample
+	from int
+	// drop is the time of the latest that was below the one before; never if there
+	// is none.
+	drop int64
+}
+
+var nowhere = course{last: sample{t: never}, from: -1, drop: never}
+
+// follow goes on with sample s of replica i.
+func (c *course) follow(i int, s sample) {
+	if c.from >= 0 && s.t-c.last.t <= window && s.below(c.last) {
+		c.drop = s.t
+	}
+	c.last, c.from = s, i
+}
+
 // presences are those of all replicas of a series, in the caller's order. All
 // that Follow decides is decided here, from samples that are observed in order of
 // time, those at the same time in order of the replicas.
+//
+// Decisions depend on those before. Lest that go on for ever, each window begins as
+// if the first replica that missed no scrape then had been followed, and what comes
+// out turns to that course within it.
 type presences struct {
 	of []presence
 	// The window that it is, in ms, both inclusive.
@@ -76,21 +100,16 @@ type presences struct {
 	// after which decisions are simple: see settle.
 	known  bool
 	steady int64
-	// out is the time of the latest sample that it was decided should come out;
-	// never if there is none.
-	//
-	// Decisions depend on those before. Lest that go on for ever, each window begins
-	// as if the first replica that missed no scrape then had been followed. Until
-	// the first decision in it, what comes out may differ a little from what was
-	// decided.
-	out int64
-	// cover is that time, or later that of a sample in whose place it came.
+	// decided is what it was decided in this window should come out. It depends on
+	// this window, on what presences hold of the one before, and on nothing else.
+	decided course
+	// cover is the time of its latest sample, or later that of a sample in whose place
+	// that came.
 	cover int64
-	// real is the latest sample that came out, and from whose it is; -1 if there is
-	// none. drop is the time of the latest that was below the one before.
-	real sample
-	from int
-	drop int64
+	// apart is whether something else comes out as yet, which goes on from shown:
+	// what was decided in the window before, or later what came out instead.
+	apart bool
+	shown course
 }
 
 // reset makes room for n replicas of which nothing was observed.
@@ -99,7 +118,7 @@ func (ps *presences) reset(n int) {
 	for i := range of {
 		of[i] = presence{last: never, drop: never, out: sample{t: never}}
 	}
-	*ps = presences{of: of, steady: math.MaxInt64, out: never, from: -1, drop: never}
+	*ps = presences{of: of, steady: math.MaxInt64, decided: nowhere, shown: nowhere}
 }
 
 // enter goes on to the window of t, and reports whether that is another one.
@@ -121,22 +140,47 @@ func (ps *presences) begin(since, until int64) {
 		if next && p.n > 1 {
 			p.interval = p.median()
 		}
-		p.n, p.out.t = 0, never
+		p.forget(since)
 		ps.known = ps.known && p.interval > 0
 	}
-	ps.since, ps.until, ps.out = since, until, never
-	if !ps.begun {
-		ps.begun = true
-		return
+	// What came out instead of what was decided, if it still does, is not remembered:
+	// whoever began later may know nothing of it.
+	ps.shown = ps.decided
+	if !next {
+		ps.shown = nowhere
 	}
+	ps.since, ps.until, ps.begun = since, until, true
+	ps.decided, ps.cover = nowhere, never
 	least := ps.least(since)
 	for i := range ps.of {
 		if p := &ps.of[i]; p.heldOn(since, p.scrapeInterval(least)) {
-			p.out, ps.out, ps.cover = p.real, p.real.t, p.real.t
+			p.out = p.real
+			ps.decided.follow(i, p.real)
+			ps.cover = p.real.t
 			break
 		}
 	}
+	ps.apart = ps.shown.from >= 0 && ps.shown != ps.decided
 	ps.settle()
+}
+
+// forget leaves of a replica what has an effect in a window from since on: nothing
+// of more than a window before.
+func (p *presence) forget(since int64) {
+	p.n, p.distances, p.out = 0, [len(p.distances)]int64{}, sample{t: never}
+	old := since - window
+	if old > since { // There are no such times.
+		return
+	}
+	if p.drop < old {
+		p.drop, p.dropFrom = never, 0
+	}
+	if p.real.t < old {
+		p.real, p.before, p.distance = sample{}, 0, 0
+	}
+	if p.last < old {
+		p.last, p.stale = never, false
+	}
 }
 
 // windowOf returns where the window of t begins and ends, both inclusive.
@@ -309,27 +353,40 @@ func (p *presence) marked(t int64) {
 // observe takes note of a sample of replica i, which is no stale marker, and
 // reports whether it comes out.
 func (ps *presences) observe(i int, s sample) bool {
-	p := &ps.of[i]
-	p.note(s, ps.since)
+	ps.of[i].note(s, ps.since)
 	comesOut, within, most := ps.decide(i, s)
-	if ps.from >= 0 && ps.real.t != ps.out {
-		// What came out is not what was decided on: a window has begun.
-		if ps.from != i && p.outOfLine(s, ps.real, max(ps.drop, ps.of[ps.from].drop), within) {
-			return false
-		}
-		comesOut = comesOut || s.t-ps.real.t >= most
-	}
 	if comesOut {
-		if ps.from >= 0 && s.t-ps.real.t <= window && s.below(ps.real) {
-			ps.drop = s.t
-		}
-		ps.real, ps.from = s, i
+		ps.decided.follow(i, s)
+		ps.of[i].out, ps.cover = s, s.t
+	}
+	if ps.apart {
+		return ps.approach(i, s, comesOut, within, most)
 	}
 	return comesOut
 }
 
-// decide decides whether s, the latest sample of replica i, comes out. If not, most
-// is how long, in ms, nothing else may have; within is what is recent to i.
+// approach reports whether s, of replica i, comes out while something else does
+// than what is decided: what is decided, as soon as it is in line with that. What
+// is not, to bridge a wait of most, in the first half of a window; then there is
+// time left to meet.
+func (ps *presences) approach(i int, s sample, decided bool, within, most int64) bool {
+	was := &ps.shown
+	if i != was.from && ps.of[i].outOfLine(s, was.last, max(was.drop, ps.of[was.from].drop), within) {
+		return false
+	}
+	if decided {
+		ps.apart = false
+		return true
+	}
+	if s.t-was.last.t < most || ps.until-s.t < window/2 {
+		return false
+	}
+	was.follow(i, s)
+	return true
+}
+
+// decide decides whether s, the latest sample of replica i, should come out. If not,
+// most is how long, in ms, nothing else may have; within is what is recent to i.
 func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64) {
 	p, least := &ps.of[i], ps.least(s.t)
 	interval := p.scrapeInterval(least)
@@ -351,11 +408,10 @@ func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64)
 			ps.cover = s.t // That one came in its place.
 			return false, within, p.patience(interval)
 		}
-		if p.outOfLine(s, q.out, max(ps.drop, q.drop), within) {
+		if p.outOfLine(s, q.out, max(ps.decided.drop, q.drop), within) {
 			return false, within, p.patience(interval)
 		}
 	}
-	p.out, ps.out, ps.cover = s, s.t, s.t
 	return true, within, 0
 }
 
@@ -372,7 +428,7 @@ func (p *presence) patience(interval int64) int64 {
 // covered reports whether something came out so recently that a replica which is
 // there, of the given scrape interval, can be waited for.
 func (ps *presences) covered(t, interval int64) bool {
-	return ps.out != never && (interval == 0 || t-ps.cover < interval*3/4 && t-ps.out < interval)
+	return ps.decided.from >= 0 && (interval == 0 || t-ps.cover < interval*3/4 && t-ps.decided.last.t < interval)
 }
 
 // outOfLine reports whether s, p's latest sample, seems to undo what the sample was
@@ -392,24 +448,25 @@ func (p *presence) outOfLine(s, was sample, drop, within int64) bool {
 }
 
 // settle works out after when in this window decisions are simple: all intervals are
-// known, what came out last was decided on and is its replica's latest, and no
+// known, what is decided comes out, what did last is its replica's latest, and no
 // sample that another replica had come out is recent. That remains so as long as
 // that replica is alone in coming out.
 func (ps *presences) settle() {
 	ps.steady = math.MaxInt64
-	if !ps.known || ps.from < 0 || ps.real.t != ps.out {
+	if !ps.known || ps.apart || ps.decided.from < 0 {
 		return
 	}
-	if lead := &ps.of[ps.from]; lead.out.t != ps.out || lead.last != ps.out {
+	out := ps.decided.last.t
+	if ps.of[ps.decided.from].last != out {
 		return
 	}
 	most := int64(0)
 	for i := range ps.of {
 		most = max(most, ps.of[i].interval)
 	}
-	ps.steady = ps.out
+	ps.steady = out
 	for i := range ps.of {
-		if t := ps.of[i].out.t; i != ps.from && t != never {
+		if t := ps.of[i].out.t; i != ps.decided.from && t != never {
 			ps.steady = max(ps.steady, t+most)
 		}
 	}
@@ -419,10 +476,10 @@ func (ps *presences) settle() {
 // presences are steady. It has the effect of decide if so, and else none.
 func (ps *presences) quiet(i int, t int64) bool {
 	within, _ := ps.margins(i)
-	if i > ps.from && t-ps.out < within || ps.waits(i, t) {
+	if i > ps.decided.from && t-ps.decided.last.t < within || ps.waits(i, t) {
 		return true
 	}
-	if i < ps.from && t-ps.out < within {
+	if i < ps.decided.from && t-ps.decided.last.t < within {
 		ps.cover = t
 		return true
 	}
@@ -444,8 +501,8 @@ func (ps *presences) waits(i int, t int64) bool {
 // are steady, nor have the replica that came out last wait: those sooner than within
 // after one of that, and no sooner than ahead before its next.
 func (ps *presences) margins(i int) (within, ahead int64) {
-	if i > ps.from {
-		return ps.of[ps.from].interval * 3 / 4, 0
+	if i > ps.decided.from {
+		return ps.of[ps.decided.from].interval * 3 / 4, 0
 	}
 	return ps.of[i].interval / 4, ps.of[i].interval * 3 / 4
 }
