@@ -4,12 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
-
-	"github.com/thanoskit/thanoskit/internal/aggr"
-	"github.com/thanoskit/thanoskit/internal/recode"
-	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
 // mergeAggregates appends the chunks that the algorithm makes of stretches i to to,
@@ -155,9 +150,8 @@ func (w *windowWriter) add(t *track, i int) error {
 	win := &t.windows[i]
 	c := &t.chunks[win.chunk]
 	follows := w.begun && w.last == t && w.window == i-1
-	counts := c.encodings[aggr.CounterKind] == chunkenc.EncXOR
 	was := w.total
-	if counts {
+	if c.counts {
 		w.count(t, i, follows)
 	}
 	if win.t >= w.from {
@@ -165,8 +159,8 @@ func (w *windowWriter) add(t *track, i int) error {
 			w.run.to++
 		} else {
 			raw := w.raw
-			if counts && w.begun && !follows {
-				raw = w.seam(win.v[aggr.CounterKind], t.valueBefore(i), w.total-was)
+			if c.counts && w.begun && !follows {
+				raw = w.seam(win.counter, t.valueBefore(i), w.total-was)
 			}
 			if err := w.close(raw); err != nil {
 				return err
@@ -178,7 +172,7 @@ func (w *windowWriter) add(t *track, i int) error {
 		}
 	}
 	w.begun, w.last, w.window = true, t, i
-	if counts {
+	if c.counts {
 		t.anchored, t.anchorAt, t.anchor = true, win.total, w.total
 		w.raw, w.rawKnown = t.raw(i)
 	}
@@ -215,7 +209,7 @@ func (w *windowWriter) count(t *track, i int, follows bool) {
 		w.total = max(w.total, was+raw-w.raw)
 	case t.anchored:
 	case w.rawKnown:
-		w.total += risen(w.raw, c.firstV) + win.total - c.rise
+		w.total += risen(w.raw, c.first) + win.total - c.rise
 	default:
 		w.total += win.total - c.rise
 	}
@@ -226,134 +220,17 @@ func (w *windowWriter) count(t *track, i int, follows bool) {
 // guess.
 func (t *track) raw(i int) (float64, bool) {
 	c := &t.chunks[t.windows[i].chunk]
-	reset := t.windows[c.to-1].v[aggr.CounterKind] != c.lastV
+	reset := t.windows[c.to-1].counter != c.last
 	if i == c.to-1 || reset {
-		return c.lastV, i == c.to-1
+		return c.last, i == c.to-1
 	}
-	return t.windows[i].v[aggr.CounterKind], true
+	return t.windows[i].counter, true
 }
 
 // valueBefore is the counter before window i in its chunk.
 func (t *track) valueBefore(i int) float64 {
 	if c := &t.chunks[t.windows[i].chunk]; i == c.from {
-		return c.firstV
+		return c.first
 	}
-	return t.windows[i-1].v[aggr.CounterKind]
-}
-
-// close writes the run. raw is the last raw value of its counter.
-func (w *windowWriter) close(raw float64) error {
-	if w.run.from == w.run.to {
-		return w.amend(raw)
-	}
-	t := w.last
-	c := &t.chunks[t.windows[w.run.from].chunk]
-	source := t.source[t.windows[w.run.from].chunk]
-	whole := w.run == unit{c.from, c.to} && w.same(c, raw)
-	if whole {
-		w.dst = append(w.dst, source)
-	} else {
-		chunk, err := w.encode(t, w.run, raw)
-		if err != nil {
-			return newChunkError(t.replica, &source, err)
-		}
-		w.dst = append(w.dst, chunk)
-	}
-	w.run = unit{}
-	return nil
-}
-
-// same reports whether raw is the last raw value of a chunk, or none is known.
-func (*windowWriter) same(c *aggregateChunk, raw float64) bool {
-	return c.encodings[aggr.CounterKind] != chunkenc.EncXOR || math.Float64bits(raw) == math.Float64bits(c.lastV)
-}
-
-// amend changes the last raw value of the chunk that was passed on before the first
-// run.
-func (w *windowWriter) amend(raw float64) error {
-	if !w.begun || len(w.dst) == 0 {
-		return nil
-	}
-	t := w.last
-	n := t.windows[w.window].chunk
-	c, last := &t.chunks[n], &w.dst[len(w.dst)-1]
-	if last.MaxTime != t.windows[w.window].t || w.window != c.to-1 || last.MinTime != t.source[n].MinTime || w.same(c, raw) {
-		return nil
-	}
-	chunk, err := w.encode(t, unit{c.from, c.to}, raw)
-	if err != nil {
-		return newChunkError(t.replica, &t.source[n], err)
-	}
-	*last = chunk
-	return nil
-}
-
-// encode encodes a run of windows.
-func (w *windowWriter) encode(t *track, run unit, raw float64) (Chunk, error) {
-	windows := t.windows[run.from:run.to]
-	c := &t.chunks[windows[0].chunk]
-	ts, vs := make([]int64, len(windows), len(windows)+2), make([]float64, len(windows), len(windows)+2)
-	var out aggr.Chunk
-	for kind, e := range c.encodings {
-		if e == chunkenc.EncNone {
-			continue
-		}
-		if e != chunkenc.EncXOR {
-			sub, err := encodeHistograms(windows, aggr.Kind(kind))
-			if err != nil {
-				return Chunk{}, err
-			}
-			out[kind] = sub
-			continue
-		}
-		ts, vs = ts[:len(windows)], vs[:len(windows)]
-		for i := range windows {
-			ts[i], vs[i] = windows[i].t, windows[i].v[kind]
-		}
-		if aggr.Kind(kind) == aggr.CounterKind {
-			firstT := w.firstTime(t, run.from)
-			ts, vs = append(ts, windows[len(windows)-1].t, 0), append(vs, raw, 0)
-			copy(ts[1:], ts[:len(ts)-1])
-			copy(vs[1:], vs[:len(vs)-1])
-			ts[0], vs[0] = firstT, t.valueBefore(run.from)
-		}
-		out[kind] = aggr.Sub{Encoding: chunkenc.EncXOR, Data: xor.Encode(nil, ts, vs)}
-	}
-	return Chunk{MinTime: windows[0].t, MaxTime: windows[len(windows)-1].t, Encoding: aggr.Encoding, Data: out.Append(nil)}, nil
-}
-
-// firstTime is when the counter had the value before window i.
-func (w *windowWriter) firstTime(t *track, i int) int64 {
-	c := &t.chunks[t.windows[i].chunk]
-	if i == c.from {
-		return min(c.firstT, t.windows[i].t)
-	}
-	at := t.windows[i-1].t
-	if w.begun && at <= w.before {
-		at = w.before + 1 // there is another value at that time
-	}
-	return min(at, t.windows[i].t)
-}
-
-// encodeHistograms encodes an aggregate that is histograms.
-func encodeHistograms(windows []aggregateWindow, kind aggr.Kind) (aggr.Sub, error) {
-	e := recode.Encoder{PerChunk: xor.MaxSamples}
-	for i := range windows {
-		h := windows[i].sum
-		if kind == aggr.CounterKind {
-			h = windows[i].counter
-		}
-		h = h.Copy()
-		if i == 0 && h.CounterResetHint != histogram.GaugeType {
-			h.CounterResetHint = histogram.UnknownCounterReset
-		}
-		if err := e.FloatHistogram(windows[i].t, h); err != nil {
-			return aggr.Sub{}, err
-		}
-	}
-	chunks := e.Chunks()
-	if len(chunks) != 1 {
-		return aggr.Sub{}, fmt.Errorf("%w: %s does not fit into a chunk", ErrMalformedChunk, kind)
-	}
-	return aggr.Sub{Encoding: chunks[0].Encoding, Data: chunks[0].Data}, nil
+	return t.windows[i-1].counter
 }
