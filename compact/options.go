@@ -96,9 +96,12 @@ type Options struct {
 	// PreferReplicas are the replicas that come first where replicas are merged; see
 	// dedup.Replicas. None means no preference.
 	PreferReplicas []*labels.Matcher
-	// Algorithm merges samples of blocks that overlap. Nil is dedup.Chain, all
-	// samples of all, which is right for copies and for what is complementary, and
-	// wrong for replicas that scrape on their own.
+	// Algorithm merges the samples of replicas, which ReplicaLabels tell apart. Of
+	// blocks that overlap and are of the same replica all samples count, whatever it
+	// is. Nil is dedup.Follow. Thanos' default is dedup.Chain, all samples of all,
+	// which is right for copies only: of two Prometheus servers that scrape on their
+	// own it writes, for good, twice the samples, and counters that fall whenever the
+	// later scrape saw less (kube-thanos#290).
 	Algorithm dedup.Algorithm
 
 	// Downsampling says which resolutions are made.
@@ -179,7 +182,7 @@ func (o *Options) complete() (*Options, error) {
 		orDefault(n, 1)
 	}
 	if out.Algorithm == nil {
-		out.Algorithm = dedup.Chain{}
+		out.Algorithm = dedup.Follow{}
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)

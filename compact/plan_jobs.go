@@ -74,13 +74,11 @@ func (p *planner) pick(st *stream, g *group) ([]*node, string) {
 func (p *planner) due(st *stream, from block.Resolution, n *node) []block.Resolution {
 	var out []block.Resolution
 	r := p.o.retention(st.labels)
-	wanted := func(res block.Resolution, least int64) bool {
-		return p.enabled(res) && n.maxTime-n.minTime >= least && p.lacks(res, n)
-	}
-	oneHour := wanted(block.OneHour, oneHourRange.Milliseconds()) && p.kept(r, block.OneHour, n.maxTime)
+	wanted := func(res block.Resolution) bool { return p.enabled(res) && n.lasts(res) && p.lacks(res, n) }
+	oneHour := wanted(block.OneHour) && p.kept(r, block.OneHour, n.maxTime)
 	switch from {
 	case block.Raw:
-		if !wanted(block.FiveMinutes, fiveMinutesRange.Milliseconds()) {
+		if !wanted(block.FiveMinutes) {
 			return nil // If there is 5m, 1h is made of that.
 		}
 		if p.kept(r, block.FiveMinutes, n.maxTime) {

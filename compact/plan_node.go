@@ -7,6 +7,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/downsample"
 )
 
 // node is a block in the group that it belongs to, or one that a job of the plan is
@@ -54,6 +55,18 @@ func (n *node) downsampled() *node {
 
 // overlaps reports whether the ranges of two blocks overlap.
 func (n *node) overlaps(o *node) bool { return n.minTime < o.maxTime && o.minTime < n.maxTime }
+
+// lasts reports whether the range of a block is one that a resolution is made of.
+func (n *node) lasts(res block.Resolution) bool {
+	finer := block.Raw
+	if res == block.OneHour {
+		finer = block.FiveMinutes
+	}
+	to, due := downsample.Due(&block.Meta{
+		MinTime: n.minTime, MaxTime: n.maxTime, Thanos: block.Thanos{Downsample: block.Downsample{Resolution: finer}},
+	})
+	return due && to == res
+}
 
 func (n *node) failed() bool { return n.block != nil && n.block.Meta.Compaction.Failed }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/downsample"
 )
 
 // Retention is how long blocks are kept after the end of their range, by
@@ -57,12 +58,6 @@ func (o *Options) retention(lset labels.Labels) Retention {
 	return o.Retention
 }
 
-// Ranges from which on a block is downsampled whether or not its time has come.
-const (
-	fiveMinutesRange = 40 * time.Hour
-	oneHourRange     = 10 * 24 * time.Hour
-)
-
 // validateRetention refuses what cannot be meant. Without the interlock that is,
 // as for Thanos, what deletes blocks before they are large enough to be
 // downsampled.
@@ -77,11 +72,11 @@ func (o *Options) validateRetention() []error {
 		if o.Interlock == InterlockOn {
 			return
 		}
-		if r.Raw > 0 && r.Raw < fiveMinutesRange && o.Downsampling != DownsampleNone {
-			errs = append(errs, fmt.Errorf("option %s: %v of raw is less than the %v from which on blocks are downsampled to 5m", name, r.Raw, fiveMinutesRange))
+		if r.Raw > 0 && r.Raw < downsample.MinRange5m && o.Downsampling != DownsampleNone {
+			errs = append(errs, fmt.Errorf("option %s: %v of raw is less than the %v from which on blocks are downsampled to 5m", name, r.Raw, downsample.MinRange5m))
 		}
-		if r.FiveMinutes > 0 && r.FiveMinutes < oneHourRange && o.Downsampling == DownsampleAll {
-			errs = append(errs, fmt.Errorf("option %s: %v of 5m is less than the %v from which on blocks are downsampled to 1h", name, r.FiveMinutes, oneHourRange))
+		if r.FiveMinutes > 0 && r.FiveMinutes < downsample.MinRange1h && o.Downsampling == DownsampleAll {
+			errs = append(errs, fmt.Errorf("option %s: %v of 5m is less than the %v from which on blocks are downsampled to 1h", name, r.FiveMinutes, downsample.MinRange1h))
 		}
 	}
 	check("Retention", o.Retention)

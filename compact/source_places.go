@@ -24,7 +24,7 @@ func (p places) of(place uint32) uint32 {
 	if p == nil {
 		return place
 	}
-	return binary.LittleEndian.Uint32(p[4*place:])
+	return binary.LittleEndian.Uint32(p[4*int64(place):])
 }
 
 // placesPattern is the name of the file of places, below the output's directory.

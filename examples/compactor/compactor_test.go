@@ -83,6 +83,11 @@ func TestFlags(t *testing.T) {
 	testutil.Equals(t, "penalty", fmt.Sprint(o.Algorithm))
 	testutil.Equals(t, `[interval="15s"]`, fmt.Sprint(o.PreferReplicas))
 	testutil.Equals(t, compact.OverlapMerge, o.Overlap)
+	for _, name := range []string{"follow", "chain"} {
+		_, o, err = options(t, "--deduplication.func="+name)
+		testutil.Ok(t, err)
+		testutil.Equals(t, name, fmt.Sprint(o.Algorithm))
+	}
 
 	for _, bad := range []string{
 		"--retention.resolution-raw=long",

@@ -9,9 +9,13 @@
 //
 //	compactor --objstore.config-file=bucket.yml --dry-run
 //
-// Replicas become one with their labels, for ever:
+// Replicas become one without their labels, for ever:
 //
-//	--deduplication.replica-label=replica --deduplication.func=follow
+//	--deduplication.replica-label=replica
+//
+// They are merged by dedup.Follow. Thanos' default is what --deduplication.func=chain
+// is here: all samples of all replicas. That is right for copies, and wrong for
+// Prometheus servers that scrape on their own (kube-thanos#290).
 //
 // Several compactors share a bucket, each with --shards=3 and its own --shard from
 // 0, or by --selector.relabel-config as with Thanos.

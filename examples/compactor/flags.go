@@ -48,7 +48,7 @@ func newFlags(p *program.Program) *flags {
 		maxLevel:        p.Flags.Int("debug.max-compaction-level", levels, "how many of the levels are used: 1h, 2h, 8h, 2d, 14d"),
 		replicaLabels:   p.Strings("deduplication.replica-label", "external label that tells replicas apart, which become one without it"),
 		prefer:          p.Flags.String("deduplication.prefer-replica", "", `matchers of the replicas that come first, {interval="15s"} (not in Thanos)`),
-		algorithm:       p.Flags.String("deduplication.func", "", `how samples of overlapping blocks are merged: "" for all samples of all, penalty, or follow (not in Thanos)`),
+		algorithm:       p.Flags.String("deduplication.func", "", `how replicas are merged, which --deduplication.replica-label tells apart: "" or follow (not in Thanos), penalty, or chain: all samples of all, which is what "" means to Thanos, and is wrong for Prometheus replicas, since they scrape at times of their own`),
 		vertical:        p.Flags.Bool("compact.enable-vertical-compaction", true, "merge blocks that overlap; otherwise they are left alone (in Thanos: false, and it halts)"),
 		noDownsampling:  p.Flags.Bool("downsampling.disable", false, "do not downsample"),
 		strictRetention: p.Flags.Bool("retention.strict", false, "delete what has had its time whether or not it was downsampled, as Thanos does (not in Thanos)"),
