@@ -4,8 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,22 +30,38 @@ var scripts = []string{
 	"trig_functions", "type_and_unit",
 }
 
-// everyScript runs scripts and takes note of which ran to the end.
+// raced are the scripts that are run under the race detector, which would take
+// minutes for all: those whose selects differ in time, and those of many selects.
+var raced = []string{"aggregators", "at_modifier", "info", "literals", "range_queries", "selectors", "staleness", "subquery"}
+
+// everyScript runs scripts at the same time and takes note of which ran to the end.
 type everyScript struct {
 	*testing.T
+	chosen []string // the scripts to run; nil is all
+
+	mu  *sync.Mutex
 	ran map[string]bool
-	// before is called with the name of each.
-	before func(name string)
+	// after is called when one has run.
+	after func(t *testing.T, name string)
 }
+
+// scriptOf is the name of the script that a test runs.
+func scriptOf(test string) string { return strings.TrimSuffix(path.Base(test), ".test") }
 
 // Run implements promqltest.TBRun.
 func (e everyScript) Run(file string, f func(*testing.T)) bool {
-	name := strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".test")
+	name := scriptOf(file)
+	if e.chosen != nil && !slices.Contains(e.chosen, name) {
+		return true
+	}
 	return e.T.Run(file, func(t *testing.T) {
-		if e.before != nil {
-			e.before(name)
-		}
+		t.Parallel()
 		f(t)
+		if e.after != nil {
+			e.after(t, name)
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.ran[name] = !t.Skipped()
 	})
 }
@@ -51,13 +69,16 @@ func (e everyScript) Run(file string, f func(*testing.T)) bool {
 // allOf is t as the scripts take it. When t ends, all scripts must have been run
 // and none skipped, unless -run has chosen among them.
 func allOf(t *testing.T) everyScript {
-	e := everyScript{T: t, ran: map[string]bool{}}
-	chosen := strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+	e := everyScript{T: t, mu: &sync.Mutex{}, ran: map[string]bool{}}
+	expected := scripts
+	if raceEnabled {
+		e.chosen, expected = raced, raced
+	}
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return e
+	}
 	t.Cleanup(func() {
-		if chosen {
-			return
-		}
-		for _, name := range scripts {
+		for _, name := range expected {
 			if !e.ran[name] && !t.Failed() {
 				t.Errorf("script %s was not run", name)
 			}
@@ -113,14 +134,8 @@ func TestPromQLScriptsOffset(t *testing.T) {
 		scripts:     map[string]*offsetAnswers{},
 	}
 	e := allOf(t)
-	e.before = func(name string) {
-		o.answers = &offsetAnswers{}
-		o.scripts[name] = o.answers
-	}
+	e.after = func(t *testing.T, name string) { checkOffset(t, name, o.of(name)) }
 	promqltest.RunBuiltinTestsWithStorage(e, o, offsetScripts)
-	for name, a := range o.scripts {
-		checkOffset(t, name, a)
-	}
 }
 
 // checkOffset compares what became of a script with what is known of it.
@@ -148,13 +163,14 @@ func checkOffset(t *testing.T, name string, a *offsetAnswers) {
 // offsetScripts is generic as inProcess is.
 func offsetScripts[T any](t T) storage.Storage {
 	s := newReplicas(t, &query.Options{Algorithm: dedup.Follow{}})
-	return &offsetStorage{scriptStorage: s, alone: newQuerier(asTB(t), s.mems[0], nil).Queryable(nil)}
+	return &offsetStorage{scriptStorage: s, script: scriptOf(asTB(t).Name()), alone: newQuerier(asTB(t), s.mems[0], nil).Queryable(nil)}
 }
 
 // offsetStorage is what a script is loaded into twice.
 type offsetStorage struct {
 	*scriptStorage
-	alone storage.Queryable // the first replica only
+	script string
+	alone  storage.Queryable // the first replica only
 }
 
 // earlier asks for an hour more than it is asked for.
@@ -249,8 +265,19 @@ func (s *lateSeries) interval() int64 {
 // scripts see, and over both, and takes note of answers that differ.
 type offsetEngine struct {
 	promql.QueryEngine
+
+	mu      sync.Mutex
 	scripts map[string]*offsetAnswers
-	answers *offsetAnswers // of the script that runs
+}
+
+// of are the answers of a script, which asks one thing after the other.
+func (o *offsetEngine) of(script string) *offsetAnswers {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.scripts[script] == nil {
+		o.scripts[script] = &offsetAnswers{}
+	}
+	return o.scripts[script]
 }
 
 // NewInstantQuery implements promql.QueryEngine.
@@ -273,7 +300,7 @@ func (o *offsetEngine) compared(q storage.Queryable, name string, prepare func(s
 		return nil, fmt.Errorf("%T has no second replica", q)
 	}
 	alone, err := prepare(s.alone)
-	return &offsetQuery{Query: alone, storage: s, name: name, prepare: prepare, answers: o.answers}, err
+	return &offsetQuery{Query: alone, storage: s, name: name, prepare: prepare, answers: o.of(s.script)}, err
 }
 
 // offsetQuery is the query over the first replica, and how to make others.

@@ -29,8 +29,8 @@ import (
 	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
-// The tests that run Prometheus' own scripts do not run in parallel: the scripts
-// set switches of the parser for all.
+// The tests that run Prometheus' own scripts do not run in parallel, since they set
+// switches of the parser for all; the scripts of each do.
 
 func TestPromQLScripts(t *testing.T) {
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
@@ -273,7 +273,7 @@ func (w *corruptingWriter) Send(s *store.Series) error {
 // sends: with one sample of each answer changed there, they fail.
 func TestCorruptSampleFailsScripts(t *testing.T) {
 	t.Parallel()
-	const script = "TestPromQLScriptsOverGRPC/testdata/aggregators.test"
+	const script = "TestPromQLScriptsOverGRPC/testdata/selectors.test"
 	run := func(env ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(script, "/", "$/^")+"$", "-test.v")
 		cmd.Env = append(os.Environ(), env...)
