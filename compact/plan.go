@@ -6,11 +6,12 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/downsample"
 )
 
 // ReasonNothingLeft is the reason of no-downsample marks of blocks that nothing
 // comes of when they are downsampled. Thanos heeds the marks.
-const ReasonNothingLeft = "nothing-to-downsample"
+const ReasonNothingLeft = downsample.ReasonNothingLeft
 
 // Plan is what is to be done with the blocks of a bucket. Jobs do not depend on
 // each other: no two have a source in common, and none has one that another one

@@ -95,6 +95,9 @@ func downsampleBlock(ctx context.Context, r *block.Reader, out string, to block.
 	if err := p.run(ctx, o.Concurrency); err != nil {
 		return nil, err
 	}
+	if err := r.Close(); err != nil { // while the new block can still be given up
+		return nil, err
+	}
 	return w.Commit()
 }
 

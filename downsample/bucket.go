@@ -19,6 +19,10 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 )
 
+// ReasonNothingLeft is the reason of no-downsample marks of blocks of which nothing
+// is left at the next resolution.
+const ReasonNothingLeft = "nothing-to-downsample"
+
 // BucketOptions say how the blocks of a bucket are downsampled. The zero value, and
 // nil, are good.
 type BucketOptions struct {
@@ -31,8 +35,8 @@ type BucketOptions struct {
 	Hash block.HashFunc
 	// Block says how each block is downsampled. Its ULID has to be zero.
 	Block Options
-	// Logger is told of blocks that were made and of those that cannot be read; nil
-	// means nobody.
+	// Logger is told of blocks that were made, of those that were marked and of those
+	// that cannot be read; nil means nobody.
 	Logger *slog.Logger
 }
 
@@ -79,11 +83,13 @@ func (o *BucketOptions) withDefaults() (BucketOptions, error) {
 // all of it can be judged, and then nothing was done; else those of Block, of
 // block.Download and of block.Upload, joined. A block that cannot be downsampled
 // does not keep others from it. One of which nothing is left, block.ErrEmpty, is no
-// error here.
+// error here: it is marked no-downsample with ReasonNothingLeft, so that nobody
+// fetches it again, and a retention that waits for 5m or 1h does not wait for it.
 // Concurrency: two that run at a time make blocks twice, which readers and a
 // compactor take for one; not for the same dir.
-// Cost: each block is fetched once; dir holds a block and what is made of it,
-// Concurrency times.
+// Cost: each block is fetched once, and after an error of the bucket or the end of
+// the context not even that, but anew after any other error: what was fetched may be
+// what is wrong. dir holds a block and what is made of it, Concurrency times.
 //
 // Source: Thanos v0.42.4, cmd/thanos/downsample.go, which fetches what it has made
 // to make 1h of it, and downsamples what is marked no-downsample.
@@ -127,9 +133,9 @@ func (b *bucketRun) run(ctx context.Context) ([]*block.Meta, error) {
 			return nil
 		})
 	}
-	_ = g.Wait() // Each has its own place for errors.
-	if ctx.Err() != nil {
-		errs = []error{ctx.Err()} // which is what all of them say
+	_ = g.Wait()                      // Each has its own place for errors.
+	if err := ctx.Err(); err != nil { // said once, beside what else was wrong
+		errs = append(slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, err) }), err)
 	}
 	return slices.Concat(made...), errors.Join(errs...)
 }
@@ -214,30 +220,46 @@ func (b *bucketRun) clean(jobs []job) error {
 // one makes of a block what is due. After an error of the bucket the block stays in
 // the directory, for the next run.
 func (b *bucketRun) one(ctx context.Context, j job) ([]*block.Meta, error) {
-	dir := filepath.Join(b.dir, j.of.ULID.String())
-	if err := block.Download(ctx, b.bkt, j.of.ULID, dir, &block.DownloadOptions{Concurrency: b.opts.FileConcurrency}); err != nil {
+	of, dirs := j.of, []string{b.path(j.of)}
+	if err := block.Download(ctx, b.bkt, of.ULID, dirs[0], &block.DownloadOptions{Concurrency: b.opts.FileConcurrency}); err != nil {
 		return nil, err
 	}
-	dirs := []string{dir}
 	var out []*block.Meta
 	for _, to := range j.to {
-		made, err := Block(ctx, dirs[len(dirs)-1], b.dir, to, &b.opts.Block)
-		if errors.Is(err, block.ErrEmpty) {
-			b.opts.Logger.Warn("nothing is left of a block", "block", j.of.ULID, "resolution", to.String())
-			break
+		made, err := Block(ctx, b.path(of), b.dir, to, &b.opts.Block)
+		switch {
+		case errors.Is(err, block.ErrEmpty):
+			return out, errors.Join(b.markNothing(ctx, of, to), removeAll(dirs))
+		case err != nil && ctx.Err() == nil:
+			return out, errors.Join(err, removeAll(dirs))
+		case err != nil:
+			return out, errors.Join(err, removeAll(dirs[1:]))
 		}
+		dirs = append(dirs, b.path(made))
+		uploaded, err := block.Upload(ctx, b.bkt, b.path(made), &block.UploadOptions{Concurrency: b.opts.FileConcurrency, Hash: b.opts.Hash})
 		if err != nil {
 			return out, errors.Join(err, removeAll(dirs[1:]))
 		}
-		dirs = append(dirs, filepath.Join(b.dir, made.ULID.String()))
-		uploaded, err := block.Upload(ctx, b.bkt, dirs[len(dirs)-1], &block.UploadOptions{Concurrency: b.opts.FileConcurrency, Hash: b.opts.Hash})
-		if err != nil {
-			return out, errors.Join(err, removeAll(dirs[1:]))
-		}
-		b.opts.Logger.Info("downsampled block", "block", made.ULID, "from", j.of.ULID, "resolution", to.String())
-		out = append(out, uploaded)
+		b.opts.Logger.Info("downsampled block", "block", made.ULID, "from", of.ULID, "resolution", to.String())
+		of, out = made, append(out, uploaded)
 	}
 	return out, removeAll(dirs)
+}
+
+// path returns where a block is in the directory.
+func (b *bucketRun) path(m *block.Meta) string { return filepath.Join(b.dir, m.ULID.String()) }
+
+// markNothing marks a block of which nothing is left.
+func (b *bucketRun) markNothing(ctx context.Context, m *block.Meta, to block.Resolution) error {
+	_, err := block.PutMark(ctx, b.bkt, block.Mark{
+		Kind: block.NoDownsampleMark, Block: m.ULID, Reason: ReasonNothingLeft,
+		Details: fmt.Sprintf("no series has a value at %s", to),
+	})
+	if err != nil {
+		return fmt.Errorf("mark block %s of which nothing is left: %w", m.ULID, err)
+	}
+	b.opts.Logger.Warn("nothing is left of a block, which is marked no-downsample", "block", m.ULID, "resolution", to.String())
+	return nil
 }
 
 func removeAll(dirs []string) error {

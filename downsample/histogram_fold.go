@@ -11,11 +11,12 @@ import (
 // first one there was, and what was counted from each reset to the next, added up.
 // By their values a reader finds a reset before and after them, and none in between.
 // So there are three chunks for such a window at most, however often a counter is
-// reset in it. There is none if count is 0.
+// reset in it. There is none if first.h is nil.
 type histogramFold struct {
 	first   histogramSample
 	t       int64 // of the last sample in it
 	count   float64
+	counted bool
 	sum     *histogram.FloatHistogram
 	counter *histogram.FloatHistogram
 }
@@ -26,7 +27,7 @@ func (w *histogramWork) folds(t, r int64) bool {
 	if w.prev == nil || w.run != runReset || len(w.batch) == 0 || windowEnd(w.batch[0].t, r) != windowEnd(t, r) {
 		return false
 	}
-	return w.fold.count == 0 || sameBuckets(w.fold.counter, w.batch[0].h)
+	return w.fold.first.h == nil || sameBuckets(w.fold.counter, w.batch[0].h)
 }
 
 // foldBatch puts the samples that are there into the fold.
@@ -35,14 +36,16 @@ func (w *histogramWork) foldBatch() error {
 	last := w.batch[len(w.batch)-1]
 	w.remember(last.h)
 	sums := w.batch
-	n := float64(len(sums))
 	if w.aggregates {
-		sums, n = w.sums, 0
+		sums = w.sums
+		f.counted = f.counted || len(w.count.vs) > 0
 		for _, v := range w.count.vs {
-			n += v
+			f.count += v
 		}
+	} else {
+		f.count, f.counted = f.count+float64(len(sums)), true
 	}
-	if f.count == 0 {
+	if f.first.h == nil {
 		f.first = histogramSample{w.batch[0].t, w.pool.clone(w.batch[0].h)}
 	}
 	err := w.addUp(&f.counter, last.h)
@@ -54,7 +57,7 @@ func (w *histogramWork) foldBatch() error {
 	if err != nil {
 		return fmt.Errorf("add histograms up to %d: %w", last.t, err)
 	}
-	f.t, f.count = last.t, f.count+n
+	f.t = last.t
 	w.release()
 	return nil
 }
@@ -75,10 +78,10 @@ func (w *histogramWork) addUp(to **histogram.FloatHistogram, h *histogram.FloatH
 func (d *Downsampler) emitFold() error {
 	w := &d.histograms
 	f := &w.fold
-	if f.count == 0 {
+	if f.first.h == nil {
 		return nil
 	}
-	w.windows = append(w.windows[:0], histogramWindow{t: f.t, count: f.count, counted: true, sum: f.sum, counter: f.counter})
+	w.windows = append(w.windows[:0], histogramWindow{t: f.t, count: f.count, counted: f.counted, sum: f.sum, counter: f.counter})
 	err := d.emitHistograms(f.first)
 	w.run = runReset
 	w.dropFold()

@@ -169,6 +169,32 @@ func TestAbsentAggregates(t *testing.T) {
 	}
 }
 
+// TestAbsentCounts: of resets within a window all else is there, if counts are not.
+func TestAbsentCounts(t *testing.T) {
+	t.Parallel()
+	samples := countsIn([]float64{10}, []float64{3, 4, 2, 1, 1, 5}, []float64{6})
+	var d downsample.Downsampler
+	five, err := d.Append(nil, block.Raw, block.FiveMinutes, blocktest.Chunks(0, samples...))
+	testutil.Ok(t, err)
+	without := make([]block.Chunk, len(five))
+	for i, c := range five {
+		a := parts(t, c)
+		a.Count = nil
+		without[i] = blocktest.AggregateChunk(c.MinTime, c.MaxTime, a)
+	}
+	want, err := d.Append(nil, block.FiveMinutes, block.OneHour, five)
+	testutil.Ok(t, err)
+	got, err := d.Append(nil, block.FiveMinutes, block.OneHour, without)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 3, len(want))
+	testutil.Equals(t, len(want), len(got))
+	for i, c := range got {
+		whole := parts(t, want[i])
+		whole.Count = nil
+		testutil.Equals(t, describe(t, whole), describe(t, parts(t, c)))
+	}
+}
+
 func describe(t testing.TB, a blocktest.Aggregates) (out []string) {
 	t.Helper()
 	for _, c := range []chunkenc.Chunk{a.Count, a.Sum, a.Min, a.Max, a.Counter} {
