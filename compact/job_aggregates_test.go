@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
@@ -52,47 +53,58 @@ func TestCompactionOfAggregates(t *testing.T) {
 	testutil.Equals(t, block.OneHour, m.Resolution())
 }
 
+// windowsOf returns how many windows a block has of each series, and of how many
+// samples.
+func windowsOf(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	r, err := block.Open(dir)
+	testutil.Ok(t, err)
+	defer func() { testutil.Ok(t, r.Close()) }()
+	for s, err := range r.All(context.Background()) {
+		testutil.Ok(t, err)
+		var windows int
+		var samples float64
+		for _, c := range s.Chunks {
+			plain, err := c.Plain()
+			testutil.Ok(t, err)
+			count := plain[0].Iterator(nil)
+			for count.Next() != chunkenc.ValNone {
+				_, v := count.At()
+				samples += v
+				windows++
+			}
+			testutil.Ok(t, count.Err())
+		}
+		out[s.Labels.String()] = fmt.Sprint(windows, " windows of ", samples, " samples")
+	}
+	return out
+}
+
 // TestVerticalAggregates: replicas' blocks of 5m and of 1h are merged window by
-// window. Of replicas that are the same, one comes out; of one that has what the
-// other misses, all windows do.
+// window, series of every kind. Of replicas that are the same, one comes out; of one
+// that has what the other misses, all windows do.
 func TestVerticalAggregates(t *testing.T) {
 	t.Parallel()
-	floats := &blocktest.RandomOptions{Start: jobStart, Samples: 1500, Kinds: []blocktest.Kind{blocktest.Counter}}
-	build := func(replica string, bounds ...int64) (raw, five, one []string) {
-		raw = cut(t, blocktest.Options{ExternalLabels: replicaLabels(replica)}, blocktest.Random(6, floats), bounds...)
-		for _, dir := range raw {
-			five = append(five, standAlone(t, dir, block.FiveMinutes))
-			one = append(one, standAlone(t, five[len(five)-1], block.OneHour))
-		}
-		return raw, five, one
+	o := &blocktest.RandomOptions{Start: jobStart, Samples: 1500, Series: 2 * len(blocktest.Kinds())}
+	build := func(replica string, bounds ...int64) (five, one string) {
+		raw := cut(t, blocktest.Options{ExternalLabels: replicaLabels(replica)}, blocktest.Random(6, o), bounds...)
+		five = standAlone(t, raw[0], block.FiveMinutes)
+		return five, standAlone(t, five, block.OneHour)
 	}
-	_, a5, a1 := build("a", jobStart, jobStart+8*hourMS)
-	_, b5, b1 := build("b", jobStart, jobStart+3*hourMS) // and nothing later
+	a5, a1 := build("a", jobStart, jobStart+8*hourMS)
+	b5, b1 := build("b", jobStart, jobStart+3*hourMS) // and nothing later
+	c5, c1 := build("c", jobStart, jobStart+8*hourMS)
 	for _, alg := range []dedup.Algorithm{dedup.Follow{}, dedup.Chain{}} {
 		o := &compact.Options{Algorithm: alg, ReplicaLabels: []string{"replica"}}
-		for _, dirs := range [][]string{{a5[0], b5[0]}, {b5[0], a5[0]}, {a1[0], b1[0]}} {
+		for _, dirs := range [][]string{{a5, b5}, {b5, a5}, {a1, b1}, {b5, c5}, {c1, b1}, {a5, b5, c5}} {
 			job := jobOf(t, dirs, jobOf(t, dirs).Sources[0].Resolution())
 			made := runOK(t, job, dirs, o)
-			windows := func(dir string) map[string]int {
-				n := map[string]int{}
-				r, err := block.Open(dir)
-				testutil.Ok(t, err)
-				defer func() { testutil.Ok(t, r.Close()) }()
-				for s, err := range r.All(context.Background()) {
-					testutil.Ok(t, err)
-					for _, c := range s.Chunks {
-						samples, err := c.NumSamples()
-						testutil.Ok(t, err)
-						n[s.Labels.String()] += samples
-					}
-				}
-				return n
-			}
-			whole := a5[0]
+			whole := a5
 			if job.Outputs[0] == block.OneHour {
-				whole = a1[0]
+				whole = a1
 			}
-			testutil.Equals(t, windows(whole), windows(made[0]))
+			testutil.Equals(t, windowsOf(t, whole), windowsOf(t, made[0]))
 		}
 	}
 }

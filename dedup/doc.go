@@ -74,8 +74,8 @@
 // to it; all aggregates of a window come from the replica chosen, as they are. Chain
 // takes the first replica that has one. A counter, whose values start anew with each
 // chunk, rises from one window to the next by as much as it did in the replica that
-// has the later one. Counters of histograms are left to what readers make of a
-// change of replicas: they start anew.
+// has the later one. Counters of histograms are raw values, which a reader compares
+// at a change of replicas as it does samples.
 //
 // NewChunkSeries, NewChunkSeriesSet and MergeChunkSeries are ChunkMerger for the
 // interfaces of Prometheus' storage.
