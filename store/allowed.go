@@ -112,6 +112,16 @@ func (a *allowed) Describe(ctx context.Context) (Info, error) {
 	if err != nil || len(ms) == 0 {
 		return info, hide(err)
 	}
+	restrict(&info, ms)
+	return info, nil
+}
+
+// MayHoldMetric implements MetricFilter. What metrics others have is not told.
+func (a *allowed) MayHoldMetric(string) bool { return true }
+
+// restrict leaves of an Info what is about series that match; see
+// allowed.Describe.
+func restrict(info *Info, ms []*labels.Matcher) {
 	sets, unsaid := matching(info.LabelSets, ms), len(info.LabelSets) == 0
 	for _, lset := range info.LabelSets {
 		unsaid = unsaid || !matchesAll(ms, lset) && compatible(lset, ms)
@@ -121,11 +131,7 @@ func (a *allowed) Describe(ctx context.Context) (Info, error) {
 	}
 	info.LabelSets = sets
 	info.TSDBs = slices.DeleteFunc(slices.Clone(info.TSDBs), func(t TSDBInfo) bool { return !matchesAll(ms, t.Labels) })
-	return info, nil
 }
-
-// MayHoldMetric implements MetricFilter. What metrics others have is not told.
-func (a *allowed) MayHoldMetric(string) bool { return true }
 
 // matching returns the label sets that match.
 func matching(sets []labels.Labels, ms []*labels.Matcher) []labels.Labels {

@@ -162,3 +162,25 @@ func ExampleWithAllowed() {
 	// {cluster="eu"} <nil>
 	// denied
 }
+
+// A peer that is known to be cluster eu sends series of another one as well: they
+// are left out, and that is said.
+func ExampleWithServed() {
+	peer := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+		for _, cluster := range []string{"eu", "us"} {
+			if err := w.Send(&store.Series{Labels: labels.FromStrings("cluster", cluster)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s := store.Wrap(peer, store.WithServed(labels.MustNewMatcher(labels.MatchEqual, "cluster", "eu")))
+	out := &store.Outcome{}
+	for series, err := range store.All(context.Background(), s, &store.SeriesRequest{}, out) {
+		fmt.Println(series.Labels, err)
+	}
+	fmt.Println(out.Warnings()[0])
+	// Output:
+	// {cluster="eu"} <nil>
+	// store serves what it may not: 1 series outside of {cluster="eu"} left out, the first is "{cluster=\"us\"}"
+}

@@ -111,7 +111,7 @@ func TestHostileFrames(t *testing.T) {
 		}, false},
 		"continuation of nothing": {func(a *attacker) { a.raw(1, http2.FrameContinuation, 0, 1, 0x82) }, false},
 		"continuations without end": {func(a *attacker) {
-			a.raw(1, http2.FrameHeaders, 0, 1, 0x83) // POST
+			a.raw(1, http2.FrameHeaders, 0, 1, 0x83)                                                      // POST
 			field := append([]byte{0, 1, 'x', 0x7f, 0x80, 0x3f}, bytes.Repeat([]byte{'a'}, 127+63<<7)...) // "x" and almost 8 KiB
 			for range 8 << 10 {
 				if a.WriteContinuation(1, false, field) != nil {
