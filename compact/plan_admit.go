@@ -69,6 +69,9 @@ func (p *planner) fresh(m *block.Meta) bool {
 // heed notes what marks and failed jobs keep a block from.
 func (p *planner) heed(st *stream, n *node) {
 	b := n.block
+	for _, kind := range []block.MarkKind{block.NoCompactMark, block.NoDownsampleMark} {
+		n.doubtful = n.doubtful || b.Marks[kind].There && b.Marks[kind].Mark == nil
+	}
 	if m := b.Marks[block.NoCompactMark]; m.There {
 		n.fixed = markWhy(m)
 		n.bad = m.Mark != nil && quarantined(m.Mark.Reason)

@@ -38,15 +38,15 @@ func intersect(a, b []ulid.ULID) bool {
 }
 
 // covering returns those of nodes that together have all that is in n: every one
-// of its sources, and all of its range. It is nil if they have not. What is
-// quarantined has nothing.
+// of its sources, and all of its range. It is nil if they have not. What is not
+// sound has nothing.
 func covering(n *node, nodes []*node) []*node {
 	if len(n.sources) == 0 {
 		return nil
 	}
 	var have []*node
 	for _, c := range nodes {
-		if c != n && c.block != nil && !c.bad && c.overlaps(n) && intersect(n.sources, c.sources) {
+		if c != n && c.block != nil && c.sound() && c.overlaps(n) && intersect(n.sources, c.sources) {
 			have = append(have, c)
 		}
 	}
@@ -62,14 +62,14 @@ func covering(n *node, nodes []*node) []*node {
 	return have
 }
 
-// spans reports whether nodes together have all of n's range. What is quarantined
-// has nothing.
+// spans reports whether nodes together have all of n's range. What is not sound has
+// nothing.
 func spans(n *node, nodes []*node) bool {
 	nodes = slices.Clone(nodes)
 	slices.SortFunc(nodes, compareNodes)
 	until := n.minTime
 	for _, c := range nodes {
-		if c.bad || c.maxTime <= until {
+		if !c.sound() || c.maxTime <= until {
 			continue
 		}
 		if c.minTime > until {
@@ -84,8 +84,9 @@ func spans(n *node, nodes []*node) bool {
 //
 // A block is replaced if one other block has all of its sources; of those with the
 // same ones that with the least ULID stays. One without sources neither replaces
-// nor is replaced. One that is quarantined replaces nothing, and is replaced by all
-// those together that cover it: what was made anew, or its sources.
+// nor is replaced. One that is not sound replaces nothing. One that is quarantined is
+// replaced by all those together that cover it, too: what was made anew, or its
+// sources.
 //
 // Source: Thanos' DefaultDeduplicateFilter, but for the last two rules.
 func replaced(nodes []*node) map[*node][]*node {
@@ -97,7 +98,7 @@ func replaced(nodes []*node) map[*node][]*node {
 	// with has for each source the blocks that stay and have it.
 	with := map[ulid.ULID][]*node{}
 	for _, n := range byNumber {
-		if len(n.sources) == 0 || n.bad {
+		if len(n.sources) == 0 || !n.sound() {
 			continue
 		}
 		if by := superset(n, with[n.sources[0]]); by != nil {
@@ -109,12 +110,12 @@ func replaced(nodes []*node) map[*node][]*node {
 		}
 	}
 	for _, n := range byNumber {
-		if len(n.sources) == 0 || !n.bad {
+		if len(n.sources) == 0 || n.sound() {
 			continue
 		}
 		if by := superset(n, with[n.sources[0]]); by != nil {
 			out[n] = []*node{by}
-		} else if by := covering(n, nodes); by != nil {
+		} else if by := covering(n, nodes); n.bad && by != nil {
 			out[n] = by
 		}
 	}

@@ -24,8 +24,9 @@ type node struct {
 	unable bool
 	// leaving says that it is marked for deletion and only keeps its place.
 	leaving bool
-	// bad says that it is quarantined: nothing can be relied on to be in it.
-	bad bool
+	// bad says that it is quarantined, doubtful that it has a mark that could not be
+	// read, and may be. Nothing can be relied on to be in either.
+	bad, doubtful bool
 	// gone says that it is to be taken out of its group.
 	gone bool
 }
@@ -52,6 +53,9 @@ func mergedNode(nodes []*node) *node {
 func (n *node) downsampled() *node {
 	return &node{minTime: n.minTime, maxTime: n.maxTime, sources: n.sources}
 }
+
+// sound reports whether what should be in a block can be relied on to be in it.
+func (n *node) sound() bool { return !n.bad && !n.doubtful }
 
 // overlaps reports whether the ranges of two blocks overlap.
 func (n *node) overlaps(o *node) bool { return n.minTime < o.maxTime && o.minTime < n.maxTime }

@@ -309,8 +309,13 @@ func TestPlanGarbage(t *testing.T) {
 	b.blocks[both].Marks[block.DeletionMark] = compact.Mark{}
 	b.mark(both, block.NoCompactMark, compact.ReasonCorrupt)
 	testutil.Equals(t, 0, len(b.plan(t, nil).Marks))
-	// All that should be in it is there.
+	// Nor does what may be, which stays, too: whatever is the matter with it will be known.
+	quarantine := b.blocks[both].Marks[block.NoCompactMark]
+	b.blocks[both].Marks[block.NoCompactMark] = compact.Mark{There: true, Err: block.ErrIncomplete}
 	b.blocks[y].Marks[block.DeletionMark] = compact.Mark{}
+	testutil.Equals(t, 0, len(b.plan(t, nil).Marks))
+	b.blocks[both].Marks[block.NoCompactMark] = quarantine
+	// All that should be in it is there.
 	p = b.plan(t, nil)
 	testutil.Equals(t, 1, len(p.Marks))
 	testutil.Equals(t, both, p.Marks[0].Meta.ULID)

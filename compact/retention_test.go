@@ -144,6 +144,25 @@ func TestInterlockIsNotSatisfiedByDamage(t *testing.T) {
 	testutil.Equals(t, 1, len(b.live()))
 }
 
+// 5m with a mark that cannot be read may be damaged: the mark may say so.
+func TestInterlockIsNotSatisfiedByDoubt(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []block.MarkKind{block.NoCompactMark, block.NoDownsampleMark} {
+		b := newBucket(start)
+		raw := b.fill(0, 2*day, 2*day)[0]
+		five := b.add(0, 2*day, withSources(block.FiveMinutes, raw))
+		b.now = start.Add(10 * day)
+		o := &compact.Options{Retention: compact.Retention{Raw: 7 * day}}
+		testutil.Equals(t, []string{"retention 0-48"}, marks(b.plan(t, o)))
+		b.blocks[five].Marks[kind] = compact.Mark{There: true, Err: block.ErrIncomplete}
+		testutil.Equals(t, 0, len(b.plan(t, o).Marks))
+		b.settle(t, o)
+		b.checkNothingLost(t, o)
+		testutil.Equals(t, "0-48", b.ranges(block.FiveMinutes))
+		testutil.Assert(t, b.blocks[five].Marks[block.DeletionMark].There, "another one was made, and has replaced it")
+	}
+}
+
 func TestInterlockDownsamplingOff(t *testing.T) {
 	t.Parallel()
 	retention := compact.Retention{Raw: 7 * day, FiveMinutes: 8 * day, OneHour: 9 * day}
