@@ -11,56 +11,81 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
-	broken := flag.String("break", "", "break the topology, so that a proof fails: "+strings.Join(breaks, ", "))
-	serve := flag.String("serve", "", "keep the topology up, and serve Prometheus' HTTP API on this address (such as 127.0.0.1:9090)")
+	opts := options{scale: fullScale}
+	flag.StringVar(&opts.broken, "break", "", "break the topology, so that a proof fails: "+strings.Join(breaks, ", "))
+	var serve address
+	flag.Var(&serve, "serve", "keep the topology up, and serve Prometheus' HTTP API; on 127.0.0.1:9090, or as in -serve=`address`")
 	flag.Parse()
-	if err := untilSignal(*broken, *serve); err != nil {
+	if err := untilSignal(opts, string(serve)); err != nil {
 		fmt.Fprintln(os.Stderr, "multicluster:", err)
 		os.Exit(1)
 	}
 }
 
-func untilSignal(broken, serve string) error {
+func untilSignal(opts options, serve string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	return run(ctx, os.Stdout, broken, serve)
+	return run(ctx, os.Stdout, opts, serve)
 }
 
 // run starts the topology, proves everything, and serves if asked to.
-func run(ctx context.Context, w io.Writer, broken, addr string) (err error) {
-	if broken != "" && !slices.Contains(breaks, broken) {
-		return fmt.Errorf("unknown way to break %q, want one of %s", broken, strings.Join(breaks, ", "))
+func run(ctx context.Context, w io.Writer, opts options, addr string) (err error) {
+	if opts.broken != "" && !slices.Contains(breaks, opts.broken) {
+		return fmt.Errorf("unknown way to break %q, want one of %s", opts.broken, strings.Join(breaks, ", "))
 	}
 	dir, err := os.MkdirTemp("", "multicluster")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	t, err := startTopology(ctx, dir, broken)
+	began := time.Now()
+	t, err := startTopology(ctx, dir, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.stop()) }()
 	t.describe(w)
-	failed := 0
-	for i := range proofs {
-		p := &proofs[i]
-		if err := t.prove(t.ctx, w, p); err != nil {
-			failed++
-			fmt.Fprintf(w, "FAILED    %s: %v\n", p.claim, err)
-			continue
-		}
-		fmt.Fprintf(w, "proved    %s\n", p.claim)
-	}
-	fmt.Fprintf(w, "\n%d of %d proofs hold\n", len(proofs)-failed, len(proofs))
-	if failed > 0 {
-		return fmt.Errorf("%d of %d proofs failed", failed, len(proofs))
+	fmt.Fprintf(w, "started            in %s\n", time.Since(began).Round(time.Millisecond))
+	failed := t.proveAll(w)
+	all := len(opts.scale.proofs())
+	fmt.Fprintf(w, "\n%d of %d proofs hold, in %s\n", all-len(failed), all, time.Since(began).Round(time.Millisecond))
+	if len(failed) > 0 {
+		return fmt.Errorf("%d of %d proofs failed: %s", len(failed), all, strings.Join(failed, ", "))
 	}
 	if addr != "" {
 		return t.serveHTTP(w, addr)
 	}
+	return nil
+}
+
+// proveAll returns the names of the proofs that failed.
+func (t *topology) proveAll(w io.Writer) (failed []string) {
+	for _, p := range t.scale.proofs() {
+		fmt.Fprintln(w)
+		if err := p.prove(t.ctx, t, w); err != nil {
+			failed = append(failed, p.name)
+			fmt.Fprintf(w, "FAILED    %s: %s: %v\n", p.name, p.claim, err)
+			continue
+		}
+		fmt.Fprintf(w, "proved    %s: %s\n", p.name, p.claim)
+	}
+	return failed
+}
+
+// address is a flag that may be given without a value.
+type address string
+
+func (a *address) String() string   { return string(*a) }
+func (a *address) IsBoolFlag() bool { return true }
+
+func (a *address) Set(v string) error {
+	if v == "true" {
+		v = "127.0.0.1:9090"
+	}
+	*a = address(v)
 	return nil
 }

@@ -7,57 +7,49 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
-	"github.com/thanoskit/thanoskit/store/promstore"
 )
 
-// Ways to break the topology.
-const (
-	breakReplicaLabel = "replica-label" // the top querier does not know the replica label
-	breakMember       = "member"        // a cluster's querier is gone
-	breakHistory      = "history"       // both replicas have their holes at the same time
-	breakScrape       = "scrape"        // nothing is scraped
-)
-
-var breaks = []string{breakReplicaLabel, breakMember, breakHistory, breakScrape}
-
+// replicaLabel tells the two Prometheus of a cluster apart.
 const replicaLabel = "replica"
+
+// options say what is started.
+type options struct {
+	broken string // one of breaks, if not empty
+	scale  scale
+}
 
 // topology is what runs. Everything in it ends when stop is called.
 type topology struct {
-	start, end time.Time // of the history
-	clusters   []*cluster
-	top        *fanout.Store
-	querier    *query.Querier
+	options
+	dir              string
+	start, live, end time.Time // of the history, of what the Prometheus still have, of both
+	certs            *certs
+	hub              *cluster   // the observer
+	observees        []*cluster // eu, us
+	top              *fanout.Store
+	querier          *query.Querier
 
 	run    *errgroup.Group
 	ctx    context.Context // ends when anything fails
 	cancel context.CancelFunc
+	mu     sync.Mutex
 	close  []func() error
-}
-
-// cluster is two replicas of a Prometheus with their sidecars, and a querier.
-type cluster struct {
-	name     string
-	replicas []*replica
-	sidecars []string // addresses
-	querier  string   // address
-	cut      context.CancelFunc
 }
 
 // startTopology starts everything, from the back. On an error nothing is left
 // running.
-func startTopology(ctx context.Context, dir, broken string) (_ *topology, err error) {
+func startTopology(ctx context.Context, dir string, opts options) (_ *topology, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	t := &topology{cancel: cancel}
+	t := &topology{options: opts, dir: dir, cancel: cancel}
 	t.run, t.ctx = errgroup.WithContext(ctx)
 	defer func() {
 		if err != nil {
@@ -65,34 +57,55 @@ func startTopology(ctx context.Context, dir, broken string) (_ *topology, err er
 		}
 	}()
 	t.end = time.Now().Truncate(time.Minute).Add(-2 * time.Minute)
-	t.start = t.end.Add(-time.Hour)
-	var members []fanout.Member
-	for _, name := range []string{"eu", "us"} {
-		c, err := t.startCluster(filepath.Join(dir, name), name, broken)
-		if err != nil {
-			return nil, fmt.Errorf("start cluster %s: %w", name, err)
-		}
-		t.clusters = append(t.clusters, c)
-		m, err := t.dial(name, c.querier)
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, m)
+	t.live = t.end.Add(-8 * time.Hour).Truncate(2 * time.Hour)
+	t.start = t.live
+	if t.scale.age > 0 {
+		t.start = t.end.Add(-t.scale.age).Truncate(time.Hour)
 	}
-	if t.top, err = t.fanOut(members); err != nil {
+	if t.certs, err = issueCerts(filepath.Join(dir, "tls"), "eu", "us"); err != nil {
 		return nil, err
 	}
-	opts := query.Options{ReplicaLabels: []string{replicaLabel}}
-	if broken == breakReplicaLabel {
-		opts.ReplicaLabels = nil
-	}
-	if t.querier, err = query.New(t.top, &opts); err != nil {
+	if err := t.startClusters(); err != nil {
 		return nil, err
 	}
-	if broken == breakMember {
-		t.clusters[1].cut()
+	return t, t.startObserver()
+}
+
+// startClusters starts the clusters, all at once, and the boundaries of the
+// observees.
+func (t *topology) startClusters() error {
+	t.hub = t.newCluster("hub")
+	t.observees = []*cluster{t.newCluster("eu"), t.newCluster("us")}
+	var starting errgroup.Group
+	for _, c := range t.clusters() {
+		starting.Go(func() error {
+			if err := t.startCluster(c); err != nil {
+				return fmt.Errorf("start cluster %s: %w", c.name, err)
+			}
+			return nil
+		})
 	}
-	return t, nil
+	if err := starting.Wait(); err != nil {
+		return err
+	}
+	for _, c := range t.observees {
+		if err := t.startBoundary(c); err != nil {
+			return fmt.Errorf("start querier of %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// clusters returns all of them, the observer first.
+func (t *topology) clusters() []*cluster {
+	return append([]*cluster{t.hub}, t.observees...)
+}
+
+// onStop has f called when the topology stops and nothing runs any more.
+func (t *topology) onStop(f func() error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.close = append(t.close, f)
 }
 
 // stop ends everything and waits for it.
@@ -105,68 +118,29 @@ func (t *topology) stop() error {
 	return errors.Join(errs...)
 }
 
-func (t *topology) startCluster(dir, name, broken string) (*cluster, error) {
-	c := &cluster{name: name}
-	var members []fanout.Member
-	for i, id := range []string{"a", "b"} {
-		r, err := startReplica(filepath.Join(dir, id), labels.FromStrings("cluster", name, replicaLabel, id))
-		if err != nil {
-			return nil, err
-		}
-		t.close = append(t.close, r.Close)
-		c.replicas = append(c.replicas, r)
-		if err := r.backfill(t.ctx, t.start, t.end, time.Duration(i)*7*time.Second, t.hole(i, broken)); err != nil {
-			return nil, err
-		}
-		if broken != breakScrape {
-			if err := r.scrape(t.ctx); err != nil {
-				return nil, err
-			}
-			t.run.Go(func() error { return r.run(t.ctx) })
-		}
-		addr, err := t.startSidecar(r)
-		if err != nil {
-			return nil, err
-		}
-		c.sidecars = append(c.sidecars, addr)
-		m, err := t.dial("replica "+id, addr)
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, m)
-	}
-	f, err := t.fanOut(members)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cut := context.WithCancel(t.ctx)
-	c.cut = cut
-	c.querier, err = t.serve(ctx, f, "query")
-	return c, err
-}
-
-// hole tells which samples a replica has not: a was down for ten minutes early
-// on, b later.
-func (t *topology) hole(replica int, broken string) func(time.Time) bool {
-	from := t.start.Add(10 * time.Minute)
-	if replica == 1 && broken != breakHistory {
-		from = t.start.Add(35 * time.Minute)
-	}
-	to := from.Add(10 * time.Minute)
-	return func(at time.Time) bool { return at.After(from) && at.Before(to) }
-}
-
-func (t *topology) startSidecar(r *replica) (addr string, err error) {
-	s, err := promstore.New(r.url, nil)
+// serve serves a Store over gRPC on a loopback port, as within a cluster.
+func (t *topology) serve(s store.Store, component string) (addr string, err error) {
+	srv, err := grpcstore.NewServer(s, &grpcstore.ServerOptions{Component: component, GracePeriod: time.Second})
 	if err != nil {
 		return "", err
 	}
-	t.close = append(t.close, s.Close)
-	if err := s.Sync(t.ctx); err != nil {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return "", err
 	}
-	t.run.Go(func() error { return s.Run(t.ctx) })
-	return t.serve(t.ctx, s, "sidecar")
+	t.run.Go(func() error { return srv.Run(t.ctx, l) })
+	return l.Addr().String(), nil
+}
+
+// dial makes a member of a fan-out of what serves on an address.
+func (t *topology) dial(name, addr string, opts grpcstore.ClientOptions) (fanout.Member, error) {
+	opts.Name = name
+	c, err := grpcstore.Dial(addr, &opts)
+	if err != nil {
+		return fanout.Member{}, err
+	}
+	t.onStop(c.Close)
+	return fanout.Member{Name: name, Store: c}, nil
 }
 
 // fanOut makes one Store of many.
@@ -181,27 +155,4 @@ func (t *topology) fanOut(members []fanout.Member) (*fanout.Store, error) {
 	}
 	t.run.Go(func() error { return f.Run(t.ctx) })
 	return f, nil
-}
-
-// serve serves a Store over gRPC on a loopback port until ctx ends.
-func (t *topology) serve(ctx context.Context, s store.Store, component string) (addr string, err error) {
-	srv, err := grpcstore.NewServer(s, &grpcstore.ServerOptions{Component: component, GracePeriod: time.Second})
-	if err != nil {
-		return "", err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	t.run.Go(func() error { return srv.Run(ctx, l) })
-	return l.Addr().String(), nil
-}
-
-func (t *topology) dial(name, addr string) (fanout.Member, error) {
-	c, err := grpcstore.Dial(addr, &grpcstore.ClientOptions{Name: name})
-	if err != nil {
-		return fanout.Member{}, err
-	}
-	t.close = append(t.close, c.Close)
-	return fanout.Member{Name: name, Store: c}, nil
 }

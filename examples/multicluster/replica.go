@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"sort"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +29,7 @@ import (
 // over HTTP, and the endpoints that a sidecar reads.
 type replica struct {
 	external labels.Labels
-	url      string
+	dir, url string
 	db       *tsdb.DB
 	server   *http.Server
 	served   chan struct{} // closed when the server has ended
@@ -43,7 +42,8 @@ func startReplica(dir string, external labels.Labels) (*replica, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector())
 	opts := tsdb.DefaultOptions()
-	opts.RetentionDuration = (30 * 24 * time.Hour).Milliseconds()
+	opts.MaxBlockDuration = opts.MinBlockDuration // The compactor compacts, Prometheus does not.
+	opts.MaxBlockChunkSegmentSize = 1 << 20       // Blocks are small here, and so many replicas take room.
 	db, err := tsdb.Open(dir, slog.New(slog.DiscardHandler), reg, opts, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open tsdb: %w", err)
@@ -62,7 +62,7 @@ func startReplica(dir string, external labels.Labels) (*replica, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen: %w", err), db.Close())
 	}
-	r := &replica{external: external, url: "http://" + l.Addr().String(), db: db, served: make(chan struct{})}
+	r := &replica{external: external, dir: dir, url: "http://" + l.Addr().String(), db: db, served: make(chan struct{})}
 	r.server = &http.Server{Handler: r.handler(reg), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(r.served)
@@ -76,28 +76,6 @@ func (r *replica) Close() error {
 	err := r.server.Close()
 	<-r.served
 	return errors.Join(err, r.db.Close())
-}
-
-// backfill writes two metrics from one time to another, as a replica would have
-// scraped them: every step, at a phase of its own, but not where drop says so.
-func (r *replica) backfill(ctx context.Context, from, to time.Time, phase time.Duration, drop func(time.Time) bool) error {
-	const step = 15 * time.Second
-	for at, i := from.Add(phase), 0; at.Before(to); at, i = at.Add(step), i+1 {
-		if drop(at) {
-			continue
-		}
-		var samples model.Vector
-		for inst := range 3 {
-			name := model.LabelValue("shop-" + strconv.Itoa(inst))
-			samples = append(samples,
-				&model.Sample{Metric: model.Metric{"__name__": "orders_total", "instance": name, "job": "shop"}, Value: model.SampleValue(i * (inst + 1))},
-				&model.Sample{Metric: model.Metric{"__name__": "queue_length", "instance": name, "job": "shop"}, Value: model.SampleValue((i + inst) % 7)})
-		}
-		if err := r.append(ctx, at, samples); err != nil {
-			return fmt.Errorf("back-fill: %w", err)
-		}
-	}
-	return nil
 }
 
 // run scrapes until the context ends.
