@@ -54,7 +54,8 @@ const maxIndexBytes = 64 << 30
 //
 // Input: dirs are in the order of job.Sources. out is a directory for this job
 // alone, in which nothing but its output is. Of opts only Algorithm, ReplicaLabels,
-// PreferReplicas and MaxIndexBytes are looked at.
+// PreferReplicas and MaxIndexBytes are looked at, the last of several sources alone:
+// what is made of one block is not to be made of less.
 // Output: the blocks are in out, whole and synced. Those of coarser resolutions
 // have the compaction levels, sources and parents of the finest.
 // Errors: SourceError if a source is bad; IndexSizeError; the context's; those of
@@ -100,7 +101,7 @@ type jobRun struct {
 
 func newJobRun(ctx context.Context, job *Job, dir string, o *Options) *jobRun {
 	r := &jobRun{ctx: ctx, job: job, dir: dir, opts: o, limit: maxIndexBytes}
-	if o.MaxIndexBytes > 0 {
+	if len(job.Sources) > 1 { // One block alone is as large as it is.
 		r.limit = min(o.MaxIndexBytes, maxIndexBytes)
 	}
 	r.newWriter = func(dir string, meta *block.Meta) (blockWriter, error) { return block.NewWriter(dir, meta, nil) }

@@ -161,7 +161,7 @@ func TestNoDirectory(t *testing.T) {
 // over it, and nothing is left.
 func TestIndexTooLarge(t *testing.T) {
 	t.Parallel()
-	dirs := cut(t, blocktest.Options{}, blocktest.Random(1, &blocktest.RandomOptions{Start: jobStart, Series: 700, Samples: 20, Kinds: []blocktest.Kind{blocktest.Counter}}), jobStart, jobStart+hourMS)
+	dirs := cut(t, blocktest.Options{}, blocktest.Random(1, &blocktest.RandomOptions{Start: jobStart, Series: 700, Samples: 20, Kinds: []blocktest.Kind{blocktest.Counter}}), jobStart, jobStart+150_000, jobStart+hourMS)
 	job := jobOf(t, dirs, block.Raw, block.FiveMinutes)
 	made := runOK(t, job, dirs, nil)
 	m, err := block.ReadMeta(made[0])
@@ -180,6 +180,10 @@ func TestIndexTooLarge(t *testing.T) {
 		})
 	}
 	runOK(t, job, dirs, &compact.Options{MaxIndexBytes: size})
+	// A block that is as large already is downsampled all the same.
+	alone := jobOf(t, made[:1], block.FiveMinutes)
+	alone.Kind = compact.DownsampleOnly
+	runOK(t, alone, made[:1], &compact.Options{MaxIndexBytes: 1000})
 }
 
 // TestJobsThatCannotBe: a job that makes no sense is refused before anything is

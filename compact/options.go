@@ -84,8 +84,8 @@ type Options struct {
 	// PartialAge is how long ago the newest object of an upload that has not ended
 	// must have been written for it to be deleted. 0 is DefaultPartialAge.
 	PartialAge time.Duration
-	// MaxIndexBytes is how large the index of a block may be that compaction makes,
-	// with 15% left free for what is not foreseen. 0 is DefaultMaxIndexBytes.
+	// MaxIndexBytes is how large the index of a block may be that several are merged
+	// into, with 15% left free for what is not foreseen. 0 is DefaultMaxIndexBytes.
 	MaxIndexBytes int64
 	// Overlap says what becomes of blocks that overlap.
 	Overlap Overlap

@@ -82,7 +82,7 @@ func (p *planner) heed(st *stream, n *node) {
 	}
 	if m := b.Marks[block.NoDownsampleMark]; m.There {
 		n.raw = markWhy(m)
-		n.unable = m.Mark == nil || quarantined(m.Mark.Reason) || m.Mark.Reason == block.ReasonOutOfOrderChunks
+		n.unable = m.Mark == nil || unable(m.Mark.Reason)
 		n.bad = n.bad || m.Mark != nil && quarantined(m.Mark.Reason)
 		if n.unable && n.fixed == "" {
 			// Merged with others, it would keep all of them from being downsampled.
@@ -101,6 +101,12 @@ func (p *planner) heed(st *stream, n *node) {
 // wrong with the block.
 func quarantined(reason string) bool {
 	return reason == ReasonCorrupt || reason == ReasonUnsupported
+}
+
+// unable reports whether a no-downsample mark of that reason says that a block
+// cannot be downsampled, and not that it must not or need not be.
+func unable(reason string) bool {
+	return quarantined(reason) || reason == block.ReasonOutOfOrderChunks || reason == block.ReasonIndexSize
 }
 
 // markWhy says what a mark says.

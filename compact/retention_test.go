@@ -84,7 +84,7 @@ func TestInterlockQuarantinedBlock(t *testing.T) {
 	}
 
 	// What cannot be downsampled stays, for as long as MaxHold says.
-	for _, reason := range []string{compact.ReasonCorrupt, compact.ReasonUnsupported, block.ReasonOutOfOrderChunks} {
+	for _, reason := range []string{compact.ReasonCorrupt, compact.ReasonUnsupported, block.ReasonOutOfOrderChunks, block.ReasonIndexSize} {
 		b, id := bad(reason)
 		p := b.settle(t, o(0))
 		testutil.Equals(t, "2-4", b.ranges(block.Raw))

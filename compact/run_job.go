@@ -113,7 +113,9 @@ func (c *Compactor) produce(ctx context.Context, job *Job, w *work, out *outcome
 		}
 		again[e.Block] = true
 		c.opts.Logger.Warn("source is bad, and downloaded once more", "block", e.Block, "err", e.Err)
-		if err := c.fetchAnew(ctx, e.Block, w); err != nil {
+		if err := c.fetchAnew(ctx, e.Block, w); bad(err) {
+			return nil, c.quarantineSource(ctx, job, e.Block, err, out)
+		} else if err != nil {
 			return nil, err
 		}
 	}

@@ -47,7 +47,8 @@ func (c *Compactor) markNothing(ctx context.Context, job *Job) error {
 }
 
 // markLargest marks the source with the largest index, so that the next plan does
-// without it: what a plan estimated from sizes was too little.
+// without it: what a plan estimated from sizes was too little. Of a block that is
+// downsampled alone the mark is that of one that cannot be.
 //
 // Errors: ErrStale, always, unless the mark could not be put.
 func (c *Compactor) markLargest(ctx context.Context, job *Job, tooLarge *IndexSizeError) error {
@@ -58,8 +59,8 @@ func (c *Compactor) markLargest(ctx context.Context, job *Job, tooLarge *IndexSi
 		}
 	}
 	_, err := c.putMark(ctx, block.Mark{
-		Kind: block.NoCompactMark, Block: largest.ULID, Reason: block.ReasonIndexSize,
-		Details: fmt.Sprintf("of %d blocks that are to be compacted it has the largest index: %v", len(job.Sources), tooLarge),
+		Kind: markOf(job.Kind), Block: largest.ULID, Reason: block.ReasonIndexSize,
+		Details: fmt.Sprintf("the largest index of the %d blocks of a job: %v", len(job.Sources), tooLarge),
 	})
 	if err != nil {
 		return err

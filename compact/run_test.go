@@ -131,6 +131,58 @@ func TestMergeFails(t *testing.T) {
 	}
 }
 
+// A block that turns out to be bad when it is downloaded once more is quarantined in
+// the same run.
+func TestSourceIsBadOnceMore(t *testing.T) {
+	t.Parallel()
+	bkt, c, ids := newRun(t, nil)
+	failed := false
+	c.SetMerge(func(ctx context.Context, job *compact.Job, _ []string, _ string, merge makeFunc) ([]*block.Meta, error) {
+		if failed {
+			return merge()
+		}
+		failed = true
+		testutil.Ok(t, bkt.Upload(ctx, block.ObjectName(ids[1], block.IndexFile), strings.NewReader("no index")))
+		return nil, &compact.SourceError{Block: ids[1], Err: block.ErrCorrupt}
+	})
+	r, err := c.RunOnce(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, len(r.Quarantined))
+	testutil.Equals(t, ids[1], r.Quarantined[0].Block)
+	testutil.Equals(t, 1, r.Compactions)
+}
+
+// A downsampled block whose index would be too large is not tried again and again:
+// its source is marked no-downsample, for what it is.
+func TestDownsampledIndexTooLarge(t *testing.T) {
+	t.Parallel()
+	bkt := objstore.NewInMemBucket()
+	from := int64(1400) * 14 * 24 * hourMS
+	built := blocktest.Build(t, t.TempDir(), &blocktest.Options{MinTime: from, MaxTime: from + 48*hourMS, Level: 4, Source: block.SourceCompactor},
+		blocktest.Series(labels.FromStrings("__name__", "m"), blocktest.Sample{T: from, F: 1}))
+	m, err := block.Upload(t.Context(), bkt, built, nil)
+	testutil.Ok(t, err)
+	c, err := compact.New(bkt, t.TempDir(), &compact.Options{Retention: compact.Retention{Raw: time.Hour}})
+	testutil.Ok(t, err)
+	defer func() { testutil.Ok(t, c.Close()) }()
+	tried := 0
+	c.SetMerge(func(context.Context, *compact.Job, []string, string, makeFunc) ([]*block.Meta, error) {
+		tried++
+		return nil, &compact.IndexSizeError{Resolution: block.FiveMinutes, Size: 9, Limit: 8}
+	})
+	for range 2 {
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, tried)
+		mark, err := block.ReadMark(t.Context(), bkt, m.ULID, block.NoDownsampleMark)
+		testutil.Ok(t, err)
+		testutil.Equals(t, block.ReasonIndexSize, mark.Reason)
+		// It has had its time, and is held, since nothing else has what is in it.
+		testutil.Equals(t, 0, len(r.Marked))
+		testutil.Equals(t, 1, len(r.Plan.Held))
+	}
+}
+
 func TestNewFails(t *testing.T) {
 	t.Parallel()
 	_, err := compact.New(objstore.NewInMemBucket(), "", &compact.Options{Shard: 3, MaxHold: -1})
