@@ -1,6 +1,7 @@
 package dedup_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -93,10 +94,7 @@ func (it hastyIterator) Next() chunkenc.ValueType {
 // that Follow breaks it without the code by which it keeps it.
 func TestRulesAreBroken(t *testing.T) {
 	t.Parallel()
-	all := map[string]brokenAlgorithm{}
-	for name, b := range broken {
-		all[name] = b
-	}
+	all := maps.Clone(broken)
 	for name, alg := range dedup.Without() {
 		all["without "+name] = brokenAlgorithm{alg: alg, breaks: without[name]}
 	}

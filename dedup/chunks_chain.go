@@ -28,7 +28,7 @@ func (m *ChunkMerger) mergeChain(dst []Chunk) ([]Chunk, error) {
 	it, at := m.reuse, 0
 	out := dst
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
-		for t := it.AtT(); t > m.stretches[at].maxTime; at++ {
+		for t := it.AtT(); m.stretches[at].maxTime < t; at++ {
 			out = m.flush(out, at)
 		}
 		if m.stretches[at].pass {

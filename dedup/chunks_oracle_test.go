@@ -205,7 +205,7 @@ func checkChunks(tb testing.TB, want []deduptest.Sample, chunks []dedup.Chunk) e
 			continue
 		}
 		drops := i > 0 && want[i-1].Type == w.Type && w.V < want[i-1].V
-		ok := true
+		var ok bool
 		switch hint {
 		case histogram.GaugeType:
 			ok = w.Hint == histogram.GaugeType

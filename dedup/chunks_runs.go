@@ -35,8 +35,8 @@ func (w *windowWriter) close(raw float64) error {
 }
 
 // same reports whether raw is the last raw value of a chunk, or it has none.
-func (c *aggregateChunk) same(raw float64) bool {
-	return !c.counts || math.Float64bits(raw) == math.Float64bits(c.last)
+func (a *aggregateChunk) same(raw float64) bool {
+	return !a.counts || math.Float64bits(raw) == math.Float64bits(a.last)
 }
 
 // amend changes the last raw value of the chunk that was passed on before the first

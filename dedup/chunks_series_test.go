@@ -102,7 +102,8 @@ func TestChunkSeriesErrors(t *testing.T) {
 	good := chunkList{chunks: []dedup.Chunk{{MinTime: 1, MaxTime: 2, Encoding: chunkenc.EncXOR, Data: []byte{0, 1}}}}
 	bad := chunkList{err: cause}
 	it := dedup.NewChunkSeries(labels.EmptyLabels(), dedup.Follow{}, good, bad).Iterator(nil)
-	testutil.Assert(t, !it.Next() && !it.Next())
+	testutil.Assert(t, !it.Next())
+	testutil.Assert(t, !it.Next())
 	testutil.Assert(t, errors.Is(it.Err(), cause), "%v", it.Err())
 
 	other := chunkList{chunks: []dedup.Chunk{{MinTime: 1, MaxTime: 3, Encoding: chunkenc.EncXOR, Data: []byte{0, 1}}}}

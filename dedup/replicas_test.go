@@ -47,7 +47,7 @@ func TestReplicasOrder(t *testing.T) {
 	t.Parallel()
 	r := &dedup.Replicas{Labels: []string{"replica"}, Prefer: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "replica", "c")}}
 	sets := []labels.Labels{labels.FromStrings("replica", "b"), labels.FromStrings("replica", "a"), labels.FromStrings("replica", "c"), labels.EmptyLabels()}
-	for range len(sets) {
+	for range sets {
 		sets = append(sets[1:], sets[0])
 		sorted := slices.Clone(sets)
 		slices.SortStableFunc(sorted, r.Compare)
