@@ -234,3 +234,19 @@ func TestServedOutcome(t *testing.T) {
 	testutil.Equals(t, []error{errSink}, out.Warnings())
 	testutil.Ok(t, s.Series(t.Context(), &store.SeriesRequest{}, &sink{})) // who wants no outcome gets none
 }
+
+// A store that removes labels, and shards what is left, is not asked to remove what
+// is to be looked at.
+func TestServedReplicaLabelOfStore(t *testing.T) {
+	t.Parallel()
+	inner := list{labels.FromStrings("pod", "1"), labels.FromStrings("pod", "2"), labels.FromStrings("pod", "3"), labels.FromStrings("pod", "4")}
+	s := store.Wrap(inner, onlyA(labels.MatchEqual, "a"), store.WithExternalLabels(labels.FromStrings("cluster", "a")))
+	var all []string
+	for i := range int64(2) {
+		var got sink
+		req := &store.SeriesRequest{WithoutReplicaLabels: []string{"cluster"}, Shard: &store.Shard{Index: i, Total: 2}, Strategy: store.Abort}
+		testutil.Ok(t, s.Series(t.Context(), req, &got))
+		all = append(all, got.got...)
+	}
+	testutil.Equals(t, 4, len(all))
+}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
+	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
 // Program is a component that is being put together.
@@ -35,6 +36,8 @@ type Program struct {
 	grpcTLS    *serverTLS
 	limits     *limits
 	httpAddr   *string
+	httpConfig *string
+	expiring   []func() []tlsutil.Expiry // certificates in use
 	background []func(context.Context) error
 }
 
@@ -82,6 +85,7 @@ func NewHTTP(name string) *Program {
 	}
 	p.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
+	p.httpConfig = p.Flags.String("http.config", "", "Prometheus' web configuration file for the HTTP server: TLS, headers, users; plain HTTP for anybody if empty")
 	return p
 }
 
@@ -117,17 +121,15 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	}
 	if tls != nil {
 		grpcListener = tls.Listener(grpcListener)
-		e := newExpiry(tls.Expiry, p.Log)
-		p.Registry.MustRegister(e)
-		p.Go(e.run)
+		p.expiring = append(p.expiring, tls.Expiry)
 	}
-	httpListener, err := net.Listen("tcp", *p.httpAddr)
+	web, httpListener, err := p.listenHTTP()
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen for HTTP: %w", err), grpcListener.Close())
+		return errors.Join(err, grpcListener.Close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
-	p.serve(ctx, g, httpListener, *p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
+	p.serve(ctx, g, web, httpListener, *p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
 	return g.Wait()
 }
 
@@ -137,16 +139,32 @@ const httpGrace = 10 * time.Second
 // ServeHTTP is Serve of a Program without a Store. It ends as well, without an
 // error, when something that Go added returns [ErrDone].
 func (p *Program) ServeHTTP(ctx context.Context, handler http.Handler, ready func(context.Context) error) error {
-	listener, err := net.Listen("tcp", *p.httpAddr)
+	web, listener, err := p.listenHTTP()
 	if err != nil {
-		return fmt.Errorf("listen for HTTP: %w", err)
+		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	p.serve(ctx, g, listener, httpGrace, handler, ready)
+	p.serve(ctx, g, web, listener, httpGrace, handler, ready)
 	if err := g.Wait(); !errors.Is(err, ErrDone) {
 		return err
 	}
 	return nil
+}
+
+// listenHTTP listens for HTTP, as the flags say.
+func (p *Program) listenHTTP() (*web, net.Listener, error) {
+	w, err := newWeb(*p.httpConfig, p.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.tls != nil {
+		p.expiring = append(p.expiring, w.tls.Expiry)
+	}
+	l, err := net.Listen("tcp", *p.httpAddr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for HTTP: %w", err)
+	}
+	return w, l, nil
 }
 
 // ErrDone says that a program has done what it was started for.
@@ -154,14 +172,19 @@ var ErrDone = errors.New("done")
 
 // serve adds to g the probes, metrics and handler over HTTP, and what Go added. What
 // is to be logged with ready comes last.
-func (p *Program) serve(ctx context.Context, g *errgroup.Group, l net.Listener, grace time.Duration, handler http.Handler, ready func(context.Context) error, log ...any) {
+func (p *Program) serve(ctx context.Context, g *errgroup.Group, web *web, l net.Listener, grace time.Duration, handler http.Handler, ready func(context.Context) error, log ...any) {
 	var isReady atomic.Bool
-	server := &http.Server{Handler: p.handler(&isReady, handler), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: web.handler(p.handler(&isReady, handler)), ReadHeaderTimeout: 10 * time.Second}
+	if len(p.expiring) > 0 {
+		e := newExpiry(p.certificates, p.Log)
+		p.Registry.MustRegister(e)
+		p.Go(e.run)
+	}
 	for _, run := range p.background {
 		g.Go(func() error { return run(ctx) })
 	}
 	g.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.serve(server, l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
 		}
 		return nil
@@ -183,6 +206,14 @@ func (p *Program) serve(ctx context.Context, g *errgroup.Group, l net.Listener, 
 		}
 		return nil
 	})
+}
+
+// certificates are those in use by all servers.
+func (p *Program) certificates() (out []tlsutil.Expiry) {
+	for _, of := range p.expiring {
+		out = append(out, of()...)
+	}
+	return out
 }
 
 func (p *Program) handler(ready *atomic.Bool, next http.Handler) http.Handler {
