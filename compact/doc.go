@@ -24,8 +24,9 @@
 // of one resolution in it are a group, and what is merged is of one group. Within
 // it, in this order:
 //
-//   - Blocks that overlap are merged: replicas by Options.Algorithm, others with all
-//     samples of all. So are downsampled ones, which Thanos marks no-compact.
+//   - Blocks that overlap are merged: replicas by Options.Algorithm, which is
+//     dedup.Follow; what is of one replica, or of none, with all samples of all. So
+//     are downsampled ones, which Thanos marks no-compact.
 //   - Blocks that fill a range of 2h, 8h, 2d or 14d, aligned to 1970, or to which
 //     nothing can be added any more because there is something newer, are merged;
 //     the least range first, the newest block never.
@@ -59,7 +60,8 @@
 //     MarkUncovered.
 //   - One that cannot be downsampled, because it is quarantined or its mark cannot be
 //     understood, stays until Options.MaxHold, for good if that is 0.
-//   - What is quarantined covers nothing. If it can be made anew, it is.
+//   - What is quarantined covers nothing, nor does what has a mark that cannot be
+//     read and may be. If it can be made anew, it is.
 //   - With InterlockOff nothing is waited for, as with Thanos.
 //
 // RetentionRules choose by external labels, since these are all that a block has as
@@ -81,6 +83,17 @@
 // bucket does not say when objects were written, it is not. A block whose meta.json
 // cannot be read stays.
 //
+// # Bad blocks
+//
+// A source that is damaged, incomplete, out of order or of a kind that is not known
+// is downloaded once more. If it is bad again, it is quarantined: marked no-compact,
+// or no-downsample if that was what failed, with one of the reasons ReasonCorrupt,
+// ReasonUnsupported and block.ReasonOutOfOrderChunks, and what is wrong in the
+// details. Thanos goes round such a block as well. All bad sources of a job are found
+// in one run, and the rest of it is planned anew without them. A quarantined block is
+// served, and kept, as before; who has repaired it removes the mark. Nothing is ever
+// quarantined for what a bucket, a disk or the network did: see [ClassOf].
+//
 // # Invariants
 //
 // Jobs of a plan do not depend on each other, and may be run in any order, in part,
@@ -89,7 +102,44 @@
 // resolution or at a finer one which is not marked for deletion. When nothing is left
 // to do, no block that stays has sources that are all in another one of its group.
 //
+// That holds but for what somebody wants to go: what is marked no-downsample on
+// purpose, and, with InterlockOff or MaxHold, what is not downsampled in time.
+//
+// # When it is killed
+//
+// It may be, at any moment, and so may the machine. A job uploads all of its
+// outputs, each with meta.json last, then marks its sources, and what is marked is
+// deleted no earlier than DeleteDelay later, meta.json first: a reader that ignores
+// marks for less than that, as Thanos' do for half of it, sees every sample at every
+// moment. Right before a block is deleted its mark is read again, and of an aborted
+// upload its objects are listed again. What was downloaded and what was made is gone
+// on with by the next run, or made again if the directory is gone; what was uploaded
+// twice is marked as replaced.
+//
+// # Resources
+//
+// Memory is bounded by how many series and symbols the outputs of a job have, and by
+// how many samples its largest series has: not by samples in all, nor by the number
+// of blocks. It is what block.Writer needs for each output, 4 bytes for each series
+// and 8 for each symbol and little more, some batches of 256 series for each
+// processor, and a few KiB for each source. A plan has the meta.json of each block in
+// the bucket in memory.
+//
+// Disk is needed for the sources and the outputs of the jobs that run at a time, and
+// for what failed in this run and is tried again by the next: twice the bytes of the
+// largest job is a good measure, times Options.Concurrency. A job that the disk is
+// too full for is tried once more, alone, and then left to the next run.
+//
+// Each source that is merged has its index and its segments open: a job of 1,000
+// blocks of 2 hours needs as many file descriptors, twice.
+//
+// From the bucket each source is read once for all resolutions that are made of it.
+//
 // # Many compactors
+//
+// Two that work on the same blocks, each in a directory of its own, lose nothing: what
+// one has marked the other leaves, and what both have made is the same to readers
+// until one of it is marked as replaced. It costs work alone.
 //
 // With Options.Shards the streams are divided among compactors by a hash of their
 // labels: see ShardOf. Those that disagree on the number do some jobs twice, of
@@ -98,6 +148,10 @@
 //
 // # Differences from Thanos
 //
+//   - Replicas are merged by dedup.Follow. Thanos' default is all samples of all, one
+//     by one, which is right for copies alone: of Prometheus servers that scrape on
+//     their own it doubles samples and has counters fall (kube-thanos#290).
+//   - Raw blocks are not deleted before they are downsampled.
 //   - Nothing halts: overlaps are merged or left alone, bad blocks are marked.
 //   - One block that cannot be judged does not keep others from being worked on; until
 //     it can be, nothing is merged across a gap.
