@@ -7,9 +7,19 @@ import (
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 )
 
-// startObserver starts the store gateways, and the top querier over them, over the
-// observer's own sidecars, and over the observees.
-func (t *topology) startObserver() error {
+// startGateways starts the store gateways, one for the bucket of each cluster.
+func (t *topology) startGateways() (err error) {
+	for _, c := range t.clusters() {
+		if c.gateway, err = t.startGateway(c); err != nil {
+			return fmt.Errorf("start store gateway of %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// startTop makes the top querier: over the observer's own sidecars, over the store
+// gateways, and over the observees.
+func (t *topology) startTop() error {
 	members, err := t.dialSidecars(t.hub)
 	if err != nil {
 		return err
@@ -17,9 +27,6 @@ func (t *topology) startObserver() error {
 	for i, c := range t.clusters() {
 		if t.broken == breakGateway && i == 2 {
 			continue
-		}
-		if c.gateway, err = t.startGateway(c); err != nil {
-			return fmt.Errorf("start store gateway of %s: %w", c.name, err)
 		}
 		m, err := t.dial("gateway "+c.name, c.gateway, grpcstore.ClientOptions{})
 		if err != nil {

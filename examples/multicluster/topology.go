@@ -68,11 +68,18 @@ func startTopology(ctx context.Context, dir string, opts options) (_ *topology, 
 	if err := t.startClusters(); err != nil {
 		return nil, err
 	}
-	return t, t.startObserver()
+	for _, c := range t.observees {
+		if err := t.startBoundary(c); err != nil {
+			return nil, fmt.Errorf("start querier of %s: %w", c.name, err)
+		}
+	}
+	if err := t.startGateways(); err != nil {
+		return nil, err
+	}
+	return t, t.startTop()
 }
 
-// startClusters starts the clusters, all at once, and the boundaries of the
-// observees.
+// startClusters starts the clusters, all at once.
 func (t *topology) startClusters() error {
 	t.hub = t.newCluster("hub")
 	t.observees = []*cluster{t.newCluster("eu"), t.newCluster("us")}
@@ -85,15 +92,7 @@ func (t *topology) startClusters() error {
 			return nil
 		})
 	}
-	if err := starting.Wait(); err != nil {
-		return err
-	}
-	for _, c := range t.observees {
-		if err := t.startBoundary(c); err != nil {
-			return fmt.Errorf("start querier of %s: %w", c.name, err)
-		}
-	}
-	return nil
+	return starting.Wait()
 }
 
 // clusters returns all of them, the observer first.
