@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
@@ -31,6 +32,14 @@ type column struct {
 func (c *column) add(t int64, v float64) {
 	c.ts, c.vs = append(c.ts, t), append(c.vs, v)
 }
+
+// resize makes room for n windows, those that are there stay.
+func (c *column) resize(n int) {
+	c.ts, c.vs = slices.Grow(c.ts[:0], n)[:n], slices.Grow(c.vs[:0], n)[:n]
+}
+
+// set puts what add appends where there is room.
+func (c *column) set(i int, t int64, v float64) { c.ts[i], c.vs[i] = t, v }
 
 func (c *column) reset() { c.ts, c.vs = c.ts[:0], c.vs[:0] }
 

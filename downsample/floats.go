@@ -2,6 +2,7 @@ package downsample
 
 import (
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/model/value"
 
@@ -22,6 +23,15 @@ func decodeFloats(b []byte, last int64, ts []int64, vs []float64) ([]int64, []fl
 	if err != nil {
 		return ts, vs, last, err
 	}
+	kept, after := keepSamples(ts[n:], vs[n:], last)
+	return ts[:n+kept], vs[:n+kept], after, nil
+}
+
+// keepSamples moves the samples that count to the front, and returns how many there
+// are and the time of the last of them: last if there is none.
+func keepSamples(ts []int64, vs []float64, last int64) (int, int64) {
+	vs = vs[:len(ts)]
+	n := 0
 	for n < len(ts) && ts[n] >= last && !value.IsStaleNaN(vs[n]) { // all, nearly always
 		last = ts[n]
 		n++
@@ -35,7 +45,7 @@ func decodeFloats(b []byte, last int64, ts []int64, vs []float64) ([]int64, []fl
 		last = t
 		n++
 	}
-	return ts[:n], vs[:n], last, nil
+	return n, last
 }
 
 // rawFloats downsamples chunks of raw floats.
@@ -44,7 +54,15 @@ func decodeFloats(b []byte, last int64, ts []int64, vs []float64) ([]int64, []fl
 // included and stale markers not.
 func (d *Downsampler) rawFloats(r block.Resolution, chunks []block.Chunk) error {
 	w := &d.floats
-	w.ts, w.vs = w.ts[:0], w.vs[:0]
+	n := 0
+	for i := range chunks {
+		samples, err := chunks[i].NumSamples()
+		if err != nil {
+			return chunkError(&chunks[i], err)
+		}
+		n += min(samples, 4*len(chunks[i].Data)) // the most that there can be, whatever it says
+	}
+	w.ts, w.vs = slices.Grow(w.ts[:0], n), slices.Grow(w.vs[:0], n)
 	var err error
 	for i := range chunks {
 		w.ts, w.vs, d.last, err = decodeFloats(chunks[i].Data, d.last, w.ts, w.vs)
@@ -79,13 +97,14 @@ func (d *Downsampler) rawFloatChunk(r int64, ts []int64, vs []float64) error {
 	if len(ts) == 0 {
 		return nil
 	}
+	last := len(ts) - 1
 	c := &d.floats.columns
 	for k := range c {
-		c[k].reset()
+		c[k].resize(int(min(uint64(last), uint64(ts[last]-ts[0])/uint64(r)+1)) + 3)
 	}
-	last := len(ts) - 1
-	c[aggr.CounterKind].add(ts[0], vs[0])
+	c[aggr.CounterKind].set(0, ts[0], vs[0])
 	var w floatWindow
+	n := 0
 	for i := 0; i <= last; {
 		if math.IsNaN(vs[i]) {
 			i++
@@ -93,13 +112,18 @@ func (d *Downsampler) rawFloatChunk(r int64, ts []int64, vs []float64) error {
 		}
 		end := min(windowEnd(ts[i], r), ts[last])
 		i += w.next(ts[i:], vs[i:], end, i == 0)
-		c[aggr.Count].add(end, float64(w.count))
-		c[aggr.Sum].add(end, w.sum)
-		c[aggr.Min].add(end, w.low)
-		c[aggr.Max].add(end, w.high)
-		c[aggr.CounterKind].add(end, w.counter)
+		c[aggr.Count].set(n, end, float64(w.count))
+		c[aggr.Sum].set(n, end, w.sum)
+		c[aggr.Min].set(n, end, w.low)
+		c[aggr.Max].set(n, end, w.high)
+		n++
+		c[aggr.CounterKind].set(n, end, w.counter)
 	}
-	c[aggr.CounterKind].add(ts[last], vs[last])
+	c[aggr.CounterKind].set(n+1, ts[last], vs[last])
+	for k := range aggr.CounterKind {
+		c[k].resize(n)
+	}
+	c[aggr.CounterKind].resize(n + 2)
 	return d.emitColumns()
 }
 
