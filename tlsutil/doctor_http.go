@@ -104,7 +104,9 @@ func (p *prober) callFailed(ctx context.Context, address string, err error, h *h
 		return
 	}
 	said := speaks(ctx, address)
-	if said == saysNothing && shakesHands(ctx, address) {
+	// A TLS server of HTTP may say in plain text that it wants TLS, as nginx does,
+	// and as Go does.
+	if (said == saysNothing || said == saysHTTP1) && shakesHands(ctx, address) {
 		said = saysTLS
 	}
 	switch said {
