@@ -46,7 +46,8 @@ func (b *batch) blame(it *item, err error) error {
 
 // named returns the part with the chunk that an error names, or nil.
 func (b *batch) named(it *item, err error) *part {
-	replica, minTime, maxTime := -1, int64(0), int64(0)
+	replica := -1
+	var minTime, maxTime int64
 	if e, ok := errors.AsType[*dedup.ChunkError](err); ok {
 		replica, minTime, maxTime = e.Replica, e.MinTime, e.MaxTime
 	} else if e, ok := errors.AsType[*downsample.ChunkError](err); ok {
@@ -75,7 +76,7 @@ func (b *batch) named(it *item, err error) *part {
 
 // describe says which chunk of which series is bad.
 func (p *part) describe(c *block.Chunk, lset []block.LabelRef, cause error) error {
-	if kind, ok := errors.AsType[*chunkProblem](cause); ok {
+	if kind, ok := errors.AsType[*chunkProblemError](cause); ok {
 		return &block.SeriesError{Labels: p.source.lset(lset), Kind: kind.kind, Detail: kind.detail}
 	}
 	cause = fmt.Errorf("series %s: chunk of [%d, %d]: %w", p.source.lset(lset), c.MinTime, c.MaxTime, cause)
@@ -85,13 +86,13 @@ func (p *part) describe(c *block.Chunk, lset []block.LabelRef, cause error) erro
 	return &block.CorruptError{Block: p.source.meta.ULID, File: block.ChunksDir, Err: cause}
 }
 
-// chunkProblem is a chunk that decodes, to something that it must not be.
-type chunkProblem struct {
+// chunkProblemError is a chunk that decodes, to something that it must not be.
+type chunkProblemError struct {
 	kind   block.ProblemKind
 	detail string
 }
 
-func (e *chunkProblem) Error() string { return string(e.kind) + ": " + e.detail }
+func (e *chunkProblemError) Error() string { return string(e.kind) + ": " + e.detail }
 
 // checkChunk decodes a chunk.
 func checkChunk(c *block.Chunk) error {
@@ -101,7 +102,7 @@ func checkChunk(c *block.Chunk) error {
 			return err
 		}
 		if n == 0 {
-			return &chunkProblem{block.EmptyChunk, fmt.Sprintf("[%d, %d]", c.MinTime, c.MaxTime)}
+			return &chunkProblemError{block.EmptyChunk, fmt.Sprintf("[%d, %d]", c.MinTime, c.MaxTime)}
 		}
 		plain, err := c.Plain()
 		if err != nil {
@@ -136,7 +137,7 @@ func checkSamples(c *block.Chunk, p chunkenc.Chunk, counter bool) error {
 			it.AtFloatHistogram(nil)
 		}
 		if n > 0 && (t < last || t == last && !counter) {
-			return &chunkProblem{block.ChunkTimes, fmt.Sprintf("sample at %d follows one at %d", t, last)}
+			return &chunkProblemError{block.ChunkTimes, fmt.Sprintf("sample at %d follows one at %d", t, last)}
 		}
 		if n == 0 {
 			first = t
@@ -151,7 +152,7 @@ func checkSamples(c *block.Chunk, p chunkenc.Chunk, counter bool) error {
 		return fmt.Errorf("%d samples, the chunk says %d", n, p.NumSamples())
 	}
 	if n > 0 && c.Encoding != block.EncodingAggregates && (first != c.MinTime || last != c.MaxTime) {
-		return &chunkProblem{block.ChunkTimes, fmt.Sprintf("samples of [%d, %d], the index says [%d, %d]", first, last, c.MinTime, c.MaxTime)}
+		return &chunkProblemError{block.ChunkTimes, fmt.Sprintf("samples of [%d, %d], the index says [%d, %d]", first, last, c.MinTime, c.MaxTime)}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 //
 // Whoever deletes one lists its objects again, all of them, and asks this anew.
 func PartialAbandoned(newest, now time.Time, opts *Options) bool {
-	age := time.Duration(DefaultPartialAge)
+	age := DefaultPartialAge
 	if opts != nil && opts.PartialAge > 0 {
 		age = opts.PartialAge
 	}

@@ -29,17 +29,17 @@ func (p *planner) admit(st *stream) (leaving []*node) {
 				})
 			}
 		case g == nil:
-			p.skip(st, m, SkipUnreadable, "resolution %s is not known", m.Resolution())
+			p.skipf(st, m, SkipUnreadable, "resolution %s is not known", m.Resolution())
 		case del.Mark != nil:
-			p.skip(st, m, SkipMarked, "to be deleted %s; %s", when(del.Mark.Time.Add(max(p.o.DeleteDelay, 0))), markedSince(del.Mark))
+			p.skipf(st, m, SkipMarked, "to be deleted %s; %s", when(del.Mark.Time.Add(max(p.o.DeleteDelay, 0))), markedSince(del.Mark))
 			if p.s.Now.Sub(del.Mark.Time) <= max(p.o.DeleteDelay, 0)/2 {
 				leaving = append(leaving, leavingNode(b, "marked for deletion"))
 			}
 		case del.There:
-			p.skip(st, m, SkipUnreadable, "%v", del.Err)
+			p.skipf(st, m, SkipUnreadable, "%v", del.Err)
 			leaving = append(leaving, leavingNode(b, "has a deletion mark that cannot be understood"))
 		case p.fresh(m):
-			p.skip(st, m, SkipFresh, "uploaded %s ago", p.age(m).Round(time.Second))
+			p.skipf(st, m, SkipFresh, "uploaded %s ago", p.age(m).Round(time.Second))
 		default:
 			n := newNode(b)
 			p.heed(st, n)
@@ -75,10 +75,10 @@ func (p *planner) heed(st *stream, n *node) {
 	if m := b.Marks[block.NoCompactMark]; m.There {
 		n.fixed = markWhy(m)
 		n.bad = m.Mark != nil && quarantined(m.Mark.Reason)
-		p.skip(st, b.Meta, SkipNoCompact, "%s", n.fixed)
+		p.skipf(st, b.Meta, SkipNoCompact, "%s", n.fixed)
 	} else if b.NoCompact != "" {
 		n.fixed = b.NoCompact
-		p.skip(st, b.Meta, SkipNoCompact, "%s", n.fixed)
+		p.skipf(st, b.Meta, SkipNoCompact, "%s", n.fixed)
 	}
 	if m := b.Marks[block.NoDownsampleMark]; m.There {
 		n.raw = markWhy(m)
@@ -89,11 +89,11 @@ func (p *planner) heed(st *stream, n *node) {
 			n.fixed = n.raw
 		}
 		if b.Meta.Resolution() != block.OneHour {
-			p.skip(st, b.Meta, SkipNoDownsample, "%s", n.raw)
+			p.skipf(st, b.Meta, SkipNoDownsample, "%s", n.raw)
 		}
 	} else if b.NoDownsample != "" {
 		n.raw, n.unable = b.NoDownsample, true
-		p.skip(st, b.Meta, SkipNoDownsample, "%s", n.raw)
+		p.skipf(st, b.Meta, SkipNoDownsample, "%s", n.raw)
 	}
 }
 
@@ -157,7 +157,7 @@ func (p *planner) leave(st *stream) {
 		for picked := overlapping(st.groups[res].nodes); picked != nil; picked = overlapping(st.groups[res].nodes) {
 			for _, n := range picked {
 				n.fixed = "overlaps with other blocks"
-				p.skip(st, n.block.Meta, SkipOverlap, "with %s", ids(slices.DeleteFunc(slices.Clone(picked), func(o *node) bool { return o == n })))
+				p.skipf(st, n.block.Meta, SkipOverlap, "with %s", ids(slices.DeleteFunc(slices.Clone(picked), func(o *node) bool { return o == n })))
 			}
 		}
 	}

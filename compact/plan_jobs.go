@@ -84,6 +84,7 @@ func (p *planner) due(st *stream, from block.Resolution, n *node) []block.Resolu
 		if p.kept(r, block.FiveMinutes, n.maxTime) {
 			out = append(out, block.FiveMinutes)
 		}
+	case block.FiveMinutes:
 	case block.OneHour:
 		return nil
 	}
@@ -96,6 +97,7 @@ func (p *planner) due(st *stream, from block.Resolution, n *node) []block.Resolu
 // enabled reports whether a resolution is made.
 func (p *planner) enabled(res block.Resolution) bool {
 	switch res {
+	case block.Raw:
 	case block.FiveMinutes:
 		return p.o.Downsampling != DownsampleNone
 	case block.OneHour:

@@ -133,8 +133,8 @@ func (p *planner) stream(st *stream) {
 	p.hold(st, held)
 }
 
-// skip says why a block is not touched, unless it is another compactor's.
-func (p *planner) skip(st *stream, m *block.Meta, cause SkipCause, format string, args ...any) {
+// skipf says why a block is not touched, unless it is another compactor's.
+func (p *planner) skipf(st *stream, m *block.Meta, cause SkipCause, format string, args ...any) {
 	if st.own {
 		p.plan.Skipped = append(p.plan.Skipped, Skip{Block: m.ULID, Meta: m, Cause: cause, Why: fmt.Sprintf(format, args...)})
 	}

@@ -93,6 +93,15 @@ func TestPlanWithoutRaw(t *testing.T) {
 	b.add(0, 10*day, func(m *block.Meta) { m.Thanos.Downsample.Resolution = block.FiveMinutes })
 	b.now = start.Add(17 * day)
 	testutil.Equals(t, []string{"0-240 -> 1h"}, jobs(b.plan(t, &compact.Options{}).Jobs))
+
+	// Where there is raw as well, 1h is made of 5m.
+	b = newBucket(start)
+	raw := b.add(0, 10*day)
+	b.add(0, 10*day, withSources(block.FiveMinutes, raw))
+	b.now = start.Add(17 * day)
+	p = b.plan(t, &compact.Options{})
+	testutil.Equals(t, []string{"0-240 -> 1h"}, jobs(p.Jobs))
+	testutil.Equals(t, block.FiveMinutes, p.Jobs[0].Sources[0].Resolution())
 }
 
 // What is marked for deletion does not count as there.
@@ -230,6 +239,10 @@ func TestPlanMarksSplitRanges(t *testing.T) {
 		"fresh, compacted": {func(b *bucket, id ulid.ULID) {
 			m := b.blocks[id].Meta
 			m.Thanos.UploadTime, m.Thanos.Source = b.now, block.SourceCompactor
+		}, []string{"0-2+2-4+4-6+6-8 -> raw"}},
+		"fresh, repaired": {func(b *bucket, id ulid.ULID) {
+			m := b.blocks[id].Meta
+			m.Thanos.UploadTime, m.Thanos.Source = b.now, block.SourceBucketRepair
 		}, []string{"0-2+2-4+4-6+6-8 -> raw"}},
 		"compaction failed":  {func(b *bucket, id ulid.ULID) { b.blocks[id].Meta.Compaction.Failed = true }, []string{"10-12+12-14+14-16 -> raw"}},
 		"unknown resolution": {func(b *bucket, id ulid.ULID) { b.blocks[id].Meta.Thanos.Downsample.Resolution = 1000 }, []string{"0-2+4-6+6-8 -> raw"}},

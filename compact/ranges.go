@@ -3,6 +3,7 @@ package compact
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -135,8 +136,7 @@ func (l *leveler) tombstoned(nodes []*node) *node {
 	if len(l.ranges) == 0 {
 		return nil
 	}
-	for i := len(nodes) - 1; i >= 0; i-- {
-		n := nodes[i]
+	for _, n := range slices.Backward(nodes) {
 		if n.fixed != "" {
 			continue
 		}

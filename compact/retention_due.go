@@ -122,19 +122,19 @@ func (p *planner) covered(st *stream, r Retention, next block.Resolution, n *nod
 	}
 	all := slices.Clone(have)
 	for _, res := range resolutions {
-		if res > next && p.enabled(res) {
+		if res > next {
 			all = append(all, st.groups[res].nodes...)
 		}
 	}
 	return covering(n, all) != nil
 }
 
-// finer has blocks that need 1h downsampled by way of the 5m that there is of them,
-// so that nothing is made twice.
+// finer has 1h that blocks wait for made of the 5m that there is of them, so that
+// nothing is made twice, and of those too that cannot be downsampled themselves.
 func (p *planner) finer(st *stream, held map[*node]*overdue) {
 	for _, n := range slices.Clone(st.groups[block.Raw].nodes) {
 		d := held[n]
-		if d == nil || d.to != block.OneHour {
+		if d == nil {
 			continue
 		}
 		by := covering(n, st.groups[block.FiveMinutes].nodes)

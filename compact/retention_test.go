@@ -2,6 +2,7 @@ package compact_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -280,8 +281,39 @@ func TestInterlockCoversTimeToo(t *testing.T) {
 	p := b.plan(t, o)
 	testutil.Equals(t, "0-48 -> 5m", jobs(p.Jobs)[1])
 	testutil.Equals(t, 0, len(p.Marks))
-	b.add(day, 2*day, withSources(block.FiveMinutes, raw, after))
+	rest := b.add(day+hour, 2*day, withSources(block.FiveMinutes, raw, after))
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks)) // An hour is missing.
+	b.blocks[rest].Meta.MinTime -= hour.Milliseconds()
 	testutil.Equals(t, []string{"retention 0-48"}, marks(b.plan(t, o)))
+
+	// Sources that are said to be in a block of another time are not there.
+	b = newBucket(start)
+	x, y := b.add(0, hour), b.add(hour, 2*hour)
+	b.add(0, 2*hour, withSources(block.Raw, x, y))
+	b.add(0, 2*hour, withSources(block.FiveMinutes, x))
+	other := b.add(20*hour, 22*hour, withSources(block.FiveMinutes, y))
+	b.now = start.Add(9*day + hour)
+	testutil.Equals(t, []string{"replaced 0-1", "replaced 1-2"}, marks(b.plan(t, o))[:2])
+	testutil.Assert(t, !slices.Contains(marks(b.plan(t, o)), "retention 0-2"))
+	b.blocks[other].Meta.MinTime = start.UnixMilli()
+	testutil.Assert(t, slices.Contains(marks(b.plan(t, o)), "retention 0-2"))
+}
+
+// A raw block that cannot be downsampled waits for 1h that is made of its 5m.
+func TestInterlockOfQuarantinedByWayOf5m(t *testing.T) {
+	t.Parallel()
+	b := newBucket(start)
+	x, y := b.add(0, 2*day), b.add(2*day, 4*day)
+	five := b.add(0, 4*day, withSources(block.FiveMinutes, x, y))
+	b.mark(x, block.NoDownsampleMark, compact.ReasonCorrupt)
+	b.now = start.Add(10 * day)
+	o := &compact.Options{Retention: compact.Retention{Raw: 5 * day, FiveMinutes: 7 * day}}
+	p := b.plan(t, o)
+	testutil.Equals(t, []string{"0-96 -> 1h"}, jobs(p.Jobs))
+	testutil.Equals(t, five, p.Jobs[0].Sources[0].ULID)
+	testutil.Equals(t, "its 5m is downsampled to 1h first", p.Held[0].Why)
+	b.settle(t, o)
+	testutil.Assert(t, b.blocks[x].Marks[block.DeletionMark].There)
 }
 
 // What 5m has given up to 1h, it need not have again.

@@ -48,10 +48,10 @@ func (p *Plan) WriteTable(w io.Writer) error {
 	t.jobs(p.Foreign, DownsampleOnly)
 	t.end()
 	if t.sections > 0 {
-		fmt.Fprintln(t.w)
+		_, _ = fmt.Fprintln(t.w)
 	}
 	r := p.Remaining
-	fmt.Fprintf(t.w, "Until nothing is left to do: %s of %s, %s made. %s past retention.\n",
+	_, _ = fmt.Fprintf(t.w, "Until nothing is left to do: %s of %s, %s made. %s past retention.\n",
 		count(r.Compactions, "compaction"), count(r.CompactionBlocks, "block"), count(r.Downsamplings, "downsampled block"),
 		count(r.Deletions, "block"))
 	return t.w.Flush() // tabwriter keeps the first error of w.
@@ -83,12 +83,12 @@ func (t *table) end() {
 		return
 	}
 	if t.sections > 0 {
-		fmt.Fprintln(t.w)
+		_, _ = fmt.Fprintln(t.w)
 	}
 	t.sections++
-	fmt.Fprintln(t.w, t.header)
+	_, _ = fmt.Fprintln(t.w, t.header)
 	for _, row := range t.rows {
-		fmt.Fprintln(t.w, row)
+		_, _ = fmt.Fprintln(t.w, row)
 	}
 	t.rows = nil
 }
