@@ -67,7 +67,7 @@ func checkUnaltered(s *scene, _ dedup.Algorithm, out []deduptest.Sample) error {
 func checkGaps(s *scene, _ dedup.Algorithm, out []deduptest.Sample) error {
 	for i := 1; i < len(out); i++ {
 		a, b := out[i-1].T, out[i].T
-		if b-a <= 2*(s.longest()+s.slack) {
+		if b-a <= 2*(s.longest()+s.slack) || b-a <= 2*(s.longestTaken(a, b)+s.slack) {
 			continue
 		}
 		for r := range s.replicas {

@@ -2,6 +2,7 @@ package dedup
 
 import (
 	"math"
+	"slices"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
@@ -110,4 +111,12 @@ func (it crippledIterator) Next() chunkenc.ValueType {
 	}
 	it.cur, it.vt = nil, chunkenc.ValNone
 	return it.vt
+}
+
+// State is a copy of all that an iterator of Follow decides by, between samples.
+func State(it chunkenc.Iterator) any {
+	f := it.(stepping).followIterator
+	ps := f.presences
+	ps.of = slices.Clone(ps.of)
+	return ps
 }

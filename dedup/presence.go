@@ -52,6 +52,9 @@ type presence struct {
 	// out is its latest sample that it was decided should come out; out.t is never
 	// if there is none in this window.
 	out sample
+	// bridged is whether one came out in this window that was not decided, or was it
+	// that came out last when the window began.
+	bridged bool
 
 	// interval is the scrape interval in this window, in ms; 0 if nothing was known
 	// at its beginning.
@@ -96,10 +99,12 @@ type presences struct {
 	// The window that it is, in ms, both inclusive.
 	since, until int64
 	begun        bool
-	// known is whether every replica has an interval in this window, steady the time
-	// after which decisions are simple: see settle.
-	known  bool
-	steady int64
+	// known is whether every replica has an interval in this window, longest the
+	// longest scrape interval at its beginning. steady is the time after which
+	// decisions are simple: see settle.
+	known   bool
+	longest int64
+	steady  int64
 	// decided is what it was decided in this window should come out. It depends on
 	// this window, on what presences hold of the one before, and on nothing else.
 	decided course
@@ -152,22 +157,27 @@ func (ps *presences) begin(since, until int64) {
 	ps.since, ps.until, ps.begun = since, until, true
 	ps.decided, ps.cover = nowhere, never
 	least := ps.least(since)
+	ps.longest = 0
 	for i := range ps.of {
-		if p := &ps.of[i]; p.heldOn(since, p.scrapeInterval(least)) {
+		p := &ps.of[i]
+		interval := p.scrapeInterval(least)
+		ps.longest = max(ps.longest, interval)
+		if ps.decided.from < 0 && p.heldOn(since, interval) {
 			p.out = p.real
 			ps.decided.follow(i, p.real)
 			ps.cover = p.real.t
-			break
 		}
 	}
-	ps.apart = ps.shown.from >= 0 && ps.shown != ps.decided
+	if ps.apart = ps.shown.from >= 0 && ps.shown != ps.decided; ps.apart {
+		ps.of[ps.shown.from].bridged = true
+	}
 	ps.settle()
 }
 
 // forget leaves of a replica what has an effect in a window from since on: nothing
 // of more than a window before.
 func (p *presence) forget(since int64) {
-	p.n, p.distances, p.out = 0, [len(p.distances)]int64{}, sample{t: never}
+	p.n, p.distances, p.out, p.bridged = 0, [len(p.distances)]int64{}, sample{t: never}, false
 	old := since - window
 	if old > since { // There are no such times.
 		return
@@ -353,50 +363,29 @@ func (p *presence) marked(t int64) {
 // observe takes note of a sample of replica i, which is no stale marker, and
 // reports whether it comes out.
 func (ps *presences) observe(i int, s sample) bool {
-	ps.of[i].note(s, ps.since)
-	comesOut, within, most := ps.decide(i, s)
-	if comesOut {
+	p := &ps.of[i]
+	p.note(s, ps.since)
+	least := ps.least(s.t)
+	due := ps.decide(i, s, least)
+	if due {
 		ps.decided.follow(i, s)
-		ps.of[i].out, ps.cover = s, s.t
+		p.out, ps.cover = s, s.t
 	}
 	if ps.apart {
-		return ps.approach(i, s, comesOut, within, most)
+		return ps.approach(i, s, p.scrapeInterval(least), due)
 	}
-	return comesOut
+	return due
 }
 
-// approach reports whether s, of replica i, comes out while something else does
-// than what is decided: what is decided, as soon as it is in line with that. What
-// is not, to bridge a wait of most, in the first half of a window; then there is
-// time left to meet.
-func (ps *presences) approach(i int, s sample, decided bool, within, most int64) bool {
-	was := &ps.shown
-	if i != was.from && ps.of[i].outOfLine(s, was.last, max(was.drop, ps.of[was.from].drop), within) {
-		return false
-	}
-	if decided {
-		ps.apart = false
-		return true
-	}
-	if s.t-was.last.t < most || ps.until-s.t < window/2 {
-		return false
-	}
-	was.follow(i, s)
-	return true
-}
-
-// decide decides whether s, the latest sample of replica i, should come out. If not,
-// most is how long, in ms, nothing else may have; within is what is recent to i.
-func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64) {
-	p, least := &ps.of[i], ps.least(s.t)
+// decide decides whether s, the latest sample of replica i, should come out, given
+// the least interval.
+func (ps *presences) decide(i int, s sample, least int64) bool {
+	p := &ps.of[i]
 	interval := p.scrapeInterval(least)
-	if within = interval * 3 / 4; within == 0 {
-		within = window
-	}
 	for h := range i {
 		q := &ps.of[h]
 		if d := q.scrapeInterval(least); q.there(s.t, d) && ps.covered(s.t, d) {
-			return false, within, q.patience(d)
+			return false
 		}
 	}
 	for j := range ps.of {
@@ -406,23 +395,35 @@ func (ps *presences) decide(i int, s sample) (comesOut bool, within, most int64)
 		}
 		if j > i && s.t-q.out.t < interval/4 {
 			ps.cover = s.t // That one came in its place.
-			return false, within, p.patience(interval)
+			return false
 		}
-		if p.outOfLine(s, q.out, max(ps.decided.drop, q.drop), within) {
-			return false, within, p.patience(interval)
+		if p.outOfLine(s, q.out, max(ps.decided.drop, q.drop), interval) {
+			return false
 		}
 	}
-	return true, within, 0
+	return true
 }
 
-// patience is how long a sample waits for a replica of the given scrape interval: for
-// longer than its turn where that is known, so that the one that it waits for is
-// next and in line.
-func (p *presence) patience(interval int64) int64 {
-	if p.interval > 0 {
-		return interval * 3 / 2
+// approach reports whether s, of replica i, comes out while something else does
+// than what is decided: what is due, as soon as it is in line with that. Anything
+// else that is in line comes out where its replica's next would come too late for
+// rule 2, should nothing be due before; but once for each replica in a window, since
+// what is due may be out of line with it in turn.
+func (ps *presences) approach(i int, s sample, interval int64, due bool) bool {
+	p, was := &ps.of[i], &ps.shown
+	if i != was.from && p.outOfLine(s, was.last, max(was.drop, ps.of[was.from].drop), interval) {
+		return false
 	}
-	return interval
+	if due {
+		ps.apart = false
+		return true
+	}
+	if p.bridged || s.t-was.last.t < 2*ps.longest-interval {
+		return false
+	}
+	p.bridged = true
+	was.follow(i, s)
+	return true
 }
 
 // covered reports whether something came out so recently that a replica which is
@@ -432,10 +433,14 @@ func (ps *presences) covered(t, interval int64) bool {
 }
 
 // outOfLine reports whether s, p's latest sample, seems to undo what the sample was
-// of another replica has shown within so many ms before: an increase that p has not
-// seen yet, or a drop, the latest of which was at drop. A drop of p's that has been
-// shown already does not count.
-func (p *presence) outOfLine(s, was sample, drop, within int64) bool {
+// of another replica has shown shortly before: an increase that p, of the given scrape
+// interval, has not seen yet, or a drop, the latest of which was at drop. A drop of p's
+// that has been shown already does not count.
+func (p *presence) outOfLine(s, was sample, drop, interval int64) bool {
+	within := interval * 3 / 4
+	if interval == 0 {
+		within = window
+	}
 	if s.t-was.t >= within {
 		return false
 	}
@@ -460,14 +465,10 @@ func (ps *presences) settle() {
 	if ps.of[ps.decided.from].last != out {
 		return
 	}
-	most := int64(0)
-	for i := range ps.of {
-		most = max(most, ps.of[i].interval)
-	}
 	ps.steady = out
 	for i := range ps.of {
 		if t := ps.of[i].out.t; i != ps.decided.from && t != never {
-			ps.steady = max(ps.steady, t+most)
+			ps.steady = max(ps.steady, t+ps.longest)
 		}
 	}
 }

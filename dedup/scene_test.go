@@ -39,6 +39,29 @@ func (c coverage) add(o coverage) {
 
 func (s *scene) longest() int64 { return slices.Max(s.interval) }
 
+// longestTaken is the longest median of the first five distances of any replica's
+// samples in the windows before those from a to b: what the longest interval is taken
+// for, if a replica misses every other scrape, say.
+func (s *scene) longestTaken(a, b int64) (most int64) {
+	w := dedup.FollowWindow.Milliseconds()
+	from, _ := dedup.WindowOf(a)
+	for from -= w; from+w <= b; from += w {
+		for _, r := range s.replicas {
+			var distances []int64
+			for i := 1; i < len(r) && len(distances) < 5; i++ {
+				if r[i-1].T >= from && r[i].T < from+w && !isMarker(r[i-1]) && !isMarker(r[i]) {
+					distances = append(distances, r[i].T-r[i-1].T)
+				}
+			}
+			if n := len(distances); n > 1 {
+				slices.Sort(distances)
+				most = max(most, distances[(n-1)/2])
+			}
+		}
+	}
+	return most
+}
+
 // timeSpan is a range of time in ms, the end exclusive.
 type timeSpan struct{ from, to int64 }
 
@@ -188,6 +211,16 @@ func (g *scenery) gaps(interval int64) (out []timeSpan) {
 		from := g.within()
 		out = append(out, timeSpan{from, from + g.rng.Int64N(20*interval)})
 		g.seen["gap"]++
+	}
+	if g.rng.IntN(4) == 0 { // scrapes missed just where windows begin, when followers are chosen anew
+		w := dedup.FollowWindow.Milliseconds()
+		for at := g.start - g.start%w; at < g.start+g.length; at += w {
+			if g.rng.IntN(3) > 0 {
+				from := at + g.rng.Int64N(4*interval) - 2*interval
+				out = append(out, timeSpan{from, from + g.rng.Int64N(3*interval)})
+				g.seen["gap where a window begins"]++
+			}
+		}
 	}
 	if len(g.resets) > 0 && g.rng.IntN(4) == 0 { // a restart, seen from when it was up again
 		at := g.resets[g.rng.IntN(len(g.resets))]
