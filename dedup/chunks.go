@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/thanoskit/thanoskit/internal/aggr"
 	"github.com/thanoskit/thanoskit/internal/recode"
 )
 
@@ -90,6 +91,8 @@ var errAltered = errors.New("the algorithm altered a value")
 func newChunkError(replica int, c *Chunk, err error) error {
 	switch {
 	case errors.Is(err, ErrMalformedChunk):
+	case errors.Is(err, recode.ErrEncoding) && c.Encoding == aggr.Encoding:
+		err = fmt.Errorf("%w: %w", ErrUnknownEncoding, err)
 	case errors.Is(err, recode.ErrEncoding):
 		err = fmt.Errorf("%w: %d", ErrUnknownEncoding, c.Encoding)
 	default:

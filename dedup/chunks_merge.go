@@ -16,7 +16,7 @@ import (
 // Input: replicas in the order in which Algorithm gets them, that of
 // Replicas.Compare; the chunks of each ascend by MinTime. Those of one replica may
 // overlap, as out-of-order samples do: all of its samples count then, of several
-// at one time that of the chunk that comes first. Nothing is kept or changed.
+// at one time that of the chunk that comes first. Nothing is changed, nor read later.
 // Output: what Algorithm.Merge makes of the replicas' samples over their whole
 // range. Chunks that come out of that as they are, are passed on: those that share
 // their range with no other, or with identical ones only (same range, encoding and

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,5 +157,139 @@ func TestCountersOfAllForms(t *testing.T) {
 				testutil.Equals(t, int64(899_999), got[len(got)-1].MaxTime)
 			}
 		})
+	}
+}
+
+// TestSeams: what a counter is made of where replicas change, the first of them that
+// has a window being chosen, whatever it holds. Windows are numbered by their ends,
+// in units of five minutes.
+func TestSeams(t *testing.T) {
+	t.Parallel()
+	nan, inf := math.NaN(), math.Inf(1)
+	// chunk makes one of windows, and a counter of pairs of a time and a value.
+	chunk := func(from, to int64, counter ...float64) dedup.Chunk {
+		var windows []int64
+		for w := from; w <= to; w++ {
+			windows = append(windows, w*fiveMinutes-1)
+		}
+		for i := 0; i < len(counter); i += 2 {
+			counter[i] = counter[i]*float64(fiveMinutes) - 1
+		}
+		return handMade(floatCounter(counter...), windows...)
+	}
+	for name, tc := range map[string]struct {
+		replicas [][]dedup.Chunk
+		want     []string
+	}{
+		"one window of three, what comes first is later than others": {
+			replicas: [][]dedup.Chunk{{chunk(1, 1, .5, 10, 1, 12, 1, 12)}, {chunk(1, 3, .1, 1, 3, 4, 3, 4)}},
+			want:     []string{"10@0.50 12@1.00 1@1.00", "1@1.00 4@3.00 4@3.00"},
+		},
+		"one window of three, another last value": {
+			replicas: [][]dedup.Chunk{{chunk(1, 3, .5, 1, 3, 4, 3, 4)}, {chunk(3, 4, 2.5, 1, 3, 2, 4, 3, 4, 3)}},
+			want:     []string{"1@0.50 4@3.00 2@3.00", "2@3.00 3@4.00 3@4.00"},
+		},
+		"the first value after what it is the first of": {
+			replicas: [][]dedup.Chunk{{chunk(1, 3, 1.5, 1, 1, 1, 3, 4, 3, 4)}, {chunk(3, 4, 2.5, 1, 3, 2, 4, 3, 4, 3)}},
+			want:     []string{"1@1.00 1@1.00 4@3.00 2@3.00", "2@3.00 3@4.00 3@4.00"},
+		},
+		"no number in the windows, nor at the end": {
+			replicas: [][]dedup.Chunk{
+				{chunk(5, 5, 4.5, 50, 5, 55, 5, 55)},
+				{chunk(1, 4, .5, 1, 1, 2, 2, inf, 3, nan, 4, nan, 4, nan), chunk(5, 6, 4.5, 8, 5, 9, 6, 10, 6, 10)},
+			},
+			want: []string{"1@0.50 2@1.00 +Inf@2.00 NaN@3.00 NaN@4.00 NaN@4.00", "50@4.50 55@5.00 9@5.00", "9@5.00 10@6.00 10@6.00"},
+		},
+		"no number at the start": {
+			replicas: [][]dedup.Chunk{
+				{chunk(5, 5, 4.5, 50, 5, 55, 5, 55)},
+				{chunk(1, 4, .5, 1, 1, 2, 4, 7, 4, 7), chunk(5, 6, 4.5, inf, 5, nan, 6, 12, 6, 12)},
+			},
+			want: []string{"1@0.50 2@1.00 7@4.00 7@4.00", "50@4.50 55@5.00 12@5.00", "12@5.00 12@6.00 12@6.00"},
+		},
+		"no number at all": {
+			replicas: [][]dedup.Chunk{
+				{chunk(5, 5, 4.5, 50, 5, 55, 5, 55)},
+				{chunk(1, 4, .5, 1, 1, 2, 4, 7, 4, 7), chunk(5, 6, 4.5, inf, 5, nan, 6, inf, 6, inf)},
+			},
+			want: []string{"1@0.50 2@1.00 7@4.00 7@4.00", "50@4.50 55@5.00 7@5.00", "7@5.00 +Inf@6.00 +Inf@6.00"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := dedup.ChunkMerger{Algorithm: dedup.Chain{}}
+			chunks, err := m.Merge(nil, tc.replicas...)
+			testutil.Ok(t, err)
+			var got []string
+			for _, c := range chunks {
+				parts, err := aggr.Parse(c.Data)
+				testutil.Ok(t, err)
+				var text []string
+				for _, s := range samplesOf(t, parts[aggr.CounterKind]) {
+					text = append(text, fmt.Sprintf("%v@%.2f", s.F, float64(s.T)/float64(fiveMinutes)))
+				}
+				got = append(got, strings.Join(text, " "))
+			}
+			testutil.Equals(t, tc.want, got)
+		})
+	}
+}
+
+// TestAggregatesThatAreNone: what is not of the windows that count has is refused, and
+// what would not fit into a chunk.
+func TestAggregatesThatAreNone(t *testing.T) {
+	t.Parallel()
+	const w1, w2 = 299_999, 599_999
+	other := handMade(floatCounter(10, 1, 299_998, 2, 299_998, 3), 299_998)
+	with := func(least aggr.Sub) dedup.Chunk {
+		c := handMade(aggr.Sub{}, w1, w2)
+		parts, err := aggr.Parse(c.Data)
+		testutil.Ok(t, err)
+		parts[aggr.Min] = least
+		c.Data = parts.Append(nil)
+		return c
+	}
+	outside := with(aggr.Sub{})
+	outside.MaxTime--
+	var many []int64
+	for i := range int64(math.MaxUint16) {
+		many = append(many, (i+1)*fiveMinutes-1)
+	}
+	full := handMade(aggr.Sub{Encoding: chunkenc.EncXOR, Data: xor.Encode(nil, many, make([]float64, len(many)))}, many...)
+	for name, tc := range map[string]struct {
+		c   dedup.Chunk
+		bad bool
+	}{
+		"as they are":      {c: with(floatCounter(w1, 1, w2, 2))},
+		"absent":           {c: with(aggr.Sub{})},
+		"fewer":            {c: with(floatCounter(w1, 1)), bad: true},
+		"more":             {c: with(floatCounter(w1, 1, w2, 2, w2+1, 3)), bad: true},
+		"at another time":  {c: with(floatCounter(w1, 1, w2-1, 2)), bad: true},
+		"histograms":       {c: with(histogramCounter(t, w1, w2)), bad: true},
+		"not in its range": {c: outside, bad: true},
+		"too many":         {c: full, bad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := dedup.ChunkMerger{Algorithm: dedup.Chain{}}
+			_, err := m.Merge(nil, []dedup.Chunk{other}, []dedup.Chunk{tc.c})
+			testutil.Equals(t, tc.bad, err != nil, "%v", err)
+			testutil.Equals(t, tc.bad, errors.Is(err, dedup.ErrMalformedChunk), "%v", err)
+		})
+	}
+}
+
+// TestAggregatesAtTheEndsOfTime: windows that reach beyond what a time can be are cut.
+func TestAggregatesAtTheEndsOfTime(t *testing.T) {
+	t.Parallel()
+	for _, times := range [][]int64{{math.MaxInt64 - 2, math.MaxInt64 - 1, math.MaxInt64}, {math.MinInt64, math.MinInt64 + 1, math.MinInt64 + 2}} {
+		var replicas [][]dedup.Chunk
+		for i := range times {
+			replicas = append(replicas, []dedup.Chunk{handMade(aggr.Sub{}, times[i:]...)})
+		}
+		m := dedup.ChunkMerger{Algorithm: dedup.Chain{}}
+		got, err := m.Merge(nil, replicas...)
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, len(got))
 	}
 }

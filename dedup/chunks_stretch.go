@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -79,8 +80,7 @@ func (m *ChunkMerger) stretch(i int) error {
 	minTime, maxTime := p.MinTime, p.MaxTime
 	aggregates := p.Encoding == aggr.Encoding
 	if aggregates && m.present > 1 {
-		r := m.resolution()
-		minTime, maxTime = alignedWindow(minTime, r)*r, alignedWindow(maxTime, r)*r+r-1
+		minTime, maxTime = wholeWindows(minTime, maxTime, m.resolution())
 	}
 	if n := len(m.stretches); n > 0 && minTime <= m.stretches[n-1].maxTime {
 		s := &m.stretches[n-1]
@@ -92,6 +92,19 @@ func (m *ChunkMerger) stretch(i int) error {
 	}
 	m.stretches = append(m.stretches, stretch{from: i, to: i + 1, minTime: minTime, maxTime: maxTime, aggregates: aggregates})
 	return nil
+}
+
+// wholeWindows widens a range to the aligned windows in which it begins and ends, as
+// far as a time can tell.
+func wholeWindows(minTime, maxTime, resolution int64) (from, to int64) {
+	from, to = alignedWindow(minTime, resolution)*resolution, alignedWindow(maxTime, resolution)*resolution+resolution-1
+	if from > minTime {
+		from = math.MinInt64
+	}
+	if to < maxTime {
+		to = math.MaxInt64
+	}
+	return from, to
 }
 
 // uniform reports whether pieces are the same chunks, without overlap, of each of
