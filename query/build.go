@@ -26,7 +26,7 @@ import (
 type builder struct {
 	sel   *selection
 	ranks ranks
-	answered
+	answer
 
 	// tracks and merges are room for the series to come, lists is scratch space.
 	tracks []track
@@ -63,7 +63,7 @@ func (b *builder) add(lset labels.Labels, parts []part) {
 	}
 	s.counter = b.sel.aggregates == store.AggregateCounter &&
 		(s.aggregated() || b.sel.raised && len(s.tracks) > 1)
-	s.levelled = s.counter && !b.sel.levels && len(s.tracks) > 1
+	s.levelled = s.counter && !b.sel.silent && len(s.tracks) > 1
 }
 
 // merge makes the series of parts of replicas that are told apart.

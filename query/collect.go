@@ -204,7 +204,7 @@ func (c *collector) add(e *encoded.Chunk) error {
 }
 
 // finish returns the series, sorted, each once. keep, if not nil, says which.
-func (c *collector) finish(keep func(labels.Labels) bool, limit int) answered {
+func (c *collector) finish(keep func(labels.Labels) bool, limit int) answer {
 	if !c.sorted {
 		order(c.parts)
 	}
@@ -229,7 +229,7 @@ func (c *collector) finish(keep func(labels.Labels) bool, limit int) answered {
 			b.add(lset, parts)
 		}
 	}
-	return b.answered
+	return b.answer
 }
 
 // sameKey returns how many parts, of at least one, have the key of the first.

@@ -182,9 +182,9 @@ func TestInvalidQueries(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	_, err := query.New(plainStore(), &query.Options{
-		MaxResolution: -2, LookbackDelta: -1, Timeout: -1, MaxConcurrentSelects: -1, ReplicaLabels: []string{"a", ""},
+		MaxResolution: -2, LookbackDelta: -1, Timeout: -1, MaxConcurrentSelects: -1, ReplicaLabels: []string{"a", ""}, PreferReplicas: []*labels.Matcher{nil},
 	})
-	for _, text := range []string{"max resolution", "lookback delta", "timeout", "max concurrent selects", "replica label"} {
+	for _, text := range []string{"max resolution", "lookback delta", "timeout", "max concurrent selects", "replica label", "preferred replicas"} {
 		testutil.Assert(t, containsText(err, text), "%v does not tell of %s", err, text)
 	}
 	_, err = query.New(nil, nil)

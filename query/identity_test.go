@@ -438,3 +438,23 @@ func TestCopies(t *testing.T) {
 	testutil.Equals(t, fmt.Sprint(ss), fmt.Sprint(read(t, q, 0, 1_000_000, nil, nil)[upSeries]))
 	testutil.Equals(t, 3, most)
 }
+
+// TestCopiesAreNotRead: where all replicas are copies of the first, the iterator is
+// that one's own, which is told whose samples come out.
+func TestCopiesAreNotRead(t *testing.T) {
+	t.Parallel()
+	ss := every(15_000, 0, 20, 1, 1)
+	for name, tc := range map[string]struct {
+		second []sample
+		lone   bool
+	}{"a copy": {ss, true}, "another sample": {slices.Concat(ss[:19], floats(285_001, 20)), false}} {
+		q := newQuerier(t, plainStore(replicas([]store.Chunk{raw(t, ss)}, []store.Chunk{raw(t, tc.second)})...), &query.Options{ReplicaLabels: []string{"replica"}})
+		sq, err := q.Queryable(nil).Querier(0, 1_000_000)
+		testutil.Ok(t, err)
+		set := sq.Select(context.Background(), true, nil, equals("__name__", "up"))
+		testutil.Assert(t, set.Next())
+		_, lone := set.At().Iterator(nil).(dedup.Credited)
+		testutil.Equals(t, tc.lone, lone, name)
+		testutil.Ok(t, sq.Close())
+	}
+}

@@ -47,7 +47,7 @@ type Options struct {
 	// dedup.Penalty or dedup.Chain there is no order to speak of.
 	PreferReplicas []*labels.Matcher
 	// Algorithm merges replicas; nil is dedup.Follow. Thanos' querier has
-	// dedup.Penalty.
+	// dedup.Penalty. What one replica alone has is left as it is.
 	Algorithm dedup.Algorithm
 	// Strategy decides what becomes of an answer of which a store has failed to
 	// give its part. The zero value, store.Warn, goes on without that part.
@@ -99,6 +99,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if slices.Contains(out.ReplicaLabels, "") {
 		errs = append(errs, errors.New("a replica label has no name"))
+	}
+	if slices.Contains(out.PreferReplicas, nil) {
+		errs = append(errs, errors.New("a matcher of preferred replicas is nil"))
 	}
 	if len(errs) > 0 {
 		return Options{}, fmt.Errorf("check query options: %w", errors.Join(errs...))

@@ -43,9 +43,6 @@ func mergeRuns(parts []part, mid int, scratch []part) []part {
 	// What comes before all of the second run, and after all of the first one, stays.
 	// The rest is short, as a rule, so it is looked for from the middle.
 	from := mid - gallop(mid, func(i int) bool { return !after(&parts[mid-1-i], &parts[mid]) })
-	if from == mid {
-		return scratch
-	}
 	to := mid + gallop(len(parts)-mid, func(i int) bool { return !after(&parts[mid-1], &parts[mid+i]) })
 	scratch = append(slices.Grow(scratch[:0], mid-from), parts[from:mid]...)
 	a, b, out := scratch, parts[mid:to], parts[from:to]
@@ -61,13 +58,13 @@ func mergeRuns(parts []part, mid int, scratch []part) []part {
 	return scratch
 }
 
-// gallop returns the least i below n for which is is true, n if there is none. From
-// there on it is true.
-func gallop(n int, is func(int) bool) int {
-	known, next := 0, 0 // is is false below known
-	for next < n && !is(next) {
+// gallop returns the least i below n for which there says so, n if there is none.
+// From that on it has to say so of all.
+func gallop(n int, there func(int) bool) int {
+	known, next := 0, 0 // it is not there below known
+	for next < n && !there(next) {
 		known = next + 1
 		next = 2*next + 1
 	}
-	return known + sort.Search(min(next, n)-known, func(i int) bool { return is(known + i) })
+	return known + sort.Search(min(next, n)-known, func(i int) bool { return there(known + i) })
 }

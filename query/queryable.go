@@ -88,7 +88,7 @@ type querier struct {
 	closed  bool
 	running map[*pendingSet]context.CancelFunc
 	frames  []*encoded.Frame
-	answers []*answered // of which the Outcome is to be told
+	answers []*answer // of which the Outcome is to be told
 }
 
 // begin runs f on a goroutine that Close ends by cancel and waits for, unless
@@ -113,7 +113,7 @@ func (q *querier) end(set *pendingSet) {
 
 // keep keeps the answer to a select, and the frames that it is made of, until
 // Close.
-func (q *querier) keep(fs []*encoded.Frame, a *answered) {
+func (q *querier) keep(fs []*encoded.Frame, a *answer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.frames = append(q.frames, fs...)

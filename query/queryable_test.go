@@ -257,6 +257,44 @@ func TestIteratorsAreReused(t *testing.T) {
 	testutil.Ok(t, sq.Close())
 }
 
+// TestIteratorsOfLoneReplicasAreReused: where series of one replica come between
+// others, raw or downsampled, one iterator still goes through all without memory.
+func TestIteratorsOfLoneReplicasAreReused(t *testing.T) {
+	labelled := func(kind, replica string, chunk store.Chunk) *store.Series {
+		return &store.Series{Labels: labels.FromStrings("__name__", "up", "kind", kind, "replica", replica), Chunks: []store.Chunk{chunk}}
+	}
+	counts := every(10_000, 0, 40, 0, 1)
+	s := plainStore(
+		labelled("1", "a", raw(t, counts)),
+		labelled("2", "a", raw(t, counts)), labelled("2", "b", raw(t, counts[1:])),
+		labelled("3: downsampled", "a", counterChunk(t, counts, 39)),
+		labelled("4: downsampled", "a", counterChunk(t, counts, 39)), labelled("4: downsampled", "b", counterChunk(t, counts[2:], 39)),
+	)
+	q := newQuerier(t, s, &query.Options{ReplicaLabels: []string{"replica"}, MaxResolution: 5 * time.Minute})
+	sq, err := q.Queryable(nil).Querier(0, 1_000_000)
+	testutil.Ok(t, err)
+	set := sq.Select(context.Background(), true, &storage.SelectHints{End: 1_000_000, Func: "increase"})
+	var ss []storage.Series
+	for set.Next() {
+		ss = append(ss, set.At())
+	}
+	testutil.Ok(t, set.Err())
+	testutil.Equals(t, 4, len(ss))
+	for _, lone := range []storage.Series{ss[0], ss[2]} {
+		for _, other := range ss {
+			var it chunkenc.Iterator
+			allocs := testing.AllocsPerRun(20, func() {
+				for _, s := range []storage.Series{lone, other} {
+					for it = s.Iterator(it); it.Next() != chunkenc.ValNone; {
+					}
+				}
+			})
+			testutil.Assert(t, allocs == 0, "%s and %s: %v allocations", lone.Labels(), other.Labels(), allocs)
+		}
+	}
+	testutil.Ok(t, sq.Close())
+}
+
 // TestMixedAnswer: a store may send plain series and frames in one answer, and a
 // series in several parts of either.
 func TestMixedAnswer(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// answered is the answer to a select, and which replicas it is of.
-type answered struct {
+// answer is what a select gives, and which replicas it is of.
+type answer struct {
 	series []series
 	// replicas are the replica labels that series came with, by the number that
 	// their tracks have, and in says in how many series each is.
@@ -19,14 +19,11 @@ type answered struct {
 }
 
 // tell adds to o which replica served what so far.
-func (a *answered) tell(o *store.Outcome) {
+func (a *answer) tell(o *store.Outcome) {
 	o.AddUnidentified(a.unidentified)
 	samples := make([]int64, len(a.replicas))
 	for i := range a.series {
 		s := &a.series[i]
-		if !s.sel.identified {
-			return
-		}
 		samples[s.whole.replica] += s.whole.credits.Load()
 		for k := range s.tracks {
 			samples[s.tracks[k].replica] += s.tracks[k].credits.Load()

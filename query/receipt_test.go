@@ -39,6 +39,7 @@ func TestReceipt(t *testing.T) {
 	lone := &store.Series{Labels: labels.FromStrings("__name__", "up", "replica", "a", "z", "1"), Chunks: []store.Chunk{raw(t, a)}}
 	nobody := &store.Series{Labels: labels.FromStrings("__name__", "up", "y", "1"), Chunks: []store.Chunk{raw(t, a)}}
 	lost := &store.Series{Labels: labels.FromStrings("__name__", "up", "y", "1"), Chunks: []store.Chunk{raw(t, a), raw(t, b)}}
+	empty := &store.Series{Labels: labels.FromStrings("__name__", "up", "replica", "", "z", "1"), Chunks: []store.Chunk{raw(t, a)}}
 	hist := slices.Clone(a)
 	for i := range hist {
 		hist[i].kind = chunkenc.ValHistogram
@@ -60,6 +61,8 @@ func TestReceipt(t *testing.T) {
 		"histograms of one that overlap": {replicas([]store.Chunk{raw(t, hist[:4]), raw(t, hist[2:])}), query.QueryOptions{}, []string{`{replica="a"} in 1: 6`}},
 		"no replica label":               {[]*store.Series{nobody}, query.QueryOptions{}, []string{`{} in 1: 6`}},
 		"labels were lost":               {[]*store.Series{lost}, query.QueryOptions{}, []string{`{} in 1: 15`, "unidentified: 1"}},
+		"labels of some were lost":       {[]*store.Series{two[0], lost}, query.QueryOptions{}, []string{`{} in 1: 15`, `{replica="a"} in 1: 6`, "unidentified: 1"}},
+		"an empty label is none":         {[]*store.Series{nobody, empty}, query.QueryOptions{}, []string{`{} in 2: 12`}},
 		"penalty has tracks":             {two, query.QueryOptions{Algorithm: dedup.Penalty{}}, []string{"unidentified: 1"}},
 		"no deduplication":               {two, query.QueryOptions{Dedup: new(false)}, nil},
 	} {

@@ -57,12 +57,7 @@ func (t *replicaTable) of(lset []byte) (n int32, has bool) {
 }
 
 func (t *replicaTable) isReplicaLabel(name []byte) bool {
-	for _, n := range t.names {
-		if n == string(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.names, func(n string) bool { return n == string(name) })
 }
 
 // ranks are the places of replicas, by number, in the order in which they are

@@ -88,9 +88,9 @@ func (s *settings) selection(mint, maxt int64, fn string, req *store.SeriesReque
 	case dedup.Follow:
 		sel.dropsCopies = true
 	case dedup.Chain:
-		sel.levels = true
+		sel.silent = true
 	case dedup.Penalty:
-		sel.levels = true
+		sel.silent = true
 		// Penalty takes a counter that falls at a change of replica for one that
 		// lags behind, so a reset has to be told from that before. Not for
 		// resets, which would then never see one: this is where Thanos differs.

@@ -30,9 +30,11 @@ type selection struct {
 	// difference to the algorithm.
 	dropsCopies bool
 	// raised says that counters of several tracks are put through aggr.Counter
-	// before they are merged, levels that what the algorithm makes of them is left
-	// as it is.
-	raised, levels bool
+	// before they are merged, downsampled or not.
+	raised bool
+	// silent says that the algorithm credits nobody (see dedup.Credited), so that it
+	// would be in vain to bring what it merges to one level.
+	silent bool
 }
 
 // merged reports whether there are replicas to be merged.
@@ -77,6 +79,7 @@ func (s *series) Labels() labels.Labels { return s.lset }
 
 // Iterator implements storage.Series.
 func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
+	kept := reuse
 	if l, ok := reuse.(*levelled); ok && !s.levelled {
 		reuse = l.Iterator
 	}
@@ -87,13 +90,16 @@ func (s *series) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 		}
 		it := s.sel.algorithm.Merge(reuse, s.sel.values, s.only[:]...)
 		if own, ok := it.(*iterator); ok {
-			own.kept = reuse
+			own.kept = kept
 		}
 		return it
 	}
 	if own != nil && own.kept != nil {
 		reuse = own.kept
 		own.kept = nil
+		if l, ok := reuse.(*levelled); ok && !s.levelled {
+			reuse = l.Iterator
+		}
 	}
 	if s.levelled {
 		return s.levelledIterator(reuse)

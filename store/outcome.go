@@ -11,9 +11,9 @@ import (
 )
 
 // Outcome collects what happened beside the series of one call: warnings, hints,
-// from fan-outs, what each member did, and from who deduplicates, which replica
-// served what. The zero value is ready for use. It
-// is safe for concurrent use; its methods do nothing on nil.
+// what each member of a fan-out did, and which replica served what of series that
+// were deduplicated. The zero value is ready for use. It is safe for concurrent
+// use; its methods do nothing on nil.
 type Outcome struct {
 	mu       sync.Mutex
 	members  []MemberOutcome

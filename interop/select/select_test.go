@@ -132,8 +132,8 @@ func TestRatioSelect(t *testing.T) {
 			name    string
 			clients []storepb.StoreClient
 			stores  []store.Store
-			least   float64 // ratio, which both sides' sockets bring down
-		}{{"in process", clients, stores, 2}, {"gRPC", remoteClients, remotes, 1.5}} {
+			sockets bool
+		}{{"in process", clients, stores, false}, {"gRPC", remoteClients, remotes, true}} {
 			t.Run(fmt.Sprintf("%s/%s/func=%s", way.name, tc.replicas, tc.fn), func(t *testing.T) {
 				thanos, ours := thanosOver(way.clients), oursOver(t, fanOver(t, way.stores), nil)
 				got := allOf(t, ours, tc.fn)
@@ -149,7 +149,11 @@ func TestRatioSelect(t *testing.T) {
 				thanosCost, ourCost, r := w.Compare(t, *ratioPairs)
 				testutil.Assert(t, ourCost.Bytes*3 <= thanosCost.Bytes*2, "%.0f bytes beside %.0f", ourCost.Bytes, thanosCost.Bytes)
 				testutil.Assert(t, ourCost.Allocs*2 <= thanosCost.Allocs, "%.0f allocations beside %.0f", ourCost.Allocs, thanosCost.Allocs)
-				testutil.Assert(t, r.N == 0 || r.Median >= way.least, "median %.2f", r.Median)
+				least := 2.0
+				if way.sockets && tc.offset == 0 {
+					least = 1.8 // half of what is left to do is the sockets', of both sides
+				}
+				testutil.Assert(t, r.N == 0 || r.CPU >= least, "%.2f of processor time, median of time %.2f", r.CPU, r.Median)
 			})
 		}
 	}
