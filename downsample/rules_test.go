@@ -16,6 +16,7 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/downsample"
+	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
 const fiveMinutes = int64(block.FiveMinutes)
@@ -93,6 +94,7 @@ func TestRules(t *testing.T) {
 		},
 		{"one sample", floatsIn([]float64{7}), []string{"1@0, 7@0, 7@0, 7@0, 7@0 7@0 7@0"}},
 		{"stale markers and NaN", floatsIn([]float64{math.NaN(), 1, stale}, []float64{math.NaN()}, []float64{stale, 4, math.NaN()}), []string{"1@1 1@2.333, 1@1 4@2.333, 1@1 4@2.333, 1@1 4@2.333, 1@0.3333 1@1 4@2.333 4@2.333"}},
+		{"negative zero", floatsIn([]float64{math.Copysign(0, -1)}), []string{"1@0, 0@0, -0@0, -0@0, -0@0 -0@0 -0@0"}},
 		{"nothing but NaN", floatsIn([]float64{math.NaN(), stale}), nil},
 		{"infinities", floatsIn([]float64{inf, inf}, []float64{-inf}), []string{"2@1 1@1, +Inf@1 -Inf@1, 1.798e+308@1 -Inf@1, +Inf@1 -1.798e+308@1, +Inf@0 NaN@1 NaN@1 -Inf@1"}},
 		{"stale markers among histograms", append(countsIn([]float64{1, 2}), blocktest.Sample{T: fiveMinutes, H: &histogram.Histogram{Sum: stale}}), []string{"2@0.5, 3@0.5, none, none, 1@0 2@0.5"}},
@@ -167,6 +169,29 @@ func TestAbsentAggregates(t *testing.T) {
 			testutil.Equals(t, describe(t, want), describe(t, have), "%b", missing)
 		}
 	}
+}
+
+// TestTimesGoBack: samples that go back in time do not count, within a chunk and
+// from one to the next, with and without a stale marker before them.
+func TestTimesGoBack(t *testing.T) {
+	t.Parallel()
+	stale := math.Float64frombits(value.StaleNaN)
+	chunk := func(from int64, ts []int64, vs []float64) block.Chunk {
+		return block.Chunk{MinTime: from, MaxTime: from, Encoding: chunkenc.EncXOR, Data: xor.Encode(nil, ts, vs)}
+	}
+	var d downsample.Downsampler
+	out, err := d.Append(nil, block.Raw, block.FiveMinutes, []block.Chunk{
+		chunk(0, []int64{10, 30, 20, 40}, []float64{1, 2, 100, 3}),
+		chunk(1, []int64{35, 50, 60, 45}, []float64{100, stale, 4, 100}),
+	})
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, len(out))
+	testutil.Equals(t, []int64{60, 60}, []int64{out[0].MinTime, out[0].MaxTime})
+	var got []float64
+	for _, c := range []chunkenc.Chunk{parts(t, out[0]).Count, parts(t, out[0]).Sum, parts(t, out[0]).Max} {
+		got = append(got, decode(t, c)[0].F)
+	}
+	testutil.Equals(t, []float64{4, 10, 4}, got)
 }
 
 // TestAbsentCounts: of resets within a window all else is there, if counts are not.
