@@ -30,8 +30,10 @@ const followName = "follow"
 //     it increases by over 4 S and more lies between what it does in the replicas
 //     that are complete there, widened by an S at each edge and each reset.
 //  4. What is returned at a time depends only on the samples in the four windows
-//     before. So a query that begins earlier has the same samples, from there
-//     on, whatever the chunks are and in whichever order they came.
+//     before, whatever S is. So a query that begins earlier has the same samples,
+//     from there on, whatever the chunks are and in whichever order they came.
+//     Where 2 and 3 cannot be kept beside it, for a whole window in which replicas
+//     undo what others have shown, they give way where the next one begins.
 //  5. Merged with itself, a replica comes out as it is.
 //  6. All kinds of samples are treated alike; of histograms the counts are
 //     compared. A stale marker comes out if no replica is left, that is, none has

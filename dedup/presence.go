@@ -13,7 +13,8 @@ import (
 // Time is divided into windows of this length, aligned to the epoch. The interval
 // is the median of the first five distances of samples within the window before.
 // Where there are fewer than two it is the smallest of any replica's, of those
-// that have no median the smaller one of the latest two distances.
+// that have no median the smaller one of the latest two distances. So a replica
+// that misses every other scrape is taken for one that scrapes half as often.
 const FollowWindow = 5 * time.Minute
 
 const (
@@ -93,7 +94,19 @@ func (c *course) follow(i int, s sample) {
 //
 // Decisions depend on those before. Lest that go on for ever, each window begins as
 // if the first replica that missed no scrape then had been followed, and what comes
-// out turns to that course within it.
+// out turns to that course within it. Of two that observe the same samples, one of
+// them from some time in window 0 on, this is the same:
+//
+//   - n, distances, out and bridged, which begin anew with each window, and so known,
+//     longest and the intervals, which are of the distances in the one before: from
+//     window 2 on.
+//   - last, stale and real, which are of the latest samples: from window 2 on, when
+//     those of window 0 are forgotten. drop, distance and before, which compare those
+//     with earlier ones, up to a window before: a window later.
+//   - decided and cover, which follow from these and from nothing of an earlier
+//     window: in window 3.
+//   - shown and apart, which a window begins with what was decided in the one before:
+//     in window 4, and so is all that comes out.
 type presences struct {
 	of []presence
 	// The window that it is, in ms, both inclusive.
