@@ -45,7 +45,7 @@ var fails = map[string]struct {
 // One topology, all of whose proofs hold, and then its boundary and its top querier
 // broken in turn.
 func TestProofs(t *testing.T) {
-	top, err := startTopology(t.Context(), t.TempDir(), options{scale: fullScale})
+	top, err := startTopology(t.Context(), t.TempDir(), options{scale: small})
 	testutil.Ok(t, err)
 	defer func() { testutil.Ok(t, top.stop()) }()
 	var out strings.Builder
