@@ -120,7 +120,7 @@ func (r *jobRun) run(dirs []string) (_ *JobResult, err error) {
 	if err := r.open(sources); err != nil {
 		return nil, errors.Join(err, r.abort())
 	}
-	if err := r.write(sources); err != nil {
+	if err := r.write(sources); err != nil { //nolint:contextcheck // It is the run's own.
 		return nil, errors.Join(err, r.abort())
 	}
 	result, err := r.commit()

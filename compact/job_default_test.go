@@ -68,3 +68,22 @@ func TestLateSamplesBesideReplica(t *testing.T) {
 		testutil.Equals(t, float64(i), s.F)
 	}
 }
+
+// TestSampleInTwoBlocks: a sample that the chunks of two blocks share, the last of
+// one and the first of the other, comes out once.
+func TestSampleInTwoBlocks(t *testing.T) {
+	t.Parallel()
+	up := labels.FromStrings("__name__", "up")
+	end := jobStart + hourMS
+	one := blocktest.Floats(up, end-3000, 1000, 1, 2, 3, 4)
+	two := blocktest.Floats(up, end, 1000, 4, 5, 6)
+	dirs := append(
+		cut(t, blocktest.Options{}, []block.Series{one}, jobStart, end+hourMS),
+		cut(t, blocktest.Options{}, []block.Series{two}, end, end+hourMS)...,
+	)
+	got := samplesOf(t, runOK(t, jobOf(t, dirs, block.Raw), dirs, nil)...)[up.String()]
+	testutil.Equals(t, 6, len(got))
+	for i, s := range got {
+		testutil.Equals(t, end+int64(i-3)*1000, s.T)
+	}
+}

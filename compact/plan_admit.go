@@ -59,11 +59,8 @@ func leavingNode(b *Block, why string) *node {
 //
 // Source: Thanos' ConsistencyDelayMetaFilter, with its exceptions.
 func (p *planner) fresh(m *block.Meta) bool {
-	switch m.Thanos.Source {
-	case block.SourceCompactor, block.SourceCompactorRepair, block.SourceBucketRepair:
-		return false
-	}
-	return p.age(m) < p.o.ConsistencyDelay
+	exempt := []block.SourceType{block.SourceCompactor, block.SourceCompactorRepair, block.SourceBucketRepair}
+	return !slices.Contains(exempt, m.Thanos.Source) && p.age(m) < p.o.ConsistencyDelay
 }
 
 // heed notes what marks and failed jobs keep a block from.

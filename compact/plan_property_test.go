@@ -81,6 +81,7 @@ func kept(o *compact.Options, res block.Resolution, maxTime int64, now time.Time
 
 func made(o *compact.Options, res block.Resolution) bool {
 	switch res {
+	case block.Raw:
 	case block.FiveMinutes:
 		return o.Downsampling != compact.DownsampleNone
 	case block.OneHour:
