@@ -35,7 +35,14 @@
 // The CA of clients reloads too, which Thanos' does not: taking a CA out of the
 // bundle refuses its clients at their next handshake, and ends the connections
 // that they have, a minute later at most, if the server accepts from
-// Server.Listener. Client.Track does the same for connections to servers.
+// Server.Listener. Client.Track does the same for connections to servers, and
+// grpcstore.TLS with it for those of gRPC.
+//
+// A CA is replaced in three steps, with time between them for each side to have
+// read its files and for connections to have been made anew: a bundle of the old
+// CA and the new one, on both sides; certificates of the new one; a bundle of the
+// new one alone. No call fails if connections have an age, such as gRPC's
+// MaxConnectionAge, that is less than the time before the last step.
 //
 // # Resumed sessions
 //
@@ -66,7 +73,8 @@
 // # Who it is, and what is wrong
 //
 // PeerIdentity says who the peer is, by the names in its certificate; what it is
-// allowed, once it is known who it is, is not decided here. Expiry says when
+// allowed, once it is known who it is, is not decided here: see store.WithAllowed
+// and store.WithServed. Expiry says when
 // certificates end. Doctor finds out why a client cannot talk to a server, and
 // says it in words: examples/tlsdoctor is a program around it.
 package tlsutil

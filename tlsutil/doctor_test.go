@@ -1,14 +1,17 @@
 package tlsutil_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +112,47 @@ func showing(own bool, change func(*tlsutil.Leaf)) func(folder, *tlsutil.CA) *tl
 
 func plainProfile(folder, *tlsutil.CA) *tlsutil.ClientOptions { return nil }
 
+// saysSo returns the address of a server that is that at addr to who speaks TLS, and
+// tells others in HTTP/1.1 that they do not, as nginx does.
+func saysSo(t testing.TB, addr string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Ok(t, err)
+	var wg sync.WaitGroup
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(conn, first); err != nil {
+			return
+		}
+		if first[0] != 22 { // which a handshake begins with
+			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			return
+		}
+		to, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		wg.Go(func() { io.Copy(to, io.MultiReader(bytes.NewReader(first), conn)) })
+		io.Copy(conn, to)
+	}
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	return l.Addr().String()
+}
+
 func page(status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -141,7 +185,10 @@ func doctorCases() map[string]doctorCase {
 		"TLS to plain HTTP/2": {func(f folder, _ *tlsutil.CA) string { return serve(f, nil, answersGRPC) }, profile(nil), tlsutil.ProblemPlainText, "answers HTTP/2 in plain text"},
 		"TLS to HTTP/1.1":     {http1, profile(nil), tlsutil.ProblemPlainText, "answers HTTP/1.1 in plain text"},
 		"plain to TLS":        {tlsServer(nil, nil, answersGRPC), plainProfile, tlsutil.ProblemTLS, "answers with TLS"},
-		"plain to HTTP/1.1":   {http1, plainProfile, tlsutil.ProblemHTTP1, "answers HTTP/1.1"},
+		"plain to TLS that says so": {func(f folder, ca *tlsutil.CA) string {
+			return saysSo(f, tlsServer(nil, nil, answersGRPC)(f, ca))
+		}, plainProfile, tlsutil.ProblemTLS, "answers with TLS"},
+		"plain to HTTP/1.1": {http1, plainProfile, tlsutil.ProblemHTTP1, "answers HTTP/1.1"},
 		"plain to nginx TLS": {func(f folder, _ *tlsutil.CA) string {
 			return serve(f, nil, page(400, "400 The plain HTTP request was sent to HTTPS port"))
 		}, plainProfile, tlsutil.ProblemTLS, "HTTPS port"},

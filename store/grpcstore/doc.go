@@ -36,6 +36,12 @@
 // all of this, and adds health and reflection, which are also here by
 // themselves: [Health], [RegisterReflection], [GracefulStop].
 //
+// # TLS
+//
+// [TLS] is the client's side of mutual TLS by package tlsutil; the server's is
+// credentials.NewTLS of its configuration, and its listener. [PeerIdentity] says
+// who calls, for store.WithAllowed. A connection has 10 s for its handshakes.
+//
 // # Memory
 //
 // A client hands a message on as one frame of package internal/encoded, a view
