@@ -218,7 +218,7 @@ func spans(metas []*block.Meta) map[string]int {
 // somebody who runs a compactor meanwhile.
 func (b *bucket) awaitDeleted(t testing.TB, run func()) {
 	t.Helper()
-	proc.Await(t, "deletion of marked blocks", nil, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "deletion of marked blocks", nil, 5*time.Minute, func(ctx context.Context) error {
 		run()
 		marked := 0
 		err := b.Iter(ctx, "", func(name string) error {
