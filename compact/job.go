@@ -80,7 +80,7 @@ func RunJob(ctx context.Context, job *Job, dirs []string, out string, opts *Opti
 
 // runJob is RunJob with complete options.
 func runJob(ctx context.Context, job *Job, dirs []string, out string, o *Options) (*JobResult, error) {
-	return newJobRun(ctx, job, out, o).run(dirs)
+	return newJobRun(ctx, job, out, o).run(dirs) //nolint:contextcheck // It is the run's own.
 }
 
 // jobRun is one run of a job.
@@ -120,7 +120,7 @@ func (r *jobRun) run(dirs []string) (_ *JobResult, err error) {
 	if err := r.open(sources); err != nil {
 		return nil, errors.Join(err, r.abort())
 	}
-	if err := r.write(sources); err != nil { //nolint:contextcheck // It is the run's own.
+	if err := r.write(sources); err != nil {
 		return nil, errors.Join(err, r.abort())
 	}
 	result, err := r.commit()
