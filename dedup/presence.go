@@ -420,8 +420,8 @@ func (ps *presences) decide(i int, s sample, least int64) bool {
 // approach reports whether s, of replica i, comes out while something else does
 // than what is decided: what is due, as soon as it is in line with that. Anything
 // else that is in line comes out where its replica's next would come too late for
-// rule 2, should nothing be due before; but once for each replica in a window, since
-// what is due may be out of line with it in turn.
+// rule 2, should nothing be due before; but once in a window for each replica that has
+// a median, since what is due may be out of line with it in turn.
 func (ps *presences) approach(i int, s sample, interval int64, due bool) bool {
 	p, was := &ps.of[i], &ps.shown
 	if i != was.from && p.outOfLine(s, was.last, max(was.drop, ps.of[was.from].drop), interval) {
@@ -431,7 +431,7 @@ func (ps *presences) approach(i int, s sample, interval int64, due bool) bool {
 		ps.apart = false
 		return true
 	}
-	if p.bridged || s.t-was.last.t < 2*ps.longest-interval {
+	if p.bridged && p.interval > 0 || s.t+interval-was.last.t < 2*max(ps.longest, interval) {
 		return false
 	}
 	p.bridged = true
