@@ -34,6 +34,8 @@ const followName = "follow"
 //     from there on, whatever the chunks are and in whichever order they came.
 //     Where 2 and 3 cannot be kept beside it, for a whole window in which replicas
 //     undo what others have shown, they give way where the next one begins.
+//     The hint of a histogram is about the sample before it, and unknown where
+//     a query has none.
 //  5. Merged with itself, a replica comes out as it is.
 //  6. All kinds of samples are treated alike; of histograms the counts are
 //     compared. A stale marker comes out if no replica is left, that is, none has
