@@ -208,3 +208,6 @@ func (r *relay) AtFloatHistogram(h *histogram.FloatHistogram) (int64, *histogram
 
 // Err implements chunkenc.Iterator.
 func (r *relay) Err() error { return r.src.err }
+
+// AtST returns 0, as that of a chunkSource.
+func (*relay) AtST() int64 { return 0 }

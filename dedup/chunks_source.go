@@ -268,3 +268,7 @@ func (s *chunkSource) AtT() int64 { return s.last }
 
 // Err implements chunkenc.Iterator.
 func (s *chunkSource) Err() error { return s.err }
+
+// AtST returns 0: no chunk of a block has start timestamps. chunkenc.Iterator has
+// it since Prometheus v0.310.
+func (*chunkSource) AtST() int64 { return 0 }
