@@ -165,16 +165,16 @@ func TestCanceled(t *testing.T) {
 		for n := 1; ; n += 11 {
 			bkt := blocktest.NewBucket(o.bucket(t))
 			ctx, cancel := context.WithCancel(t.Context())
-			asked := 0
+			var asked atomic.Int64
 			bkt.Fail(func(blocktest.Request) error {
-				if asked++; asked == n {
+				if asked.Add(1) == int64(n) {
 					cancel()
 				}
 				return nil
 			})
 			r, err := newCompactor(t, bkt, t.TempDir(), compact.Options{}).RunOnce(ctx)
 			cancel()
-			if asked < n {
+			if asked.Load() < int64(n) {
 				testutil.Ok(t, err)
 				testutil.Assert(t, n > 50, "%d", n)
 				return
