@@ -61,7 +61,7 @@ func (t *topology) query(ctx context.Context, w io.Writer, q question) (promql.M
 		dedup = "dedup=off"
 	}
 	fmt.Fprintf(w, "query     %s (%s)\n", q.expr, dedup)
-	res, err := t.querier.Range(ctx, q.expr, q.from, q.to, q.step, &q.opts)
+	res, err := t.querier.Load().Range(ctx, q.expr, q.from, q.to, q.step, &q.opts)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"net"
+	"context"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,12 +14,18 @@ import (
 
 // startBoundary starts what the observer asks of an observee: a querier over its
 // sidecars that speaks to none but clients with a certificate of the CA.
-func (t *topology) startBoundary(c *cluster) error {
-	members, err := t.dialSidecars(c)
+func (t *topology) startBoundary(c *cluster) (err error) {
+	c.querier, err = t.launch("querier "+c.name, "", func(u *unit) error { return u.serveBoundary(c) })
+	return err
+}
+
+func (u *unit) serveBoundary(c *cluster) error {
+	t := u.topology
+	members, err := u.dialSidecars(c)
 	if err != nil {
 		return err
 	}
-	f, err := t.fanOut(members)
+	f, err := u.fanOut(members)
 	if err != nil {
 		return err
 	}
@@ -42,24 +48,23 @@ func (t *topology) startBoundary(c *cluster) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := u.listen("")
 	if err != nil {
 		return err
 	}
-	c.querier, c.link = l.Addr().String(), newLink(l)
-	t.run.Go(func() error { return srv.Run(t.ctx, tls.Listener(c.link)) })
+	u.Go(func(ctx context.Context) error { return srv.Run(ctx, tls.Listener(l)) })
 	return nil
 }
 
 // dialObservee asks an observee's querier with the certificate that is given.
-func (t *topology) dialObservee(c *cluster, name string, client keyPair) (fanout.Member, error) {
+func (u *unit) dialObservee(c *cluster, name string, client keyPair) (fanout.Member, error) {
 	tls, err := tlsutil.NewClient(&tlsutil.ClientOptions{
-		CAFile: t.certs.ca, CertFile: client.cert, KeyFile: client.key,
+		CAFile: u.topology.certs.ca, CertFile: client.cert, KeyFile: client.key,
 		ServerName: serverName(c.name), // The address is that of an ingress, if any.
 	})
 	if err != nil {
 		return fanout.Member{}, err
 	}
-	creds := credentials.NewTLS(tls.Config(serverName(c.name)))
-	return t.dial(name, c.querier, grpcstore.ClientOptions{DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(creds)}})
+	creds := grpcstore.TLS(tls, serverName(c.name))
+	return u.dial(name, c.querier.addr(), grpcstore.ClientOptions{DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(creds)}})
 }

@@ -20,13 +20,13 @@ type cluster struct {
 	name, dir string
 	bucket    objstore.Bucket
 	replicas  []*replica
-	sidecars  []string // addresses
+	sidecars  []*unit // of the replicas
+	compactor *unit
+	gateway   *unit // of the observer, for the bucket
+	querier   *unit // of an observee
 
 	report  *compact.Report // what the compactor did of the history
 	deleted int             // blocks
-	gateway string          // the address of the observer's store gateway for the bucket
-	querier string          // the address of an observee's querier
-	link    *link           // the way to it
 }
 
 func (t *topology) newCluster(name string) *cluster {
@@ -48,48 +48,59 @@ func (t *topology) startCluster(c *cluster) (err error) {
 		if err != nil {
 			return err
 		}
-		addr, err := t.startSidecar(c, r)
+		sidecar, err := t.startSidecar(c, r)
 		if err != nil {
 			return err
 		}
-		c.replicas, c.sidecars = append(c.replicas, r), append(c.sidecars, addr)
+		c.replicas, c.sidecars = append(c.replicas, r), append(c.sidecars, sidecar)
 	}
 	return t.startCompactor(c)
 }
 
 // startPrometheus starts a replica that has been running for a while.
 func (t *topology) startPrometheus(dir string, i int, external labels.Labels) (*replica, error) {
-	r, err := startReplica(dir, external)
-	if err != nil {
-		return nil, err
-	}
-	t.onStop(r.Close)
+	r := &replica{external: external}
+	var err error
+	r.unit, err = t.launch("prometheus "+external.String(), dir, func(u *unit) error {
+		had := u.link != nil // a life before this one
+		if err := r.open(u); err != nil {
+			return err
+		}
+		if !had {
+			if err := t.backfill(r, i); err != nil {
+				return fmt.Errorf("back-fill: %w", err)
+			}
+		}
+		if t.broken == breakScrape {
+			return nil
+		}
+		if err := r.scrape(u.ctx); err != nil {
+			return err
+		}
+		u.Go(r.run)
+		return nil
+	})
+	return r, err
+}
+
+// backfill gives a replica what it would have scraped in the last hours.
+func (t *topology) backfill(r *replica, i int) error {
 	for at := t.live.Add(phases[i]); !at.After(t.end); at = at.Add(time.Minute) {
 		if t.down(i, at) {
 			continue
 		}
 		if err := r.append(t.ctx, at, t.scraped(at)); err != nil {
-			return nil, fmt.Errorf("back-fill: %w", err)
+			return err
 		}
 	}
-	if err := r.db.Compact(t.ctx); err != nil { // What is older than some hours becomes blocks.
-		return nil, fmt.Errorf("back-fill: %w", err)
-	}
-	if t.broken == breakScrape {
-		return r, nil
-	}
-	if err := r.scrape(t.ctx); err != nil {
-		return nil, err
-	}
-	t.run.Go(func() error { return r.run(t.ctx) })
-	return r, nil
+	return r.db.Compact(t.ctx) // What is older than some hours becomes blocks.
 }
 
 // dialSidecars returns the sidecars of a cluster, for whatever queries them from
 // within.
-func (t *topology) dialSidecars(c *cluster) (members []fanout.Member, err error) {
-	for i, addr := range c.sidecars {
-		m, err := t.dial("sidecar "+c.replicas[i].external.Get(replicaLabel), addr, grpcstore.ClientOptions{})
+func (u *unit) dialSidecars(c *cluster) (members []fanout.Member, err error) {
+	for i, sidecar := range c.sidecars {
+		m, err := u.dial("sidecar "+c.replicas[i].external.Get(replicaLabel), sidecar.addr(), grpcstore.ClientOptions{})
 		if err != nil {
 			return nil, err
 		}

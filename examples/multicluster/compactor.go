@@ -34,13 +34,17 @@ func (t *topology) startCompactor(c *cluster) error {
 	if err := t.catchUp(c, dir, opts); err != nil {
 		return err
 	}
-	comp, err := compact.New(c.bucket, dir, &opts)
-	if err != nil {
-		return err
-	}
-	t.onStop(comp.Close)
-	t.run.Go(func() error { return comp.Run(t.ctx) })
-	return nil
+	var err error
+	c.compactor, err = t.launch("compactor "+c.name, dir, func(u *unit) error {
+		comp, err := compact.New(u.bucket(c), dir, &opts)
+		if err != nil {
+			return err
+		}
+		u.onEnd(comp.Close)
+		u.Go(comp.Run)
+		return nil
+	})
+	return err
 }
 
 // catchUp does at once what a compactor would have done over four months: nobody

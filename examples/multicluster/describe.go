@@ -11,15 +11,15 @@ func (t *topology) describe(w io.Writer) {
 	for _, c := range t.clusters() {
 		fmt.Fprintf(w, "cluster %s\n", c.name)
 		for i, r := range c.replicas {
-			fmt.Fprintf(w, "  replica %s        prometheus %s, sidecar %s\n", r.external.Get(replicaLabel), r.url, c.sidecars[i])
+			fmt.Fprintf(w, "  replica %s        prometheus %s, sidecar %s\n", r.external.Get(replicaLabel), r.url(), c.sidecars[i].addr())
 		}
 		fmt.Fprintf(w, "  bucket           %s\n", c.bucket.Name())
 		fmt.Fprintf(w, "  compactor        %d compactions, %d downsamplings, %d blocks deleted\n", c.report.Compactions, c.report.Downsamplings, c.deleted)
-		if c.gateway != "" {
-			fmt.Fprintf(w, "  store gateway    %s, on the observer\n", c.gateway)
+		if c.gateway != nil {
+			fmt.Fprintf(w, "  store gateway    %s, on the observer\n", c.gateway.addr())
 		}
-		if c.querier != "" {
-			fmt.Fprintf(w, "  querier, mTLS    %s as %s\n", c.querier, serverName(c.name))
+		if c.querier != nil {
+			fmt.Fprintf(w, "  querier, mTLS    %s as %s\n", c.querier.addr(), serverName(c.name))
 		}
 	}
 	fmt.Fprintf(w, "top querier        in this process; the CA of all is %s\n", t.certs.ca)

@@ -13,6 +13,6 @@ import (
 // and the other tests show it the same code.
 func TestFullHistory(t *testing.T) {
 	var out strings.Builder
-	testutil.Ok(t, run(t.Context(), &out, options{scale: fullScale}, ""), out.String())
+	testutil.Ok(t, run(t.Context(), &out, options{scale: fullScale}), out.String())
 	testutil.Assert(t, strings.Contains(out.String(), "11 of 11 proofs hold"), out.String())
 }

@@ -17,23 +17,22 @@ import (
 func main() {
 	opts := options{scale: fullScale}
 	flag.StringVar(&opts.broken, "break", "", "break the topology, so that a proof fails: "+strings.Join(breaks, ", "))
-	var serve address
-	flag.Var(&serve, "serve", "keep the topology up, and serve Prometheus' HTTP API; on 127.0.0.1:9090, or as in -serve=`address`")
+	flag.Var((*address)(&opts.http), "serve", "keep the topology up, and serve Prometheus' HTTP API; on 127.0.0.1:9090, or as in -serve=`address`")
 	flag.Parse()
-	if err := untilSignal(opts, string(serve)); err != nil {
+	if err := untilSignal(opts); err != nil {
 		fmt.Fprintln(os.Stderr, "multicluster:", err)
 		os.Exit(1)
 	}
 }
 
-func untilSignal(opts options, serve string) error {
+func untilSignal(opts options) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	return run(ctx, os.Stdout, opts, serve)
+	return run(ctx, os.Stdout, opts)
 }
 
 // run starts the topology, proves everything, and serves if asked to.
-func run(ctx context.Context, w io.Writer, opts options, addr string) (err error) {
+func run(ctx context.Context, w io.Writer, opts options) (err error) {
 	if opts.broken != "" && !slices.Contains(breaks, opts.broken) {
 		return fmt.Errorf("unknown way to break %q, want one of %s", opts.broken, strings.Join(breaks, ", "))
 	}
@@ -56,8 +55,9 @@ func run(ctx context.Context, w io.Writer, opts options, addr string) (err error
 	if len(failed) > 0 {
 		return fmt.Errorf("%d of %d proofs failed: %s", len(failed), all, strings.Join(failed, ", "))
 	}
-	if addr != "" {
-		return t.serveHTTP(w, addr)
+	if opts.http != "" {
+		fmt.Fprintf(w, "serving Prometheus' HTTP API on http://%s until interrupted\n", t.observer.addr())
+		<-ctx.Done()
 	}
 	return nil
 }

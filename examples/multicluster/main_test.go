@@ -76,12 +76,12 @@ func TestBreaks(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			err := run(t.Context(), &out, options{scale: fails[how].scale, broken: how}, "")
+			err := run(t.Context(), &out, options{scale: fails[how].scale, broken: how})
 			testutil.NotOk(t, err, out.String())
 			testutil.Assert(t, strings.HasSuffix(err.Error(), "proofs failed: "+strings.Join(fails[how].proofs, ", ")), "%v: %s", err, &out)
 		})
 	}
-	testutil.NotOk(t, run(t.Context(), io.Discard, options{broken: "unknown"}, ""))
+	testutil.NotOk(t, run(t.Context(), io.Discard, options{broken: "unknown"}))
 }
 
 func TestEachProofFailsSomehow(t *testing.T) {
@@ -113,7 +113,7 @@ func TestServe(t *testing.T) {
 	out, ended := make(lines), make(chan error, 1)
 	go func() {
 		defer close(out)
-		ended <- run(ctx, out, options{scale: live}, "127.0.0.1:0")
+		ended <- run(ctx, out, options{scale: live, http: "127.0.0.1:0"})
 	}()
 	served := false
 	for line := range out {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/thanoskit/thanoskit/query"
+	"github.com/thanoskit/thanoskit/store/fanout"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 )
 
@@ -17,43 +18,63 @@ func (t *topology) startGateways() (err error) {
 	return nil
 }
 
-// startTop makes the top querier: over the observer's own sidecars, over the store
+// startTop starts the top querier: over the observer's own sidecars, over the store
 // gateways, and over the observees.
-func (t *topology) startTop() error {
-	members, err := t.dialSidecars(t.hub)
+func (t *topology) startTop() (err error) {
+	t.observer, err = t.launch("top querier", "", func(u *unit) error {
+		members, err := u.dialAll()
+		if err != nil {
+			return err
+		}
+		top, err := u.fanOut(members)
+		if err != nil {
+			return err
+		}
+		opts := query.Options{ReplicaLabels: []string{replicaLabel}}
+		if t.broken == breakReplicaLabel {
+			opts.ReplicaLabels = nil
+		}
+		q, err := query.New(top, &opts)
+		if err != nil {
+			return err
+		}
+		t.top.Store(top)
+		t.querier.Store(q)
+		if t.http == "" {
+			return nil
+		}
+		return u.serveHTTP(q)
+	})
+	if t.broken == breakMember {
+		t.observees[1].querier.link.cut()
+		_ = t.top.Load().Sync(t.ctx) // It says what it is for.
+	}
+	return err
+}
+
+// dialAll returns whom the top querier asks.
+func (u *unit) dialAll() ([]fanout.Member, error) {
+	t := u.topology
+	members, err := u.dialSidecars(t.hub)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, c := range t.clusters() {
 		if t.broken == breakGateway && i == 2 {
 			continue
 		}
-		m, err := t.dial("gateway "+c.name, c.gateway, grpcstore.ClientOptions{})
+		m, err := u.dial("gateway "+c.name, c.gateway.addr(), grpcstore.ClientOptions{})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		members = append(members, m)
 	}
 	for _, c := range t.observees {
-		m, err := t.dialObservee(c, "querier "+c.name, t.certs.observer)
+		m, err := u.dialObservee(c, "querier "+c.name, t.certs.observer)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		members = append(members, m)
 	}
-	if t.top, err = t.fanOut(members); err != nil {
-		return err
-	}
-	opts := query.Options{ReplicaLabels: []string{replicaLabel}}
-	if t.broken == breakReplicaLabel {
-		opts.ReplicaLabels = nil
-	}
-	if t.querier, err = query.New(t.top, &opts); err != nil {
-		return err
-	}
-	if t.broken == breakMember {
-		t.observees[1].link.cut()
-		_ = t.top.Sync(t.ctx) // It says what it is for.
-	}
-	return nil
+	return members, nil
 }

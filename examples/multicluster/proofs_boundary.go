@@ -29,7 +29,7 @@ func proveOtherCA(ctx context.Context, t *topology, w io.Writer) error {
 func (t *topology) refused(ctx context.Context, w io.Writer, client keyPair, want tlsutil.Problem) error {
 	for _, c := range t.observees {
 		for _, who := range []keyPair{t.certs.observer, client} {
-			d, err := tlsutil.Doctor(ctx, c.querier, &tlsutil.ClientOptions{
+			d, err := tlsutil.Doctor(ctx, c.querier.addr(), &tlsutil.ClientOptions{
 				CAFile: t.certs.ca, CertFile: who.cert, KeyFile: who.key, ServerName: serverName(c.name),
 			})
 			if err != nil {
@@ -52,12 +52,12 @@ func (t *topology) refused(ctx context.Context, w io.Writer, client keyPair, wan
 }
 
 // proveCut cuts an observee off, asks, mends it, and asks again.
-func proveCut(ctx context.Context, t *topology, w io.Writer) error {
+func proveCut(ctx context.Context, t *topology, w io.Writer) (err error) {
 	off := t.observees[1]
 	if t.broken != breakCut {
-		off.link.cut()
+		off.querier.link.cut()
 	}
-	defer off.link.mend()
+	defer func() { err = errors.Join(err, off.querier.link.mend()) }()
 	m, outcome, err := t.recent(ctx, w)
 	if err != nil {
 		return err
@@ -74,12 +74,14 @@ func proveCut(ctx context.Context, t *topology, w io.Writer) error {
 	for _, warning := range outcome.Warnings() {
 		fmt.Fprintf(w, "warning   %v\n", warning)
 	}
-	off.link.mend()
+	if err := off.querier.link.mend(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		notBack := t.top.Sync(ctx) // Run does that, too, every 5 s.
-		var out strings.Builder    // What is printed is the last answer.
+		notBack := t.top.Load().Sync(ctx) // Run does that, too, every 5 s.
+		var out strings.Builder           // What is printed is the last answer.
 		m, outcome, err := t.recent(ctx, &out)
 		if err != nil {
 			return err

@@ -113,7 +113,7 @@ func (t *topology) resolutions(ctx context.Context, w io.Writer, q question) ([]
 		Aggregates: store.AggregateCount, Outcome: &outcome,
 		Matchers: []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "orders_total")},
 	}
-	for s, err := range store.All(ctx, t.top, req, &outcome) {
+	for s, err := range store.All(ctx, t.top.Load(), req, &outcome) {
 		if err != nil {
 			return nil, err
 		}

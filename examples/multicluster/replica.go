@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"sort"
 	"time"
@@ -29,25 +28,28 @@ import (
 // over HTTP, and the endpoints that a sidecar reads.
 type replica struct {
 	external labels.Labels
-	dir, url string
+	unit     *unit
 	db       *tsdb.DB
-	server   *http.Server
-	served   chan struct{} // closed when the server has ended
 }
 
 const scrapeInterval = time.Second
 
-// startReplica opens a TSDB in dir and serves on a loopback port.
-func startReplica(dir string, external labels.Labels) (*replica, error) {
+// url is where it serves.
+func (r *replica) url() string { return "http://" + r.unit.addr() }
+
+// open opens the TSDB in the directory of the unit, and serves.
+func (r *replica) open(u *unit) error {
+	r.unit = u
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector())
 	opts := tsdb.DefaultOptions()
 	opts.MaxBlockDuration = opts.MinBlockDuration // The compactor compacts, Prometheus does not.
 	opts.MaxBlockChunkSegmentSize = 1 << 20       // Blocks are small here, and so many replicas take room.
-	db, err := tsdb.Open(dir, slog.New(slog.DiscardHandler), reg, opts, nil)
+	db, err := tsdb.Open(u.dir, slog.New(slog.DiscardHandler), reg, opts, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open tsdb: %w", err)
+		return fmt.Errorf("open tsdb: %w", err)
 	}
+	u.onEnd(db.Close)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "prometheus_tsdb_lowest_timestamp_seconds",
 		Help: "Lowest timestamp value stored in the database.",
@@ -58,24 +60,23 @@ func startReplica(dir string, external labels.Labels) (*replica, error) {
 		}
 		return float64(t) / 1000
 	}))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	r.db = db
+	l, err := u.listen("")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen: %w", err), db.Close())
+		return fmt.Errorf("listen: %w", err)
 	}
-	r := &replica{external: external, dir: dir, url: "http://" + l.Addr().String(), db: db, served: make(chan struct{})}
-	r.server = &http.Server{Handler: r.handler(reg), ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		defer close(r.served)
-		_ = r.server.Serve(l) // always http.ErrServerClosed
-	}()
-	return r, nil
-}
-
-// Close stops serving and closes the TSDB.
-func (r *replica) Close() error {
-	err := r.server.Close()
-	<-r.served
-	return errors.Join(err, r.db.Close())
+	server := &http.Server{Handler: r.handler(db, reg), ReadHeaderTimeout: 5 * time.Second}
+	u.Go(func(context.Context) error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	u.Go(func(ctx context.Context) error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	return nil
 }
 
 // run scrapes until the context ends.
@@ -96,7 +97,7 @@ func (r *replica) run(ctx context.Context) error {
 
 // scrape reads the replica's own /metrics over HTTP and appends what it says.
 func (r *replica) scrape(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url()+"/metrics", nil)
 	if err != nil {
 		return err
 	}
@@ -137,10 +138,10 @@ func (r *replica) append(ctx context.Context, at time.Time, samples model.Vector
 }
 
 // handler serves what a sidecar reads of Prometheus' HTTP API.
-func (r *replica) handler(reg *prometheus.Registry) http.Handler {
+func (r *replica) handler(db *tsdb.DB, reg *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.Handle("POST /api/v1/read", remote.NewReadHandler(slog.New(slog.DiscardHandler), nil, r.db, func() config.Config {
+	mux.Handle("POST /api/v1/read", remote.NewReadHandler(slog.New(slog.DiscardHandler), nil, db, func() config.Config {
 		return config.Config{GlobalConfig: config.GlobalConfig{ExternalLabels: r.external}}
 	}, 5e7, 10, 1<<20))
 	mux.HandleFunc("GET /api/v1/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) {
@@ -151,11 +152,11 @@ func (r *replica) handler(reg *prometheus.Registry) http.Handler {
 		r.external.Range(func(l labels.Label) { yaml += fmt.Sprintf("    %s: %q\n", l.Name, l.Value) })
 		reply(w, map[string]string{"yaml": yaml})
 	})
-	mux.HandleFunc("/api/v1/series", func(w http.ResponseWriter, req *http.Request) { r.labels(w, req, seriesOf) })
-	mux.HandleFunc("/api/v1/labels", func(w http.ResponseWriter, req *http.Request) { r.labels(w, req, labelNamesOf) })
+	mux.HandleFunc("/api/v1/series", func(w http.ResponseWriter, req *http.Request) { labelsOf(w, req, db, seriesOf) })
+	mux.HandleFunc("/api/v1/labels", func(w http.ResponseWriter, req *http.Request) { labelsOf(w, req, db, labelNamesOf) })
 	mux.HandleFunc("GET /api/v1/label/{name}/values", func(w http.ResponseWriter, req *http.Request) {
 		name := req.PathValue("name")
-		r.labels(w, req, func(ls labels.Labels, add func(string, any)) {
+		labelsOf(w, req, db, func(ls labels.Labels, add func(string, any)) {
 			if v := ls.Get(name); v != "" {
 				add(v, v)
 			}
@@ -170,11 +171,11 @@ func labelNamesOf(ls labels.Labels, add func(string, any)) {
 	ls.Range(func(l labels.Label) { add(l.Name, l.Name) })
 }
 
-// labels answers the label APIs: what each makes of every matching series,
+// labelsOf answers the label APIs: what each makes of every matching series,
 // once, in order.
-func (r *replica) labels(w http.ResponseWriter, req *http.Request, of func(ls labels.Labels, add func(key string, v any))) {
+func labelsOf(w http.ResponseWriter, req *http.Request, db *tsdb.DB, of func(ls labels.Labels, add func(key string, v any))) {
 	found := map[string]any{}
-	if err := r.eachSeries(req, func(ls labels.Labels) { of(ls, func(k string, v any) { found[k] = v }) }); err != nil {
+	if err := eachSeries(req, db, func(ls labels.Labels) { of(ls, func(k string, v any) { found[k] = v }) }); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(map[string]string{"status": "error", "errorType": "bad_data", "error": err.Error()})
 		return
@@ -191,7 +192,7 @@ func (r *replica) labels(w http.ResponseWriter, req *http.Request, of func(ls la
 	reply(w, out)
 }
 
-func (r *replica) eachSeries(req *http.Request, f func(labels.Labels)) error {
+func eachSeries(req *http.Request, db *tsdb.DB, f func(labels.Labels)) error {
 	if err := req.ParseForm(); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (r *replica) eachSeries(req *http.Request, f func(labels.Labels)) error {
 		}
 		bounds[i] = at.UnixMilli()
 	}
-	q, err := r.db.Querier(bounds[0], bounds[1])
+	q, err := db.Querier(bounds[0], bounds[1])
 	if err != nil {
 		return err
 	}

@@ -1,21 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/thanos-io/objstore"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/thanoskit/thanoskit/query"
-	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
-	"github.com/thanoskit/thanoskit/store/grpcstore"
 )
 
 // replicaLabel tells the two Prometheus of a cluster apart.
@@ -25,6 +25,13 @@ const replicaLabel = "replica"
 type options struct {
 	broken string // one of breaks, if not empty
 	scale  scale
+	http   string // where the top querier serves HTTP; empty is nowhere
+	host   string // whose ports all others take; 127.0.0.1 if empty
+	// patience is how long a querier waits for a member. Everything shares one
+	// machine here, however busy: nobody is in a hurry. 30 s if 0.
+	patience time.Duration
+	// between is put between a unit and the bucket of a cluster; nothing is if nil.
+	between func(*unit, *cluster, objstore.Bucket) objstore.Bucket
 }
 
 // topology is what runs. Everything in it ends when stop is called.
@@ -35,13 +42,14 @@ type topology struct {
 	certs            *certs
 	hub              *cluster   // the observer
 	observees        []*cluster // eu, us
-	top              *fanout.Store
-	querier          *query.Querier
+	observer         *unit      // the top querier
+	top              atomic.Pointer[fanout.Store]
+	querier          atomic.Pointer[query.Querier]
 
-	run    *errgroup.Group
 	ctx    context.Context // ends when anything fails
 	cancel context.CancelFunc
 	mu     sync.Mutex
+	units  []*unit
 	close  []func() error
 }
 
@@ -49,8 +57,8 @@ type topology struct {
 // running.
 func startTopology(ctx context.Context, dir string, opts options) (_ *topology, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	t := &topology{options: opts, dir: dir, cancel: cancel}
-	t.run, t.ctx = errgroup.WithContext(ctx)
+	t := &topology{options: opts, dir: dir, ctx: ctx, cancel: cancel}
+	t.host, t.patience = cmp.Or(t.host, "127.0.0.1"), cmp.Or(t.patience, 30*time.Second)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.stop())
@@ -110,48 +118,20 @@ func (t *topology) onStop(f func() error) {
 // stop ends everything and waits for it.
 func (t *topology) stop() error {
 	t.cancel()
-	errs := []error{t.run.Wait()}
+	var errs []error
+	for _, u := range slices.Backward(t.units) {
+		errs = append(errs, u.end())
+	}
 	for _, f := range slices.Backward(t.close) {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)
 }
 
-// serve serves a Store over gRPC on a loopback port, as within a cluster.
-func (t *topology) serve(s store.Store, component string) (addr string, err error) {
-	srv, err := grpcstore.NewServer(s, &grpcstore.ServerOptions{Component: component, GracePeriod: time.Second})
-	if err != nil {
-		return "", err
+// bucket is that of a cluster, for a unit.
+func (u *unit) bucket(c *cluster) objstore.Bucket {
+	if between := u.topology.between; between != nil {
+		return between(u, c, c.bucket)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	t.run.Go(func() error { return srv.Run(t.ctx, l) })
-	return l.Addr().String(), nil
-}
-
-// dial makes a member of a fan-out of what serves on an address.
-func (t *topology) dial(name, addr string, opts grpcstore.ClientOptions) (fanout.Member, error) {
-	opts.Name = name
-	c, err := grpcstore.Dial(addr, &opts)
-	if err != nil {
-		return fanout.Member{}, err
-	}
-	t.onStop(c.Close)
-	return fanout.Member{Name: name, Store: c}, nil
-}
-
-// fanOut makes one Store of many.
-func (t *topology) fanOut(members []fanout.Member) (*fanout.Store, error) {
-	// Everything shares one machine here, however busy: nobody is in a hurry.
-	f, err := fanout.New(fanout.Static(members...), &fanout.Options{InfoTimeout: 30 * time.Second})
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Sync(t.ctx); err != nil {
-		return nil, err
-	}
-	t.run.Go(func() error { return f.Run(t.ctx) })
-	return f, nil
+	return c.bucket
 }
