@@ -22,7 +22,9 @@ type FetcherOptions struct {
 	Filters []Filter
 	// Concurrency is how many requests run at a time, 32 if it is 0.
 	Concurrency int
-	// Logger is told of files that cannot be cached; nil means nobody.
+	// Logger is told of files that cannot be cached, and of a bucket in which there
+	// is no block, once until there is one: it may be the wrong one, or a directory
+	// in which nothing is mounted. Nil means nobody.
 	Logger *slog.Logger
 	// Registerer gets the metrics; nil means that they are not registered. Fetchers
 	// that share one overwrite each other's gauges: tell them apart by a label.
@@ -53,6 +55,8 @@ type Fetcher struct {
 	busy chan struct{}
 	// known is what is known of each block that is there.
 	known map[ulid.ULID]*entry
+	// empty says that there was no block, and that it was said.
+	empty bool
 }
 
 // NewFetcher returns a Fetcher that keeps meta.json files and marks in cacheDir,
@@ -118,6 +122,7 @@ func (f *Fetcher) fetch(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.sayEmpty(len(listing.Blocks)+len(listing.Failed) == 0)
 	load := &load{f: f, known: make(map[ulid.ULID]*entry, len(listing.Blocks))}
 	if err := load.all(ctx, listing); err != nil {
 		return nil, err
@@ -131,6 +136,14 @@ func (f *Fetcher) fetch(ctx context.Context) (*View, error) {
 		}
 	}
 	return v, nil
+}
+
+// sayEmpty logs when there is no block in the bucket any more, or none yet.
+func (f *Fetcher) sayEmpty(empty bool) {
+	if empty && !f.empty {
+		f.opts.Logger.Warn("no block in the bucket; is it the right one?", "before", len(f.known))
+	}
+	f.empty = empty
 }
 
 // entry is what is known of a block. It is not changed once others can see it.

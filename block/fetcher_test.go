@@ -251,6 +251,27 @@ func TestFetcherWithoutRoom(t *testing.T) {
 	testutil.Assert(t, strings.Contains(log.String(), "cannot cache file"), "%s", log.String())
 }
 
+// A bucket without any block is told of, once until there is one.
+func TestFetcherEmptyBucket(t *testing.T) {
+	t.Parallel()
+	bkt := objstore.NewInMemBucket()
+	testutil.Ok(t, bkt.Upload(t.Context(), "debug/metas/x.json", strings.NewReader("{}")))
+	var log bytes.Buffer
+	f := newFetcher(t, bkt, "", &block.FetcherOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	told := func() int { return strings.Count(log.String(), "no block in the bucket") }
+	for range 2 {
+		testutil.Equals(t, 0, len(fetchWith(t, f).Metas))
+		testutil.Equals(t, 1, told())
+	}
+	putMeta(t, bkt, newMeta(1))
+	testutil.Equals(t, 1, len(fetchWith(t, f).Metas))
+	testutil.Equals(t, 1, told())
+	testutil.Ok(t, block.Delete(t.Context(), bkt, newID(1)))
+	testutil.Equals(t, 0, len(fetchWith(t, f).Metas))
+	testutil.Equals(t, 2, told())
+	testutil.Assert(t, strings.Contains(log.String(), "before=1"), "%s", log.String())
+}
+
 // What cannot be judged makes the view incomplete; what was known of it stays.
 func TestFetcherIncomplete(t *testing.T) {
 	t.Parallel()

@@ -2,47 +2,15 @@ package block
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
-	"go.yaml.in/yaml/v2"
 )
 
 // BlockIDLabel is the label by which LabelShard has a block's ULID.
 const BlockIDLabel = "__block_id"
-
-// ParseRelabel parses what Thanos' flag --selector.relabel-config takes: a YAML
-// list of relabel configurations with actions keep, drop and hashmod.
-func ParseRelabel(content []byte) ([]*relabel.Config, error) {
-	var configs []*relabel.Config
-	if err := yaml.UnmarshalStrict(content, &configs); err != nil {
-		return nil, fmt.Errorf("parse relabel configuration: %w", err)
-	}
-	var errs error
-	for i, c := range configs {
-		if c == nil {
-			errs = errors.Join(errs, fmt.Errorf("parse relabel configuration %d: empty", i+1))
-			continue
-		}
-		switch c.Action {
-		case relabel.Keep, relabel.Drop, relabel.HashMod:
-		default:
-			errs = errors.Join(errs, fmt.Errorf("parse relabel configuration %d: action %q: %w", i+1, c.Action, errors.ErrUnsupported))
-		}
-		if err := c.Validate(model.UTF8Validation); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("parse relabel configuration %d: %w", i+1, err))
-		}
-	}
-	if errs != nil {
-		return nil, errs
-	}
-	return configs, nil
-}
 
 // LabelShard keeps blocks of which relabeling leaves any label. It works on the
 // external labels, without replica labels, so that replicas of one block come to
@@ -51,22 +19,13 @@ func ParseRelabel(content []byte) ([]*relabel.Config, error) {
 //   - {action: hashmod, source_labels: [__block_id], modulus: 3, target_label: shard}
 //   - {action: keep, source_labels: [shard], regex: 0}
 //
-// Errors: a configuration that is not valid.
+// Errors: a configuration that is not valid; errors.ErrUnsupported for an action
+// that is not known.
 // Source: Thanos' LabelShardedMetaFilter.
 func LabelShard(configs []*relabel.Config, replicaLabels ...string) (Filter, error) {
-	own := make([]*relabel.Config, len(configs))
-	for i, c := range configs {
-		if c == nil {
-			return nil, fmt.Errorf("relabel configuration %d: nil", i+1)
-		}
-		copied := *c
-		if copied.Regex.Regexp == nil {
-			copied.Regex = relabel.DefaultRelabelConfig.Regex
-		}
-		if err := copied.Validate(model.UTF8Validation); err != nil {
-			return nil, fmt.Errorf("relabel configuration %d: %w", i+1, err)
-		}
-		own[i] = &copied
+	own, err := ownRelabel(configs)
+	if err != nil {
+		return nil, err
 	}
 	return &labelShard{configs: own, replica: slices.Clone(replicaLabels)}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/thanos-io/objstore"
 
@@ -243,6 +244,10 @@ func TestLabelShardConfigs(t *testing.T) {
 	testutil.NotOk(t, err)
 	_, err = block.LabelShard([]*relabel.Config{{Action: relabel.HashMod}})
 	testutil.NotOk(t, err)
+	for _, action := range []relabel.Action{"fold", "KEEP"} {
+		_, err = block.LabelShard([]*relabel.Config{{Action: relabel.Keep}, {Action: action}})
+		testutil.Assert(t, errors.Is(err, errors.ErrUnsupported), "%s: %v", action, err)
+	}
 	// One that was made by hand, without what a parser fills in, and that is not
 	// changed.
 	byHand := &relabel.Config{Action: relabel.Keep, SourceLabels: nil}
@@ -398,4 +403,27 @@ func TestLabelShardLeavesNothing(t *testing.T) {
 	testutil.Ok(t, shard.Filter(context.Background(), v))
 	testutil.Equals(t, 0, len(v.Metas))
 	testutil.Equals(t, block.StateLabelExcluded, v.Excluded[newID(1)])
+}
+
+// Whatever is made by hand is either applied or an error.
+func TestLabelShardByHand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []relabel.Config{
+		{Action: relabel.Replace, TargetLabel: "a"},
+		{Action: relabel.Keep},
+		{Action: relabel.Drop, SourceLabels: []model.LabelName{"cluster"}, Regex: relabel.MustNewRegexp("none")},
+		{Action: relabel.KeepEqual, SourceLabels: []model.LabelName{"cluster"}, TargetLabel: "cluster"},
+		{Action: relabel.DropEqual, SourceLabels: []model.LabelName{"cluster"}, TargetLabel: "other"},
+		{Action: relabel.HashMod, Modulus: 2, TargetLabel: "a"},
+		{Action: relabel.LabelMap, Replacement: "a"},
+		{Action: relabel.LabelDrop, Regex: relabel.MustNewRegexp("cluster")},
+		{Action: relabel.LabelKeep, Regex: relabel.MustNewRegexp("cluster")},
+		{Action: relabel.Lowercase, SourceLabels: []model.LabelName{"cluster"}, TargetLabel: "a"},
+		{Action: relabel.Uppercase, SourceLabels: []model.LabelName{"cluster"}, TargetLabel: "a"},
+	} {
+		shard, err := block.LabelShard([]*relabel.Config{&c})
+		testutil.Ok(t, err, string(c.Action))
+		_, got := filtered(t, []*block.Meta{newMeta(1, func(m *block.Meta) { m.Thanos.Labels = map[string]string{"cluster": "eu1"} })}, nil, shard)
+		testutil.Equals(t, []int{1}, got, string(c.Action))
+	}
 }

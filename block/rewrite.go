@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/oklog/ulid/v2"
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 )
@@ -45,8 +44,9 @@ type RewriteOptions struct {
 // that overlap are a SeriesError. Dropping a part of a chunk of aggregates is an
 // UnsupportedError, since a window has no samples to choose from.
 //
-// Errors: those of Open and Writer; ErrEmpty if nothing is left. No new block is
-// there after any error.
+// Errors: those of Open and Writer; ErrEmpty if nothing is left; options that are
+// not valid, errors.ErrUnsupported for a relabel action that is not known. No new
+// block is there after any error.
 // Cost: two passes over the index and one over the chunks that stay. With Relabel
 // all labels that come out are held in memory.
 //
@@ -128,25 +128,9 @@ func (w *rewriter) prepare() error {
 		}
 		w.deletions = append(w.deletions, c)
 	}
-	for i, cfg := range w.opts.Relabel {
-		if cfg == nil {
-			return fmt.Errorf("relabel config %d: nil", i)
-		}
-		c := *cfg
-		if c.Regex.Regexp == nil {
-			c.Regex = relabel.DefaultRelabelConfig.Regex
-		}
-		if c.Action == relabel.LabelDrop || c.Action == relabel.LabelKeep {
-			// All but Regex is without a meaning, and has to be the default.
-			c.Separator = cmp.Or(c.Separator, relabel.DefaultRelabelConfig.Separator)
-			c.Replacement = cmp.Or(c.Replacement, relabel.DefaultRelabelConfig.Replacement)
-		}
-		if err := c.Validate(model.UTF8Validation); err != nil {
-			return fmt.Errorf("relabel config %d: %w", i, err)
-		}
-		w.relabel = append(w.relabel, &c)
-	}
-	return nil
+	var err error
+	w.relabel, err = ownRelabel(w.opts.Relabel)
+	return err
 }
 
 // meta is what the new block's meta.json begins with.

@@ -43,12 +43,19 @@ func (w *world) id(i int) string { return w.metas[i].ULID.String() }
 // run runs a command and returns its output, which has to come with a status.
 func (w *world) run(status int, command string, args ...string) string {
 	w.t.Helper()
+	stdout, _ := w.both(status, command, args...)
+	return stdout
+}
+
+// both is run with what the command logs.
+func (w *world) both(status int, command string, args ...string) (string, string) {
+	w.t.Helper()
 	var stdout, stderr bytes.Buffer
 	got := run(w.t.Context(), append([]string{command, w.config}, args...), &stdout, &stderr)
 	if got != status {
 		w.t.Fatalf("bucket %s %q ended with %d, not %d:\n%s%s", command, args, got, status, &stdout, &stderr)
 	}
-	return stdout.String()
+	return stdout.String(), stderr.String()
 }
 
 func TestLs(t *testing.T) {
@@ -212,7 +219,9 @@ func TestCommandLine(t *testing.T) {
 		{"unknown flag", []string{"ls", "--colour"}, statusUsage, "-colour"},
 		{"no flag", []string{"ls", "--output=wide", "here"}, statusUsage, `"here" is no flag`},
 		{"no bucket", []string{"ls"}, statusFailed, "--objstore.config or --objstore.config-file is needed"},
-		{"no such block", []string{"ls", "--objstore.config={type: FILESYSTEM, config: {directory: /nonexistent}}", "--id=01HF7ZNB2CZ9YBQ0NX6PNBYPAK"}, statusFailed, "01HF7ZNB2CZ9YBQ0NX6PNBYPAK"},
+		{"no such bucket", []string{"verify", "--objstore.config={type: FILESYSTEM, config: {directory: /nonexistent}}"}, statusFailed, "open bucket of --objstore.config: stat /nonexistent: no such file or directory"},
+		{"empty bucket", []string{"verify", "--objstore.config={type: FILESYSTEM, config: {directory: " + t.TempDir() + "}}"}, statusOK, "no block in the bucket"},
+		{"no such block", []string{"ls", "--objstore.config={type: FILESYSTEM, config: {directory: " + t.TempDir() + "}}", "--id=01HF7ZNB2CZ9YBQ0NX6PNBYPAK"}, statusFailed, "01HF7ZNB2CZ9YBQ0NX6PNBYPAK"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

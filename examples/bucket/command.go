@@ -9,6 +9,7 @@ import (
 	"log/slog"
 
 	"github.com/efficientgo/core/errcapture"
+	"github.com/prometheus/client_golang/prometheus"
 	objectstore "github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -84,7 +85,7 @@ func (c command) run(ctx context.Context, args []string, stdout, stderr io.Write
 		fmt.Fprintf(stderr, "%q is no flag\n", flags.Arg(0))
 		return statusUsage
 	}
-	err = withBucket(config, log, func(bkt objectstore.Bucket) error {
+	err = withBucket(config.OpenExisting, log, func(bkt objectstore.Bucket) error {
 		return do(ctx, &tool{bkt: bkt, out: stdout, log: log})
 	})
 	var usage *usageError
@@ -106,8 +107,11 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-func withBucket(config *objstore.Config, log *slog.Logger, do func(objectstore.Bucket) error) (err error) {
-	bkt, err := config.Open("bucket", log, nil)
+// opener is one of the ways in which a bucket is opened.
+type opener func(component string, log *slog.Logger, reg prometheus.Registerer) (objectstore.Bucket, error)
+
+func withBucket(open opener, log *slog.Logger, do func(objectstore.Bucket) error) (err error) {
+	bkt, err := open("bucket", log, nil)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func replicate(flags *flag.FlagSet) func(context.Context, *tool) error {
 		if !to.Given() {
 			return &usageError{"--objstore-to.config or --objstore-to.config-file is needed"}
 		}
-		return withBucket(to, t.log, func(other objectstore.Bucket) error {
+		return withBucket(to.Open, t.log, func(other objectstore.Bucket) error {
 			done, err := block.Replicate(ctx, t.bkt, other, sel, &block.ReplicateOptions{Concurrency: *concurrency, IgnoreMarked: *unmarked})
 			for _, id := range done {
 				if _, err := fmt.Fprintf(t.out, "%s copied\n", id); err != nil {

@@ -70,14 +70,15 @@ func (r *rewriting) run(ctx context.Context, t *tool) error {
 	var errs []error
 	for _, id := range r.ids {
 		if err := r.one(ctx, t, id, opts); err != nil {
-			errs = append(errs, fmt.Errorf("rewrite block %s: %w", id, err))
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// one rewrites one block. An error leaves the bucket with the old block, and
-// perhaps a part of the new one that nobody takes for a block.
+// one rewrites one block. An error, which names the block or the directory, leaves
+// the bucket with the old block, and perhaps a part of the new one that nobody
+// takes for a block.
 func (r *rewriting) one(ctx context.Context, t *tool, id ulid.ULID, opts *block.RewriteOptions) (err error) {
 	if err := os.MkdirAll(r.dir, 0o750); err != nil {
 		return err

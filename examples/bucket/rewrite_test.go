@@ -62,7 +62,9 @@ func TestRewrite(t *testing.T) {
 		})
 	}
 	all := []string{tail, `--rewrite.to-delete-config=[{matchers: '{__name__!=""}'}]`, "--no-dry-run"}
-	w.run(statusFailed, "rewrite", all...) // Nothing would be left.
+	stdout, stderr := w.both(statusFailed, "rewrite", all...) // Nothing would be left.
+	testutil.Equals(t, 1, strings.Count(stderr, "rewrite block "), stderr)
+	testutil.Equals(t, w.id(3)+":\n", stdout[:28])
 	w.run(statusUsage, "rewrite", tail)
 	w.run(statusUsage, "rewrite", `--rewrite.to-relabel-config=[]`)
 	for _, bad := range []string{

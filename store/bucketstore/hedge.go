@@ -82,13 +82,10 @@ type answer struct {
 	err error
 }
 
-// hedged reads a range by one request, and by a second one beside it if that is
-// slow: not if it waits for others to end, and not if a second one had to. The
+// hedged reads a range by one request, whose slot the caller has taken, and by a
+// second one beside it if that is slow, and need not wait for others to end. The
 // first that succeeds wins, the other one is cancelled.
 func (t *trip) hedged(ctx context.Context, off int64, buf []byte) (int64, error) {
-	if err := t.slot(ctx); err != nil {
-		return 0, err
-	}
 	if t.hedges.opts.delay == 0 {
 		return t.once(ctx, off, buf)
 	}

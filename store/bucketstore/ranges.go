@@ -266,24 +266,21 @@ func (t *trip) readAll(ctx context.Context, cancel func(), ranges []joined, deli
 }
 
 // read reads a range into a buffer of the pool, a large one by several requests.
+// The buffer is taken only when the first of them may be sent, so that memory is
+// in use for requests that run, and not for those that wait.
 func (t *trip) read(ctx context.Context, p part) (*[]byte, error) {
+	if p.size == 0 { // There is no such range in HTTP.
+		return t.bufs.get(0), nil
+	}
+	if err := t.slot(ctx); err != nil {
+		return nil, err
+	}
 	buf := t.bufs.get(p.size)
-	n := p.size
-	var err error
-	switch {
-	case p.size == 0: // There is no such range in HTTP.
-	case p.size <= t.opts.maxRange || t.object.short:
+	n, err := p.size, error(nil)
+	if p.size <= t.opts.maxRange || t.object.short {
 		n, err = t.get(ctx, p.off, *buf)
-	default:
-		g, gctx := errgroup.WithContext(ctx)
-		for at := int64(0); at < p.size; at += t.opts.maxRange {
-			piece := (*buf)[at:min(at+t.opts.maxRange, p.size)]
-			g.Go(func() error {
-				_, err := t.get(gctx, p.off+at, piece)
-				return err
-			})
-		}
-		err = g.Wait()
+	} else {
+		err = t.getAll(ctx, p.off, *buf)
 	}
 	if err != nil {
 		t.bufs.put(buf)
@@ -293,13 +290,36 @@ func (t *trip) read(ctx context.Context, p part) (*[]byte, error) {
 	return buf, nil
 }
 
+// getAll reads a range by several requests. It begins with a slot, that of the
+// first of them.
+func (t *trip) getAll(ctx context.Context, off int64, buf []byte) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for at := int64(0); at < int64(len(buf)); at += t.opts.maxRange {
+		piece := buf[at:min(at+t.opts.maxRange, int64(len(buf)))]
+		g.Go(func() error {
+			if at > 0 {
+				if err := t.slot(ctx); err != nil {
+					return err
+				}
+			}
+			_, err := t.get(ctx, off+at, piece)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
 // get reads a range once more if the first request fails as one does that another
 // one may not: when a connection breaks or times out, or a body ends too early.
 // There is nothing to wait for before the second: it takes another connection.
-// Anything else is what a bucket's own client has retried already.
+// Anything else is what a bucket's own client has retried already. It begins with
+// a slot and ends without one.
 func (t *trip) get(ctx context.Context, off int64, buf []byte) (int64, error) {
 	n, err := t.hedged(ctx, off, buf)
 	if err != nil && ctx.Err() == nil && transient(err) {
+		if err := t.slot(ctx); err != nil {
+			return 0, err
+		}
 		t.st.addRetry()
 		n, err = t.hedged(ctx, off, buf)
 	}

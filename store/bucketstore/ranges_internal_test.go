@@ -8,7 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -283,6 +285,36 @@ func TestFetchMemory(t *testing.T) {
 			return nil
 		}))
 	})
+}
+
+// TestFetchWaitingMemory has no memory in use for requests that wait for others to
+// end. It is not parallel, as it measures what is allocated.
+func TestFetchWaitingMemory(t *testing.T) {
+	const size = 2 << 20
+	for _, maxRange := range []int64{size, size / 4} {
+		synctest.Test(t, func(t *testing.T) {
+			bkt, o, data := testObject(t, size)
+			r := newRanger(bkt, rangeOptions{concurrency: 1, maxRange: maxRange})
+			r.slots <- struct{}{} // Somebody else's request.
+			parts := []part{{0, size}}
+			use, n := collect(t, data, parts)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var wg sync.WaitGroup
+			wg.Go(func() { testutil.Ok(t, r.fetch(t.Context(), o, parts, nil, use)) })
+			synctest.Wait()
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > size/2 {
+				t.Errorf("waits with %d bytes", took)
+			}
+			testutil.Equals(t, 0, bkt.Stats().Requests)
+			<-r.slots
+			wg.Wait()
+			testutil.Equals(t, 1, *n)
+			testutil.Equals(t, int(size/maxRange), bkt.Stats().Requests)
+			testutil.Equals(t, 0, len(r.slots))
+		})
+	}
 }
 
 func TestHedge(t *testing.T) {

@@ -1,13 +1,19 @@
 package objstore
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"strings"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/client"
+	"go.yaml.in/yaml/v2"
 
 	"github.com/thanoskit/thanoskit"
 	"github.com/thanoskit/thanoskit/examples/internal/program"
@@ -31,22 +37,64 @@ func (c *Config) Given() bool { return c.content.Given() }
 
 // Open makes the client of the bucket, counted in reg under Thanos' names (nil =
 // not at all). It asks nothing of the bucket: credentials that are wrong show at
-// the first request. Errors do not have the configuration in them, in which there
-// may be secrets.
+// the first request. It warns of a directory that is not there: to its client that
+// is an empty bucket, and an upload makes it. Errors do not have the configuration
+// in them, in which there may be secrets.
 func (c *Config) Open(component string, log *slog.Logger, reg prometheus.Registerer) (objstore.Bucket, error) {
 	if !c.Given() {
 		return nil, fmt.Errorf("--%s or --%s-file is needed", c.name, c.name)
 	}
-	yaml, err := c.content.Read()
+	content, err := c.content.Read()
 	if err != nil {
 		return nil, err
 	}
-	bkt, err := client.NewBucket(thanoskit.ToGoKit(log), yaml, component, nil)
+	bkt, err := client.NewBucket(thanoskit.ToGoKit(log), content, component, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket of --%s: %w", c.name, err)
+	}
+	switch err := directory(content); {
+	case errors.Is(err, fs.ErrNotExist):
+		log.Warn("directory of the bucket does not exist; the bucket counts as empty until something is uploaded to it", "err", err)
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("open bucket of --%s: %w", c.name, err), bkt.Close())
 	}
 	if reg != nil {
 		reg = prometheus.WrapRegistererWithPrefix("thanos_", reg)
 	}
 	return objstore.WrapWithMetrics(bkt, reg, bkt.Name()), nil
+}
+
+// OpenExisting is Open for those who only read what is in a bucket: one that is a
+// directory has to be there.
+//
+// Errors: fs.ErrNotExist if it is not.
+func (c *Config) OpenExisting(component string, log *slog.Logger, reg prometheus.Registerer) (objstore.Bucket, error) {
+	if c.Given() {
+		content, err := c.content.Read()
+		if err != nil {
+			return nil, err
+		}
+		if err := directory(content); err != nil {
+			return nil, fmt.Errorf("open bucket of --%s: %w", c.name, err)
+		}
+	}
+	return c.Open(component, log, reg)
+}
+
+// directory looks at the directory that is the bucket, if it is one. What is wrong
+// with the configuration is the client's to say.
+func directory(content []byte) error {
+	var bucket struct {
+		Type   string
+		Config struct{ Directory string }
+	}
+	err := yaml.Unmarshal(content, &bucket)
+	if err != nil || bucket.Config.Directory == "" || !strings.EqualFold(bucket.Type, string(objstore.FILESYSTEM)) {
+		return nil
+	}
+	info, err := os.Stat(bucket.Config.Directory)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: bucket.Config.Directory, Err: syscall.ENOTDIR}
+	}
+	return err
 }
