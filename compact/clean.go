@@ -128,8 +128,12 @@ func (r *run) mark(ctx context.Context, plan *Plan) error {
 		if !put {
 			continue
 		}
-		if a.Cause == MarkReplaced {
+		switch a.Cause {
+		case MarkReplaced:
 			c.metrics.garbage.Inc()
+		case MarkUncovered:
+			c.metrics.uncovered.Inc()
+		case MarkRetention, MarkIndexSize:
 		}
 		c.opts.Logger.Info("block marked", "block", a.Mark.Block, "mark", a.Mark.Kind, "cause", a.Cause, "why", a.Why)
 		r.report.Marked = append(r.report.Marked, *a)

@@ -49,6 +49,7 @@ type metrics struct {
 	failures    *prometheus.CounterVec
 	running     prometheus.Gauge
 	held        prometheus.Gauge
+	uncovered   prometheus.Counter
 	heldLongest prometheus.Gauge
 	ownerless   prometheus.Gauge
 }
@@ -111,6 +112,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		running:     gauge("thanoskit_compact_running_jobs", "Jobs that run."),
 		held:        gauge("thanoskit_compact_held_blocks", "Blocks past retention that are kept until a coarser resolution covers them."),
 		heldLongest: gauge("thanoskit_compact_held_seconds", "How long the first of them has been held."),
+		uncovered:   counter("thanoskit_compact_uncovered_blocks_total", "Blocks past retention marked for deletion though no coarser resolution has what is in them, since they must or can not be downsampled."),
 		ownerless:   gauge("thanoskit_compact_groups_without_owner", "Groups with work that no compactor has done over two runs."),
 	}
 	return m, errors.Join(
@@ -125,6 +127,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		metric.Register(reg, &m.todoDeletion), metric.Register(reg, &m.remainingBytes), metric.Register(reg, &m.remainingTime),
 		metric.Register(reg, &m.quarantined), metric.Register(reg, &m.failures), metric.Register(reg, &m.running),
 		metric.Register(reg, &m.held), metric.Register(reg, &m.heldLongest), metric.Register(reg, &m.ownerless),
+		metric.Register(reg, &m.uncovered),
 	)
 }
 

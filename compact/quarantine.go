@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -97,14 +98,31 @@ func reasonOf(err error) string {
 // maxDetails is how many bytes of an error are in the details of a mark.
 const maxDetails = 2000
 
+// detailsOf returns what is wrong with a block for the details of its mark: of what
+// was found when it was verified, how much of each kind, and the first of it.
+func detailsOf(cause error) string {
+	text := cause.Error()
+	if e, ok := errors.AsType[*block.VerifyError](cause); ok {
+		var kinds []string
+		for _, p := range e.Report.Problems {
+			kind := fmt.Sprintf("%s: %d", p.Kind, p.Count)
+			if len(p.Examples) > 0 {
+				kind += fmt.Sprintf(", the first: %v", p.Examples[0])
+			}
+			kinds = append(kinds, kind)
+		}
+		text = strings.Join(kinds, "; ")
+	}
+	if len(text) > maxDetails {
+		text = strings.ToValidUTF8(text[:maxDetails], "") + "..."
+	}
+	return text
+}
+
 // quarantine marks a block that failed twice in the same way.
 func (c *Compactor) quarantine(ctx context.Context, kind block.MarkKind, id ulid.ULID, cause error) (*QuarantineError, error) {
 	q := &QuarantineError{Block: id, Mark: kind, Reason: reasonOf(cause), Err: cause}
-	details := cause.Error()
-	if len(details) > maxDetails {
-		details = details[:maxDetails] + "..."
-	}
-	put, err := c.putMark(ctx, block.Mark{Kind: kind, Block: id, Reason: q.Reason, Details: details})
+	put, err := c.putMark(ctx, block.Mark{Kind: kind, Block: id, Reason: q.Reason, Details: detailsOf(cause)})
 	if err != nil {
 		return nil, fmt.Errorf("quarantine block %s: %w", id, errors.Join(err, cause))
 	}

@@ -123,26 +123,28 @@ func TestInterlockQuarantinedBlock(t *testing.T) {
 // is another one.
 func TestInterlockIsNotSatisfiedByDamage(t *testing.T) {
 	t.Parallel()
-	b := newBucket(start)
-	raw := b.fill(0, 2*day, 2*day)[0]
-	b.now = start.Add(3 * day)
-	damaged := b.add(0, 2*day, withSources(block.FiveMinutes, raw))
-	b.mark(damaged, block.NoCompactMark, compact.ReasonCorrupt)
-	o := &compact.Options{Retention: compact.Retention{Raw: 7 * day}}
-	b.settle(t, o)
-	testutil.Equals(t, 2, len(b.live()))
+	for _, mark := range []block.MarkKind{block.NoCompactMark, block.NoDownsampleMark} {
+		b := newBucket(start)
+		raw := b.fill(0, 2*day, 2*day)[0]
+		b.now = start.Add(3 * day)
+		damaged := b.add(0, 2*day, withSources(block.FiveMinutes, raw))
+		b.mark(damaged, mark, compact.ReasonCorrupt)
+		o := &compact.Options{Retention: compact.Retention{Raw: 7 * day}}
+		b.settle(t, o)
+		testutil.Equals(t, 2, len(b.live()))
 
-	b.now = start.Add(10 * day)
-	p := b.plan(t, o)
-	testutil.Equals(t, 0, len(p.Marks))
-	testutil.Equals(t, []string{"0-48 -> 5m"}, jobs(p.Jobs))
-	b.run(&p.Jobs[0])
-	p = b.plan(t, o)
-	testutil.Equals(t, []string{"replaced 0-48", "retention 0-48"}, marks(p))
-	testutil.Equals(t, damaged, p.Marks[0].Meta.ULID)
-	testutil.Equals(t, raw, p.Marks[1].Meta.ULID)
-	b.settle(t, o)
-	testutil.Equals(t, 1, len(b.live()))
+		b.now = start.Add(10 * day)
+		p := b.plan(t, o)
+		testutil.Equals(t, 0, len(p.Marks))
+		testutil.Equals(t, []string{"0-48 -> 5m"}, jobs(p.Jobs))
+		b.run(&p.Jobs[0])
+		p = b.plan(t, o)
+		testutil.Equals(t, []string{"replaced 0-48", "retention 0-48"}, marks(p))
+		testutil.Equals(t, damaged, p.Marks[0].Meta.ULID)
+		testutil.Equals(t, raw, p.Marks[1].Meta.ULID)
+		b.settle(t, o)
+		testutil.Equals(t, 1, len(b.live()))
+	}
 }
 
 // 5m with a mark that cannot be read may be damaged: the mark may say so.

@@ -1,7 +1,11 @@
 package faults_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"maps"
 	"os"
@@ -16,6 +20,8 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	promtest "github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -39,12 +45,33 @@ func groups(t testing.TB, names ...string) objects {
 
 func first(group int) ulid.ULID { return newID(10*group + 1) }
 
-func newCompactor(t testing.TB, bkt objstore.Bucket, dir string, opts compact.Options) *compact.Compactor {
+// checked is a Compactor that is looked after: no run that has done all there is to
+// do leaves two blocks of which one has replaced the other.
+type checked struct {
+	*compact.Compactor
+	t       testing.TB
+	bkt     objstore.Bucket
+	replica []string
+}
+
+func newCompactor(t testing.TB, bkt objstore.Bucket, dir string, opts compact.Options) *checked {
 	t.Helper()
 	c, err := compact.New(bkt, dir, &opts)
 	testutil.Ok(t, err)
 	t.Cleanup(func() { testutil.Ok(t, c.Close()) })
-	return c
+	if outer, ok := bkt.(*blocktest.Bucket); ok {
+		bkt = outer.Unwrap() // It fails nobody, and counts nothing.
+	}
+	return &checked{c, t, bkt, opts.ReplicaLabels}
+}
+
+func (c *checked) RunOnce(ctx context.Context) (*compact.Report, error) {
+	c.t.Helper()
+	r, err := c.Compactor.RunOnce(ctx)
+	if err == nil {
+		noneWithin(c.t, c.bkt, c.replica...)
+	}
+	return r, err
 }
 
 // Bad blocks of many kinds are found in one run, each is marked so that Thanos goes
@@ -86,9 +113,21 @@ func TestQuarantine(t *testing.T) {
 				}
 			})
 		}, block.ReasonOutOfOrderChunks, "unsorted chunks"},
+		{"overlapping chunks", func(t *testing.T, o objects, id ulid.ULID) {
+			rewrite(t, o, id, func(s []block.Series) {
+				for i := range s { // Each chunk once more, a sample later.
+					later := blocktest.Series(s[i].Labels, blocktest.Sample{T: s[i].Chunks[0].MinTime + 10_000, F: 1}).Chunks
+					s[i].Chunks = slices.Concat(s[i].Chunks[:1], later, s[i].Chunks[1:])
+				}
+			})
+		}, block.ReasonOutOfOrderChunks, "overlapping chunks"},
 		{"unsorted series", func(t *testing.T, o objects, id ulid.ULID) {
 			rewrite(t, o, id, slices.Reverse)
 		}, compact.ReasonCorrupt, "unsorted series"},
+		{"unsorted labels", swapLabels, compact.ReasonCorrupt, "unsorted labels"},
+		{"encoding", func(t *testing.T, o objects, id ulid.ULID) {
+			rewrite(t, o, id, func(s []block.Series) { s[0].Chunks[0].Encoding = 99 })
+		}, compact.ReasonUnsupported, "encoding"},
 		{"meta.json", func(_ *testing.T, o objects, id ulid.ULID) {
 			name := block.ObjectName(id, block.MetaFile)
 			o[name] = []byte(strings.Replace(string(o[name]), `"maxTime": `, `"maxTime": -`, 1))
@@ -179,6 +218,96 @@ func rewrite(t testing.TB, o objects, id ulid.ULID, f func([]block.Series)) {
 		}
 	}
 	maps.Copy(o, changed)
+}
+
+// swapLabels has the labels of the first series descend, as those of early versions
+// of Prometheus did, with a good checksum.
+func swapLabels(t *testing.T, o objects, id ulid.ULID) {
+	t.Helper()
+	name := block.ObjectName(id, block.IndexFile)
+	dir := filepath.Join(t.TempDir(), id.String())
+	for object, b := range o {
+		if rest, ok := strings.CutPrefix(object, id.String()+"/"); ok {
+			path := filepath.Join(dir, filepath.FromSlash(rest))
+			testutil.Ok(t, os.MkdirAll(filepath.Dir(path), 0o750))
+			testutil.Ok(t, os.WriteFile(path, b, 0o600))
+		}
+	}
+	r, err := block.Open(dir)
+	testutil.Ok(t, err)
+	it := r.Series()
+	testutil.Assert(t, it.Next())
+	off := it.Offset()
+	testutil.Ok(t, r.Close())
+	b := slices.Clone(o[name])
+	size, n := binary.Uvarint(b[off:])
+	entry := b[off+uint64(n):][:size+4]
+	// A count, then two places for each label, all of them of one byte.
+	testutil.Equals(t, byte(2), entry[0])
+	entry[1], entry[2], entry[3], entry[4] = entry[3], entry[4], entry[1], entry[2]
+	binary.BigEndian.PutUint32(entry[size:], crc32.Checksum(entry[:size], crc32.MakeTable(crc32.Castagnoli)))
+	o[name] = b
+}
+
+// Blocks that are downsampled are quarantined by the other mark, all of them in one
+// run, too: their retention waits for them, and those that are good go.
+func TestQuarantineOfDownsampling(t *testing.T) {
+	t.Parallel()
+	o := fixture(
+		t,
+		spec{n: 1, labels: "good", from: 0, hours: 48, level: 4},
+		spec{n: 2, labels: "checksum", from: 0, hours: 48, level: 4},
+		spec{n: 3, labels: "missing", from: 0, hours: 48, level: 4},
+		spec{n: 5, labels: "labels", from: 0, hours: 48, level: 4},
+	)
+	flip(o, block.ObjectName(newID(2), "chunks/000001"), -20)
+	delete(o, block.ObjectName(newID(3), block.IndexFile))
+	maps.Copy(o, fixtureOf(t, spec{n: 4, labels: "encoding", from: 0, hours: 48, level: 4}, func(s []block.Series) { s[0].Chunks[0].Encoding = 99 }))
+	swapLabels(t, o, newID(5))
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := blocktest.NewBucket(o.bucket(t))
+		reg := prometheus.NewRegistry()
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{Retention: compact.Retention{Raw: 3 * 24 * time.Hour}, Registerer: reg})
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		for n, reason := range map[int]string{2: compact.ReasonCorrupt, 3: compact.ReasonCorrupt, 4: compact.ReasonUnsupported, 5: compact.ReasonCorrupt} {
+			mark, err := block.ReadMark(t.Context(), bkt, newID(n), block.NoDownsampleMark)
+			testutil.Ok(t, err, "%d", n)
+			testutil.Equals(t, reason, mark.Reason, "%d", n)
+		}
+		testutil.Equals(t, 4, len(r.Quarantined))
+		testutil.Equals(t, 1, r.Downsamplings)
+		testutil.Equals(t, 4, len(r.Plan.Held))
+		var raw []string
+		for _, m := range live(t, bkt) {
+			if m.Resolution() == block.Raw {
+				raw = append(raw, m.Thanos.Labels["cluster"])
+			}
+		}
+		testutil.Equals(t, []string{"checksum", "encoding", "labels", "missing"}, raw)
+		testutil.Ok(t, promtest.GatherAndCompare(reg, strings.NewReader(`
+# HELP thanoskit_compact_held_blocks Blocks past retention that are kept until a coarser resolution covers them.
+# TYPE thanoskit_compact_held_blocks gauge
+thanoskit_compact_held_blocks 4
+# HELP thanoskit_compact_quarantined_blocks_total Blocks marked because something is wrong with them.
+# TYPE thanoskit_compact_quarantined_blocks_total counter
+thanoskit_compact_quarantined_blocks_total{marker="no-downsample-mark.json",reason="block-corrupt"} 3
+thanoskit_compact_quarantined_blocks_total{marker="no-downsample-mark.json",reason="block-unsupported"} 1
+`), "thanoskit_compact_held_blocks", "thanoskit_compact_quarantined_blocks_total"))
+
+		// Who has repaired a block takes the mark away.
+		maps.Copy(o, fixture(t, spec{n: 2, labels: "checksum", from: 0, hours: 48, level: 4}))
+		name := block.ObjectName(newID(2), "chunks/000001")
+		testutil.Ok(t, bkt.Upload(t.Context(), name, bytes.NewReader(o[name])))
+		there, err := block.RemoveMark(t.Context(), bkt, newID(2), block.NoDownsampleMark)
+		testutil.Ok(t, err)
+		testutil.Assert(t, there)
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 1, r.Downsamplings)
+		testutil.Equals(t, 3, len(r.Plan.Held))
+	})
 }
 
 // What is bad in one download and good in the next was the network's doing, and

@@ -81,6 +81,7 @@ func (c *cycle) run(t testing.TB, bkt *blocktest.Bucket, dir string, done int) (
 		if bkt.Dead() {
 			return done, blocktest.ErrDead
 		}
+		noneWithin(t, bkt.Unwrap(), c.replica...)
 		if done == len(c.rests) {
 			return done, nil
 		}

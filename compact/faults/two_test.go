@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/client_golang/prometheus"
+	promtest "github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/thanos-io/objstore"
 
 	"github.com/thanoskit/thanoskit/block"
@@ -79,7 +82,8 @@ func TestTwoCompactors(t *testing.T) {
 				c := newCompactor(t, slow, t.TempDir(), opts)
 				wg.Go(func() {
 					for time.Now().Before(until) {
-						rep, err := c.RunOnce(t.Context())
+						// The other one may be about to mark what this one would complain of.
+						rep, err := c.Compactor.RunOnce(t.Context())
 						if err != nil && compact.ClassOf(err) != compact.ClassStale {
 							t.Errorf("seed %d: %v", seed, err)
 							return
@@ -173,6 +177,74 @@ func TestShards(t *testing.T) {
 			testutil.Assert(t, m.MinTime > epoch || len(m.Compaction.Sources) == 4, "%s", describe(m))
 			testutil.Equals(t, block.Raw, m.Resolution())
 		}
+	})
+}
+
+// Compactors that disagree on how many they are: what two of them take for theirs is
+// made twice at worst, and what nobody does is seen by each of them from the third
+// run on. Nothing is lost, and once they agree all is done.
+func TestShardsDisagree(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	o := groups(t, names...)
+	type part struct{ shards, shard int }
+	owner := func(p part, name string) bool {
+		return compact.ShardOf(labels.FromStrings("cluster", name), p.shards) == p.shard
+	}
+	both, none := 0, 0
+	disagree := []part{{3, 0}, {2, 1}}
+	for _, name := range names {
+		switch x, y := owner(disagree[0], name), owner(disagree[1], name); {
+		case x && y:
+			both++
+		case !x && !y:
+			none++
+		}
+	}
+	testutil.Assert(t, both > 0 && none > 0, "%d of both, %d of none", both, none)
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		reader := newReader()
+		want := samplesOf(t, reader, o)
+		bkt := o.bucket(t)
+		regs := make([]*prometheus.Registry, len(disagree))
+		compactors := make([]*checked, len(disagree))
+		for i, p := range disagree {
+			regs[i] = prometheus.NewRegistry()
+			slow := blocktest.NewBucket(bkt)
+			slow.Delay(func(blocktest.Request) time.Duration { return time.Second })
+			compactors[i] = newCompactor(t, slow, t.TempDir(), compact.Options{Shards: p.shards, Shard: p.shard, Registerer: regs[i]})
+		}
+		for run := range 4 {
+			var wg sync.WaitGroup
+			for _, c := range compactors {
+				wg.Go(func() { // At the same time, so that both make what both take for theirs.
+					if _, err := c.Compactor.RunOnce(t.Context()); err != nil && compact.ClassOf(err) != compact.ClassStale {
+						t.Errorf("run %d: %v", run, err)
+					}
+				})
+			}
+			wg.Wait()
+			reader.sees(t, bkt, want, fmt.Sprintf("run %d", run))
+			seen := 0
+			if run >= 2 {
+				seen = none
+			}
+			for i, reg := range regs {
+				testutil.Ok(t, promtest.GatherAndCompare(reg, strings.NewReader(fmt.Sprintf(`
+# HELP thanoskit_compact_groups_without_owner Groups with work that no compactor has done over two runs.
+# TYPE thanoskit_compact_groups_without_owner gauge
+thanoskit_compact_groups_without_owner %d
+`, seen)), "thanoskit_compact_groups_without_owner"), "run %d of %v", run, disagree[i])
+			}
+		}
+		noneWithin(t, bkt)
+		for shard := range 2 { // They agree.
+			_, err := newCompactor(t, bkt, t.TempDir(), compact.Options{Shards: 2, Shard: shard}).RunOnce(t.Context())
+			testutil.Ok(t, err)
+		}
+		reader.sees(t, bkt, want, "in the end")
+		testutil.Equals(t, 2*len(names), len(live(t, bkt)))
 	})
 }
 
