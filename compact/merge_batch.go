@@ -76,6 +76,7 @@ func (b *batch) reset() {
 		clear(b.made[level])
 		b.made[level] = b.made[level][:0]
 	}
+	b.merger.Reset()
 	b.downsampler.Reset()
 }
 
@@ -175,8 +176,12 @@ func (b *batch) mergeReplicas(parts []part) (err error) {
 			*r = append(*r, dedup.Chunk{MinTime: c.MinTime, MaxTime: c.MaxTime, Encoding: c.Encoding, Data: c.Data, Ref: uint64(j) + 1})
 		}
 	}
+	// Those of one replica that overlap stay in the order of sources.
+	byMinTime := func(x, y dedup.Chunk) int { return cmp.Compare(x.MinTime, y.MinTime) }
 	for _, r := range b.replicas[:n] {
-		slices.SortStableFunc(r, func(x, y dedup.Chunk) int { return cmp.Compare(x.MinTime, y.MinTime) })
+		if !slices.IsSortedFunc(r, byMinTime) {
+			slices.SortStableFunc(r, byMinTime)
+		}
 	}
 	if b.merged, err = b.merger.Merge(b.merged[:0], b.replicas[:n]...); err != nil {
 		return fmt.Errorf("merge replicas: %w", err)

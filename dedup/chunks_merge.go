@@ -21,7 +21,7 @@ import (
 // range. Chunks that come out of that as they are, are passed on: those that share
 // their range with no other, or with identical ones only (same range, encoding and
 // bytes), as far as Algorithm leaves such alone. Data of chunks that are encoded
-// anew, of up to 120 samples, is the caller's.
+// anew, of up to 120 samples, is the caller's until Reset.
 // Errors: *ChunkError for a chunk that had to be decoded and cannot be, or whose
 // samples are not within its range. dst is then returned as it was.
 func (m *ChunkMerger) Merge(dst []Chunk, replicas ...[]Chunk) ([]Chunk, error) {
@@ -66,6 +66,11 @@ func (m *ChunkMerger) Merge(dst []Chunk, replicas ...[]Chunk) ([]Chunk, error) {
 	}
 	return out, nil
 }
+
+// Reset takes back the memory of all chunks that Merge has encoded anew, to be used
+// again. Without it they stay what they are for ever, and the garbage collector sees
+// to their memory.
+func (m *ChunkMerger) Reset() { m.encoder.Reset() }
 
 func (m *ChunkMerger) anyAggregates() bool {
 	return slices.ContainsFunc(m.stretches, func(s stretch) bool { return s.aggregates })
@@ -164,22 +169,47 @@ func (m *ChunkMerger) source(replica int, chunks []Chunk) *chunkSource {
 	return s
 }
 
+// aheadRunner is a merging iterator of this package that has merged floats ahead of
+// the one that it is on. It is no FloatRunner, since a sample may have a start
+// timestamp; those of chunks have none.
+type aheadRunner interface {
+	// takeAhead returns the float that the iterator is on and those that come next,
+	// valid until Next is called, and moves on to the last of them. There are none if
+	// the one that it is on was not merged ahead.
+	takeAhead() (ts []int64, vs []float64)
+}
+
+// floatRuns returns what takes the floats that an iterator has at hand, as
+// FloatRun does, or none where only the current one is known.
+func floatRuns(it chunkenc.Iterator) func() ([]int64, []float64) {
+	switch r := it.(type) {
+	case FloatRunner:
+		return r.FloatRun
+	case aheadRunner:
+		return r.takeAhead
+	default:
+		return func() ([]int64, []float64) { return nil, nil }
+	}
+}
+
 // encode appends the chunks of the samples of it that are not before from.
 func (m *ChunkMerger) encode(dst []Chunk, it chunkenc.Iterator, from int64) ([]Chunk, error) {
-	runner, _ := it.(FloatRunner)
+	run := floatRuns(it)
 	for vt := it.Next(); vt != chunkenc.ValNone; vt = it.Next() {
 		switch {
-		case vt == chunkenc.ValFloat && runner != nil:
-			ts, vs := runner.FloatRun()
+		case vt == chunkenc.ValFloat:
+			ts, vs := run()
+			if len(ts) == 0 {
+				if t, v := it.At(); t >= from {
+					m.encoder.Float(t, v)
+				}
+				break
+			}
 			n := 0
 			for n < len(ts) && ts[n] < from {
 				n++
 			}
 			m.encoder.Floats(ts[n:], vs[n:])
-		case vt == chunkenc.ValFloat:
-			if t, v := it.At(); t >= from {
-				m.encoder.Float(t, v)
-			}
 		case it.AtT() < from:
 		default:
 			if err := m.sample(vt, it); err != nil {

@@ -49,6 +49,15 @@ func (it *followIterator) runs(a *floats) bool {
 	return len(a.ts) > 0
 }
 
+// takeAhead implements aheadRunner.
+func (it *followIterator) takeAhead() ([]int64, []float64) {
+	ts, vs := it.ahead.rest()
+	if n := len(ts); n > 0 {
+		it.t, it.v = ts[n-1], vs[n-1]
+	}
+	return ts, vs
+}
+
 // plain reports whether the cursor is on a float that is nothing else: no stale
 // marker, without a start timestamp.
 func (c *cursor) plain() bool {

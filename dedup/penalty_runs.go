@@ -12,6 +12,26 @@ type floats struct {
 
 func (a *floats) reset() { a.ts, a.vs, a.next = a.ts[:0], a.vs[:0], 0 }
 
+// rest takes all that are not returned yet, and the one that was returned last, if
+// that was of them.
+func (a *floats) rest() ([]int64, []float64) {
+	if a.next == 0 {
+		return nil, nil
+	}
+	from := a.next - 1
+	a.next = len(a.ts)
+	return a.ts[from:], a.vs[from:]
+}
+
+// takeAhead implements aheadRunner.
+func (it *penaltyIterator) takeAhead() ([]int64, []float64) {
+	ts, vs := it.ahead.rest()
+	if n := len(ts); n > 0 {
+		it.t, it.v = ts[n-1], vs[n-1]
+	}
+	return ts, vs
+}
+
 // runs refills a with the samples that come next, as long as the fold is one of
 // two replicas and both are within a run of floats. Its steps are those of next,
 // taken on slices and in local variables: with the calls that next makes, a step

@@ -1,7 +1,6 @@
 package recode
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -46,8 +45,9 @@ type Encoder struct {
 	n        int
 	min, max int64
 	// app is the appender of the open chunk, or of the one before, if of histograms.
-	app *promcompat.Appender
-	buf []byte // to encode into
+	app  *promcompat.Appender
+	buf  []byte // to encode into
+	slab slab   // what Data of floats is cut from
 }
 
 // Sampler is what Sample needs of an iterator.
@@ -117,12 +117,21 @@ func (e *Encoder) FloatHistogram(t int64, h *histogram.FloatHistogram) error {
 }
 
 // Chunks ends the series and returns its chunks, or those of all samples since the
-// last call. The list is valid until the next sample, the data is the caller's.
+// last call. The list is valid until the next sample, the data is the caller's until
+// Reset. Chunks share memory: one that is kept can keep up to 64 KiB of others.
 func (e *Encoder) Chunks() []Chunk {
 	e.cut()
 	out := e.out
 	e.out, e.app = e.out[:0], nil
 	return out
+}
+
+// Reset takes back the data of all chunks that were returned, to be used again. It
+// need not be called.
+func (e *Encoder) Reset() {
+	e.cut()
+	e.out, e.app = e.out[:0], nil
+	e.slab.reset()
 }
 
 func (e *Encoder) limit() int {
@@ -174,7 +183,7 @@ func (e *Encoder) cut() {
 	switch {
 	case len(e.ts) > 0:
 		e.buf = xor.Encode(e.buf[:0], e.ts, e.vs)
-		e.out = append(e.out, Chunk{MinTime: e.ts[0], MaxTime: e.ts[len(e.ts)-1], Encoding: chunkenc.EncXOR, Data: bytes.Clone(e.buf)})
+		e.out = append(e.out, Chunk{MinTime: e.ts[0], MaxTime: e.ts[len(e.ts)-1], Encoding: chunkenc.EncXOR, Data: e.slab.keep(e.buf)})
 		e.ts, e.vs, e.app = e.ts[:0], e.vs[:0], nil
 	case e.n > 0:
 		e.out = append(e.out, Chunk{MinTime: e.min, MaxTime: e.max, Encoding: e.chunk.Encoding(), Data: e.chunk.Bytes()})
