@@ -74,13 +74,15 @@ func (a *answer) labelSets() []labels.Labels {
 
 // receiver is the reader of a call.
 type receiver struct {
-	max int // series; 0 is unlimited
+	max     int          // series; 0 is unlimited
+	running atomic.Int32 // Sends
 
 	mu     sync.Mutex
 	bytes  int // of what came, about
 	a      *answer
 	byHash map[uint64][]*series
-	// onSend, if not nil, is called with the number of Sends so far.
+	// onSend, if not nil, is called with the number of Sends so far: by Sends at
+	// the same time if the Store makes them.
 	onSend func(n int) error
 	sends  int
 	// keep, if not nil, is called with what was sent, for the reader to keep.
@@ -119,21 +121,31 @@ func dataBytes(chunks []store.Chunk) int {
 }
 
 func (r *receiver) Send(in *store.Series) error {
-	if !r.mu.TryLock() {
+	defer r.running.Add(-1)
+	if r.running.Add(1) > 1 {
 		r.a.concurrent.Store(true)
-		r.mu.Lock()
 	}
+	n, err := r.receive(in)
+	if err == nil && r.onSend != nil {
+		err = r.onSend(n)
+	}
+	return err
+}
+
+// receive takes in what was sent, and returns the number of Sends so far.
+func (r *receiver) receive(in *store.Series) (int, error) {
+	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sends++
 	if in == nil {
-		return errors.New("nil series was sent")
+		return r.sends, errors.New("nil series was sent")
 	}
 	lset, ok := inOrder(in.Labels)
 	if !ok {
 		r.a.unsorted = append(r.a.unsorted, in.Labels.String())
 	}
 	if r.bytes += sendCost + dataBytes(in.Chunks); r.bytes > maxAnswer {
-		return errTooLarge
+		return r.sends, errTooLarge
 	}
 	s := r.get(lset)
 	s.chunks = append(s.chunks, copyChunks(in.Chunks)...)
@@ -144,12 +156,9 @@ func (r *receiver) Send(in *store.Series) error {
 		r.keep(in)
 	}
 	if r.max > 0 && len(r.a.series) > r.max {
-		return fmt.Errorf("%w: %d", errTooMany, r.max)
+		return r.sends, fmt.Errorf("%w: %d", errTooMany, r.max)
 	}
-	if r.onSend != nil {
-		return r.onSend(r.sends)
-	}
-	return nil
+	return r.sends, nil
 }
 
 func (r *receiver) Warn(err error) error {

@@ -36,14 +36,13 @@ func checkSendError(ctx context.Context, p *probe) error {
 	if _, err := p.all(ctx); err != nil {
 		return err
 	}
-	sends := 0
-	r := &receiver{known: p.known, onSend: func(n int) error { sends = n; return errEnough }}
+	r := &receiver{known: p.known, onSend: func(int) error { return errEnough }}
 	_, err := ask(ctx, p.store, p.request(), r)
 	if !errors.Is(err, errEnough) {
 		return fmt.Errorf("asked for %s: the error of the first Send was not returned, but %w", p.request(), orNil(err))
 	}
-	if sends > 1 {
-		return fmt.Errorf("asked for %s: Send was called %d more times after it had returned an error", p.request(), sends-1)
+	if r.sends > 1 {
+		return fmt.Errorf("asked for %s: Send was called %d more times after it had returned an error", p.request(), r.sends-1)
 	}
 	return nil
 }

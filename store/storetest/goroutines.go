@@ -3,10 +3,10 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"runtime/pprof"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -43,7 +43,7 @@ func checkGoroutines(ctx context.Context, p *probe) error {
 		}},
 		{"that was canceled", func(ctx context.Context) { p.canceled(ctx) }},
 	} {
-		id := strconv.FormatInt(time.Now().UnixNano(), 36)
+		id := rand.Text()
 		pprof.Do(ctx, pprof.Labels(goroutineLabel, id), way.call)
 		stack, err := p.left(ctx, id)
 		if err != nil {
