@@ -30,6 +30,8 @@ type options struct {
 	// patience is how long a querier waits for a member. Everything shares one
 	// machine here, however busy: nobody is in a hurry. 30 s if 0.
 	patience time.Duration
+	// interval is how often a querier asks its members what they hold; 0 is usual.
+	interval time.Duration
 	// between is put between a unit and the bucket of a cluster; nothing is if nil.
 	between func(*unit, *cluster, objstore.Bucket) objstore.Bucket
 }

@@ -127,7 +127,8 @@ func (u *unit) dial(name, addr string, opts grpcstore.ClientOptions) (fanout.Mem
 // fanOut makes one Store of many. Who does not answer now is asked again later, and
 // until then answers say that they are not whole.
 func (u *unit) fanOut(members []fanout.Member) (*fanout.Store, error) {
-	f, err := fanout.New(fanout.Static(members...), &fanout.Options{InfoTimeout: u.topology.patience, WaitBudget: u.topology.patience})
+	t := u.topology
+	f, err := fanout.New(fanout.Static(members...), &fanout.Options{InfoInterval: t.interval, InfoTimeout: t.patience, WaitBudget: t.patience})
 	if err != nil {
 		return nil, err
 	}
