@@ -181,6 +181,30 @@ func TestPlanVerticalDownsampled(t *testing.T) {
 	testutil.Equals(t, 0, len(p.Marks))
 }
 
+// Marks are told of where they keep a block from something: nothing is made of 1h.
+func TestPlanTellsOfMarks(t *testing.T) {
+	t.Parallel()
+	for res, want := range map[block.Resolution][]compact.SkipCause{
+		block.Raw:         {compact.SkipNoCompact, compact.SkipNoDownsample},
+		block.FiveMinutes: {compact.SkipNoCompact, compact.SkipNoDownsample},
+		block.OneHour:     {compact.SkipNoCompact},
+	} {
+		b := newBucket(start)
+		id := b.add(0, 20*day, withSources(res, b.id()))
+		b.mark(id, block.NoCompactMark, block.ReasonManual)
+		b.mark(id, block.NoDownsampleMark, block.ReasonManual)
+		b.now = start.Add(30 * day)
+		p := b.plan(t, &compact.Options{})
+		testutil.Equals(t, 0, len(p.Jobs), res.String())
+		var got []compact.SkipCause
+		for _, s := range p.Skipped {
+			testutil.Equals(t, id, s.Block)
+			got = append(got, s.Cause)
+		}
+		testutil.Equals(t, want, got, res.String())
+	}
+}
+
 func TestPlanIndexSize(t *testing.T) {
 	t.Parallel()
 	b := newBucket(start)

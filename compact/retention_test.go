@@ -147,6 +147,28 @@ func TestInterlockIsNotSatisfiedByDamage(t *testing.T) {
 	}
 }
 
+// 5m that is to be deleted is as good as gone, whether it still keeps its place or
+// not.
+func TestInterlockIsNotSatisfiedByWhatIsGoing(t *testing.T) {
+	t.Parallel()
+	for _, marked := range []time.Duration{hour, 23 * hour, 30 * hour} {
+		b := newBucket(start)
+		raw := b.fill(0, 2*day, 2*day)[0]
+		five := b.add(0, 2*day, withSources(block.FiveMinutes, raw))
+		b.now = start.Add(10 * day)
+		o := &compact.Options{Retention: compact.Retention{Raw: 7 * day}}
+		testutil.Equals(t, []string{"retention 0-48"}, marks(b.plan(t, o)))
+		b.mark(five, block.DeletionMark, "")
+		b.now = b.now.Add(marked)
+		p := b.plan(t, o)
+		testutil.Equals(t, 0, len(p.Marks), "%s", marked)
+		testutil.Equals(t, []string{"0-48 -> 5m"}, jobs(p.Jobs), "%s", marked)
+		b.settle(t, o)
+		testutil.Equals(t, "", b.ranges(block.Raw))
+		testutil.Equals(t, "0-48", b.ranges(block.FiveMinutes))
+	}
+}
+
 // 5m with a mark that cannot be read may be damaged: the mark may say so.
 func TestInterlockIsNotSatisfiedByDoubt(t *testing.T) {
 	t.Parallel()
@@ -285,7 +307,9 @@ func TestInterlockCoversTimeToo(t *testing.T) {
 	testutil.Equals(t, 0, len(p.Marks))
 	rest := b.add(day+hour, 2*day, withSources(block.FiveMinutes, raw, after))
 	testutil.Equals(t, 0, len(b.plan(t, o).Marks)) // An hour is missing.
-	b.blocks[rest].Meta.MinTime -= hour.Milliseconds()
+	b.blocks[rest].Meta.MinTime -= hour.Milliseconds() - 1
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks)) // A millisecond is.
+	b.blocks[rest].Meta.MinTime--
 	testutil.Equals(t, []string{"retention 0-48"}, marks(b.plan(t, o)))
 
 	// Sources that are said to be in a block of another time are not there.

@@ -73,6 +73,14 @@ func TestFlags(t *testing.T) {
 	testutil.Equals(t, compact.InterlockOff, o.Interlock)
 	testutil.Equals(t, block.HashSHA256, o.Hash)
 
+	// Of several rules, the first counts that matches.
+	_, o, err = options(t, `--retention.rule={tenant="a",env!="prod"} raw=7d 5m=30d 1h=1y`, `--retention.rule={tenant=~".+}"}`)
+	testutil.Ok(t, err)
+	testutil.Equals(t, 2, len(o.RetentionRules))
+	testutil.Equals(t, `[tenant="a" env!="prod"]`, fmt.Sprint(o.RetentionRules[0].Matchers))
+	testutil.Equals(t, compact.Retention{Raw: 7 * d, FiveMinutes: 30 * d, OneHour: 365 * d}, o.RetentionRules[0].Retention)
+	testutil.Equals(t, compact.Retention{}, o.RetentionRules[1].Retention)
+
 	// Replica labels ask for blocks that overlap to be merged, as with Thanos.
 	_, o, err = options(
 		t, "--deduplication.replica-label=replica,rule_replica", "--deduplication.func=penalty",
@@ -91,6 +99,12 @@ func TestFlags(t *testing.T) {
 
 	for _, bad := range []string{
 		"--retention.resolution-raw=long",
+		"--retention.rule=raw=7d",
+		"--retention.rule={} raw=7d",
+		`--retention.rule={tenant="a"} raw`,
+		`--retention.rule={tenant="a"} 2m=7d`,
+		`--retention.rule={tenant="a"} raw=long`,
+		`--retention.rule={tenant=a} raw=7d`,
 		"--deduplication.func=coin",
 		"--deduplication.prefer-replica={",
 		"--debug.max-compaction-level=5",

@@ -20,6 +20,10 @@
 // Several compactors share a bucket, each with --shards=3 and its own --shard from
 // 0, or by --selector.relabel-config as with Thanos.
 //
+// How long blocks are kept may depend on their external labels:
+//
+//	--retention.rule='{tenant="trial"} raw=7d 5m=30d 1h=30d'
+//
 // Nothing halts it. A block that is bad is marked no-compact or no-downsample with
 // the reason quarantined, which Thanos heeds as well, and all else goes on; what
 // fails for other reasons is tried again. What is in --data-dir is gone on with

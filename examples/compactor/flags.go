@@ -65,6 +65,7 @@ func newFlags(p *program.Program) *flags {
 	p.Duration(&o.Retention.Raw, "retention.resolution-raw", 0, "how long raw blocks are kept; 0 is for ever")
 	p.Duration(&o.Retention.FiveMinutes, "retention.resolution-5m", 0, "how long blocks of 5 minutes are kept; 0 is for ever")
 	p.Duration(&o.Retention.OneHour, "retention.resolution-1h", 0, "how long blocks of 1 hour are kept; 0 is for ever")
+	retentionRules(p.Flags, &o.RetentionRules)
 	p.Duration(&o.MaxHold, "retention.max-hold", 0, "how long a block that cannot be downsampled is kept beyond its time; 0 is for ever (not in Thanos)")
 	p.Flags.IntVar(&o.Concurrency, "compact.concurrency", 1, "how many groups are compacted at a time")
 	p.Flags.IntVar(&o.FetchConcurrency, "compact.blocks-fetch-concurrency", 1, "how many blocks of a group are downloaded at a time")
@@ -85,6 +86,15 @@ func acceptUnused(flags *flag.FlagSet) {
 		"compact.progress-interval":    "progress is always up to date",
 		"http-grace-period":            "10s",
 		"bucket-web-label":             "there is no block viewer",
+		"web.route-prefix":             "there is no block viewer",
+		"web.external-prefix":          "there is no block viewer",
+		"web.prefix-header":            "there is no block viewer",
+		"auto-gomemlimit.ratio":        "the environment variable GOMEMLIMIT says how much memory there is",
+		"tracing.config":               "nothing is traced",
+		"tracing.config-file":          "nothing is traced",
+
+		"block-viewer.global.sync-block-interval": "there is no block viewer",
+		"block-viewer.global.sync-block-timeout":  "there is no block viewer",
 	} {
 		flags.Func(name, "of Thanos, without effect: "+why, ignore)
 	}
@@ -93,6 +103,8 @@ func acceptUnused(flags *flag.FlagSet) {
 		"debug.halt-on-error":                         "nothing halts",
 		"debug.accept-malformed-index":                "bad blocks are skipped",
 		"web.disable":                                 "there is no block viewer",
+		"web.disable-cors":                            "there is no block viewer",
+		"enable-auto-gomemlimit":                      "the environment variable GOMEMLIMIT says how much memory there is",
 		"disable-admin-operations":                    "there are none",
 	} {
 		flags.BoolFunc(name, "of Thanos, without effect: "+why, ignore)
