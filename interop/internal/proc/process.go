@@ -28,8 +28,22 @@ type Process struct {
 // Start runs a program until the test ends. Its log is shown if the test fails.
 func Start(t testing.TB, name, path string, args ...string) *Process {
 	t.Helper()
-	p := &Process{name: name, log: filepath.Join(t.TempDir(), name+".log"), done: make(chan struct{})}
-	f, err := os.Create(p.log)
+	p := Run(t, name, filepath.Join(t.TempDir(), name+".log"), path, args...)
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("last lines of %s:\n%s", name, p.Tail(30))
+		}
+	})
+	return p
+}
+
+// Run starts a program for the caller to stop, with a log in a file of the caller's,
+// which is added to.
+func Run(t testing.TB, name, log, path string, args ...string) *Process {
+	t.Helper()
+	p := &Process{name: name, log: log, done: make(chan struct{})}
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +58,6 @@ func Start(t testing.TB, name, path string, args ...string) *Process {
 		_ = f.Close()
 		close(p.done)
 	}()
-	t.Cleanup(func() {
-		p.Stop()
-		if t.Failed() {
-			t.Logf("last lines of %s:\n%s", name, p.Tail(30))
-		}
-	})
 	return p
 }
 

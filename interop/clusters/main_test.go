@@ -1,0 +1,40 @@
+package clusters
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
+)
+
+var (
+	swap = flag.String("swap", "some", `positions: "some", which are three, or "all", which are as many as there are`)
+	long = flag.Bool("long", false, "kill every process in turn; the bucket is gone for 30 s and an observee cut off for a minute")
+)
+
+// examples are thanoskit's programs.
+var examples *proc.Examples
+
+// Of TestSurvives: how long the bucket is gone, and an observee cut off.
+func absences() (bucket, observee time.Duration) {
+	if *long {
+		return 30 * time.Second, time.Minute
+	}
+	return 3 * time.Second, 5 * time.Second
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "thanoskit-interop")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	examples = proc.NewExamples(dir)
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
