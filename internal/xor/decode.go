@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"math/bits"
 	"slices"
 )
 
@@ -22,10 +21,10 @@ const headerSize = 2 // the number of samples, big endian
 // that are no chunk decode to some samples or other, as there is no checksum in
 // them.
 // Cost: room for the samples is made first, for no more than four per byte of
-// input; no other allocation.
+// input; no other allocation. All samples are decoded, whatever maxTime is.
 // Source: Prometheus, tsdb/docs/format/chunks.md, "XOR chunk data", and
 // tsdb/chunkenc/xor.go.
-func Decode(b []byte, maxTime int64, ts []int64, vs []float64) ([]int64, []float64, error) {
+func Decode(b []byte, maxTime int64, ts []int64, vs []float64) (_ []int64, _ []float64, err error) {
 	if len(b) < headerSize {
 		return ts, vs, ErrTruncated
 	}
@@ -44,6 +43,7 @@ func Decode(b []byte, maxTime int64, ts []int64, vs []float64) ([]int64, []float
 	if t > maxTime {
 		return ts, vs, nil
 	}
+	from := len(ts)
 	// Every sample but the first takes two bits at least.
 	room := min(total, 1+4*len(b))
 	ts, vs = append(slices.Grow(ts, room), t), append(slices.Grow(vs, room), math.Float64frombits(v))
@@ -54,152 +54,160 @@ func Decode(b []byte, maxTime int64, ts []int64, vs []float64) ([]int64, []float
 	if n <= 0 {
 		return ts, vs, ErrTruncated
 	}
-	s := state{t: t, delta: int64(delta), v: v}
-	k, err := s.decode(b[n:], total-1, maxTime, ts[len(ts):len(ts)+room-1], vs[len(vs):len(vs)+room-1])
-	return ts[:len(ts)+k], vs[:len(vs)+k], err
+	d := decoder{t: t, delta: int64(delta), v: v, sig: 64}
+	k := 1 + d.decode(b[n:], ts[from+1:from+room], vs[from+1:from+room])
+	if maxTime < math.MaxInt64 {
+		for i, t := range ts[from : from+k] {
+			if t > maxTime {
+				return ts[:from+i], vs[:from+i], nil
+			}
+		}
+	}
+	if k < total {
+		err = ErrTruncated
+	}
+	return ts[:from+k], vs[:from+k], err
 }
 
-// state is what a sample is decoded relative to.
-type state struct {
-	t, delta int64
-	v        uint64
+// decoder is what the next sample is decoded relative to.
+type decoder struct {
+	t     int64 // of the sample before
+	delta int64 // to the next
+	v     uint64
+	// The bits that changed in the last value that brought its own window: sig of
+	// them, above trail that did not. A window that sticks out of the value, in
+	// bytes that are no chunk, changes nothing: trail is 64 or more then.
+	sig, trail uint
 }
 
-// decode reads n samples from bits, the highest of each byte first, into ts and
-// vs, and returns how many there are. The time of the first of them is
-// s.t+s.delta. A chunk that does not fit into ts is truncated.
+const (
+	// mostBytes is how many bytes are looked at for a value and the distance after it,
+	// or written for a distance and its value, at most, whatever bit of the first they
+	// begin at: they have 13+64 and 4+64 bits, and are loaded and stored 8 bytes at a
+	// time.
+	mostBytes = 19 + 8
+	// tailBytes is how many bytes may be left to the copy of a chunk's end.
+	tailBytes = 64 - mostBytes
+)
+
+// decode reads samples until ts and vs, which are as long, are full or there are no
+// more, and returns how many there are.
+func (d *decoder) decode(b []byte, ts []int64, vs []float64) int {
+	n, pos := 0, uint(0)
+	if len(b) > tailBytes {
+		n, pos = d.run(b, 0, 8*uint(len(b)-mostBytes), ts, vs)
+		if n == len(ts) {
+			return n
+		}
+		change, next := distance(b, pos)
+		d.delta += change
+		b, pos = b[next/8:], next%8
+	}
+	// What is left is decoded with as many bytes behind it as are looked at.
+	var tail [tailBytes + mostBytes]byte
+	end := 8 * uint(copy(tail[:tailBytes], b))
+	k, pos := d.run(tail[:], pos, end, ts[n:], vs[n:])
+	if pos > end {
+		k-- // the last one is not whole
+	}
+	return n + k
+}
+
+// run reads samples from the bits of b, the highest of each byte first: the value of
+// the first one is at pos. It stops behind a value that ends after end, from where on
+// there are mostBytes bytes, and returns how many samples there are and where the
+// last one ends.
 //
-// All state is in local variables, to be kept in registers. acc holds the next
-// bits, left-aligned. Only the first have of them count; what follows them is
-// zero, or the bits that come next anyway. have falls below 0 when more was
-// taken than there is. It is 56 at least after bits were loaded where enough are
-// left, which does for all of a sample but distances and values in many bits.
-func (s state) decode(b []byte, n int, maxTime int64, ts []int64, vs []float64) (int, error) {
+// Where a bit is follows from the lengths of what is before it, which are constants
+// but for that of a value: a processor that guesses branches does not wait for what
+// it has loaded before it loads the next. What is seldom is not done here, so that
+// all state is in registers.
+func (d *decoder) run(b []byte, pos, end uint, ts []int64, vs []float64) (int, uint) {
 	var (
-		t, delta, v = s.t, s.delta, s.v
-		acc         uint64
-		have        int
-		p           int // of the next byte to load
-		// The bits that changed in the last value that brought its own window:
-		// sig of them, above trail that did not. A window that sticks out of the
-		// value, in bytes that are no chunk, changes nothing.
-		sig, trail = 64, uint8(0)
+		t, delta, v = d.t, d.delta, d.v
+		sig, trail  = d.sig, d.trail
+		n           = 0
 	)
-	for i := range n {
-		if p+8 <= len(b) {
-			acc |= binary.BigEndian.Uint64(b[p:]) >> (uint(have) & 63)
-			p += (63 - have) >> 3
-			have |= 56
-		} else {
-			acc, have, p = loadTail(b, acc, have, p)
-		}
-		if i > 0 {
-			switch bits.LeadingZeros64(^acc) { // the number of ones
-			case 0:
-				acc <<= 1
-				have--
-			case 1:
-				delta += signed(acc<<2>>50, 14)
-				acc <<= 16
-				have -= 16
-			case 2:
-				delta += signed(acc<<3>>47, 17)
-				acc <<= 20
-				have -= 20
-			case 3:
-				delta += signed(acc<<4>>44, 20)
-				acc <<= 24
-				have -= 24
-			default:
-				var dod uint64
-				dod, acc, have, p = take(b, acc<<4, have-4, p, 64)
-				delta += int64(dod)
-				acc, have, p = loadTail(b, acc, have, p)
-			}
-		}
+	vs = vs[:len(ts)]
+	w := int64(load(b, pos)) // a bit is set if it is negative
+	for n < len(ts) {
 		t += delta
-		if acc>>63 == 0 {
-			acc <<= 1
-			have--
+		if w >= 0 {
+			pos++
 		} else {
-			if acc>>62 == 0b11 { // 2 bits control, 5 leading zeros, 6 significant bits
-				lead := uint8(acc>>57) & 31
-				sig = int(acc>>51) & 63
-				if sig == 0 {
-					sig = 64
-				}
-				trail = 64 - lead - uint8(sig)
-				acc <<= 13
-				have -= 13
+			if w<<1 >= 0 {
+				pos += 2
+			} else { // 5 bits of leading zeros and 6 of significant bits follow
+				sig = (uint(w>>51)-1)&63 + 1 // 64 are written as 0
+				trail = 64 - uint(w>>57)&31 - sig
+				pos += 13
+			}
+			var x uint64
+			if sig <= leastLoaded {
+				x = load(b, pos)
 			} else {
-				acc <<= 2
-				have -= 2
+				x = load64(b, pos)
 			}
-			if sig > have && p+8 <= len(b) {
-				acc |= binary.BigEndian.Uint64(b[p:]) >> (uint(have) & 63)
-				p += (63 - have) >> 3
-				have |= 56
+			if trail < 64 {
+				v ^= x >> ((64 - sig) & 63) << trail
 			}
-			if sig <= have {
-				v ^= acc >> (uint(64-sig) & 63) << trail
-				acc <<= uint(sig)
-				have -= sig
-			} else {
-				var changed uint64
-				changed, acc, have, p = take(b, acc, have, p, sig)
-				v ^= changed << trail
-			}
+			pos += sig
 		}
-		if have < 0 || i >= len(ts) || i >= len(vs) {
-			return i, ErrTruncated
+		ts[n], vs[n] = t, math.Float64frombits(v)
+		n++
+		if pos > end || n == len(ts) {
+			break
 		}
-		if t > maxTime {
-			return i, nil
+		w = int64(load(b, pos))
+		if w >= 0 {
+			w <<= 1
+			pos++
+		} else if w<<1 >= 0 {
+			delta += signed(uint64(w)<<2, 14)
+			w <<= 16
+			pos += 16
+		} else {
+			var change int64
+			change, pos = distance(b, pos)
+			delta += change
+			w = int64(load(b, pos))
 		}
-		ts[i], vs[i] = t, math.Float64frombits(v)
 	}
-	return n, nil
+	d.t, d.delta, d.v, d.sig, d.trail = t, delta, v, sig, trail
+	return n, pos
 }
 
-// signed reads an n-bit number of which the values above 1<<(n-1) stand for
-// negative ones.
-func signed(u uint64, n uint) int64 {
-	if u > 1<<(n-1) {
-		return int64(u) - 1<<n
+// distance reads by how much the distance of two samples differs from that of the
+// two before, and returns what is behind it as well.
+func distance(b []byte, pos uint) (change int64, next uint) {
+	switch w := load(b, pos); {
+	case w < 0b10<<62:
+		return 0, pos + 1
+	case w < 0b110<<61:
+		return signed(w<<2, 14), pos + 16
+	case w < 0b1110<<60:
+		return signed(w<<3, 17), pos + 20
+	case w < 0b1111<<60:
+		return signed(w<<4, 20), pos + 24
+	default:
+		return int64(load64(b, pos+4)), pos + 68
 	}
-	return int64(u)
 }
 
-// loadTail loads what fits into acc byte by byte, to the end of b. It does
-// nothing once more was taken than there is.
-func loadTail(b []byte, acc uint64, have, p int) (uint64, int, int) {
-	for have >= 0 && have <= 56 && p < len(b) {
-		acc |= uint64(b[p]) << (56 - uint(have))
-		p++
-		have += 8
-	}
-	return acc, have, p
+// leastLoaded is how many bits load returns at least.
+const leastLoaded = 57
+
+// load returns the bits of b from pos on, the first at the top.
+func load(b []byte, pos uint) uint64 {
+	p := pos / 8
+	return binary.BigEndian.Uint64(b[p:p+8:p+8]) << (pos % 8)
 }
 
-// take takes n bits, up to 64, of which acc need not have all.
-func take(b []byte, acc uint64, have, p, n int) (x, accAfter uint64, haveAfter, pAfter int) {
-	if have >= 32 && n > 32 && p+8 <= len(b) { // in two halves
-		x = acc >> 32
-		acc, have, n = acc<<32, have-32, n-32
-		acc |= binary.BigEndian.Uint64(b[p:]) >> (uint(have) & 63)
-		p += (63 - have) >> 3
-		have |= 56
-		return x<<uint(n) | acc>>uint(64-n), acc << uint(n), have - n, p
-	}
-	for n > 0 && have >= 0 {
-		if have == 0 || have < min(n, 8) {
-			acc, have, p = loadTail(b, acc, have, p)
-		}
-		k := min(n, max(have, 1), 56)
-		x = x<<uint(k) | acc>>uint(64-k)
-		acc <<= uint(k)
-		have -= k
-		n -= k
-	}
-	return x, acc, have, p
+// load64 is load of 64 bits.
+func load64(b []byte, pos uint) uint64 {
+	return load(b, pos) | uint64(b[pos/8+8])>>(8-pos%8)
 }
+
+// signed reads the number in the highest n bits, in which 1<<(n-1) is the greatest
+// and not the least.
+func signed(w uint64, n uint) int64 { return int64(w-1<<(64-n))>>(64-n) + 1 }

@@ -115,6 +115,21 @@ func TestDecodeAppendsUpToMaxTime(t *testing.T) {
 	}
 }
 
+// TestDecodeUpToMaxTimeOfTruncated has an end that is missing behind what is wanted,
+// and a time that is late before ones that are not.
+func TestDecodeUpToMaxTimeOfTruncated(t *testing.T) {
+	t.Parallel()
+	ts, vs := []int64{10, 20, 50, 30, 40, 60}, []float64{1, 2, 3, 4, 5, math.Pi}
+	b := encode(t, ts, vs)
+	b = b[:len(b)-1]
+	gotTs, gotVs, err := xor.Decode(b, 45, nil, nil)
+	testutil.Ok(t, err)
+	testutil.Assert(t, equal(gotTs, ts[:2], gotVs, vs[:2]), "%v %v", gotTs, gotVs)
+	gotTs, gotVs, err = xor.Decode(b, 55, nil, nil)
+	testutil.Assert(t, errors.Is(err, xor.ErrTruncated), "%v", err)
+	testutil.Assert(t, equal(gotTs, ts[:5], gotVs, vs[:5]), "%v %v", gotTs, gotVs)
+}
+
 func TestDecodeTruncated(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewSource(3))
@@ -154,26 +169,50 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte{0, 3, 0})
 	f.Add([]byte("\xff\xff\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		ts, vs, err := xor.Decode(b, math.MaxInt64, nil, nil)
-		if len(b) < 2 {
-			testutil.NotOk(t, err)
-			return
+	f.Fuzz(sameAsChunkenc)
+}
+
+// TestDecodeDamaged does what FuzzDecode does with chunks of which bits are turned
+// over, that are cut off, or that go on behind their end.
+func TestDecodeDamaged(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewSource(6))
+	for range 20_000 {
+		ts, vs := samples(r, 2+r.Intn(60))
+		b := encode(t, ts, vs)
+		for range r.Intn(4) {
+			b[r.Intn(len(b))] ^= byte(1 << r.Intn(8))
 		}
-		if len(ts) != len(vs) || cap(ts) > 1+4*len(b)+8*1024 {
-			t.Fatalf("%d bytes: %d times in room for %d, %d values", len(b), len(ts), cap(ts), len(vs))
+		switch r.Intn(3) {
+		case 0:
+			b = b[:r.Intn(len(b)+1)]
+		case 1:
+			b = append(b, make([]byte, r.Intn(90))...)
+			_, _ = r.Read(b[len(b)-r.Intn(len(b)):])
 		}
-		wantTs, wantVs, wantErr := iterate(b)
-		if wantErr != nil && err == nil {
-			t.Fatalf("no error; chunkenc has %v", wantErr)
-		}
-		if err != nil && len(ts) <= len(wantTs) {
-			wantTs, wantVs = wantTs[:len(ts)], wantVs[:len(ts)]
-		}
-		if !equal(ts, wantTs, vs, wantVs) {
-			t.Fatalf("%v %v (%v)\nchunkenc: %v %v (%v)", ts, vs, err, wantTs, wantVs, wantErr)
-		}
-	})
+		sameAsChunkenc(t, b)
+	}
+}
+
+func sameAsChunkenc(t *testing.T, b []byte) {
+	ts, vs, err := xor.Decode(b, math.MaxInt64, nil, nil)
+	if len(b) < 2 {
+		testutil.NotOk(t, err)
+		return
+	}
+	if len(ts) != len(vs) || cap(ts) > 1+4*len(b)+8*1024 {
+		t.Fatalf("%d bytes: %d times in room for %d, %d values", len(b), len(ts), cap(ts), len(vs))
+	}
+	wantTs, wantVs, wantErr := iterate(b)
+	if wantErr != nil && err == nil {
+		t.Fatalf("no error; chunkenc has %v", wantErr)
+	}
+	if err != nil && len(ts) <= len(wantTs) {
+		wantTs, wantVs = wantTs[:len(ts)], wantVs[:len(ts)]
+	}
+	if !equal(ts, wantTs, vs, wantVs) {
+		t.Fatalf("%v %v (%v)\nchunkenc: %v %v (%v)", ts, vs, err, wantTs, wantVs, wantErr)
+	}
 }
 
 func BenchmarkDecode(b *testing.B) {
