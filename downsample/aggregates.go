@@ -24,6 +24,7 @@ func (d *Downsampler) aggregates(chunks []block.Chunk) error {
 		if err != nil {
 			return chunkError(&chunks[i], err)
 		}
+		c.made = d.memo.find(&chunks[i])
 		parsed = append(parsed, c)
 	}
 	d.parsed = parsed

@@ -18,16 +18,20 @@ import (
 //	oneHour, err := d.Append(nil, block.FiveMinutes, block.OneHour, fiveMinutes)
 //
 // What it has decoded is kept to be used again, and what it returns shares memory
-// that Reset takes back.
+// that Reset takes back. Chunks of floats that one call of Append has made are
+// known to the next one, which does not decode them again: in between they are not to
+// be changed.
 //
-// Concurrency: not safe. Cost: memory for the samples of one series if they are
-// floats, and for those of one chunk that is made if they are histograms.
+// Concurrency: not safe. Cost: memory for the samples of one series, and for what is
+// made of them, if they are floats, and for those of one chunk that is made if they
+// are histograms.
 type Downsampler struct {
 	out        []block.Chunk
 	arena      []byte // what Data of chunks was cut from
 	last       int64  // time of the sample before
 	floats     floatWork
 	histograms histogramWork
+	memo       memo // of the series that was raw and downsampled last
 	parsed     []aggregateChunk
 	fixed      []block.Chunk
 }
@@ -61,7 +65,10 @@ func (d *Downsampler) Append(dst []block.Chunk, from, to block.Resolution, chunk
 }
 
 // Reset takes back the memory of all chunks that Append has returned.
-func (d *Downsampler) Reset() { d.arena = d.arena[:0] }
+func (d *Downsampler) Reset() {
+	d.arena = d.arena[:0]
+	d.memo.forget() // whose chunks are told by where they are
+}
 
 // checkOrder looks at the ranges that the index gives.
 func checkOrder(chunks []block.Chunk) error {
@@ -91,8 +98,10 @@ func checkOrder(chunks []block.Chunk) error {
 func (d *Downsampler) run(from block.Resolution, chunks []block.Chunk) error {
 	d.last = math.MinInt64
 	if from != block.Raw {
+		defer d.memo.forget()
 		return d.aggregates(chunks)
 	}
+	d.memo.forget()
 	return d.raw(block.FiveMinutes, chunks)
 }
 

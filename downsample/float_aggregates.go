@@ -15,6 +15,7 @@ type aggregateChunk struct {
 	*block.Chunk
 	parts   aggr.Chunk
 	windows int
+	made    *memoChunk // nil if it was not made just before
 }
 
 // floatAggregates makes one chunk of those of aggregates of floats.
@@ -56,9 +57,12 @@ func (d *Downsampler) decodeParts(k aggr.Kind, chunks []aggregateChunk) error {
 			continue
 		}
 		var err error
-		if p.Encoding != chunkenc.EncXOR {
+		switch {
+		case chunks[i].made != nil:
+			last = d.recall(chunks[i].made, k, last)
+		case p.Encoding != chunkenc.EncXOR:
 			err = fmt.Errorf("encoding %d: %w", p.Encoding, errMalformed)
-		} else {
+		default:
 			w.ts, w.vs, last, err = decodeFloats(p.Data, last, w.ts, w.vs)
 		}
 		if err != nil {
@@ -66,6 +70,16 @@ func (d *Downsampler) decodeParts(k aggr.Kind, chunks []aggregateChunk) error {
 		}
 	}
 	return nil
+}
+
+// recall is decodeFloats of an aggregate of a chunk that was made just before.
+func (d *Downsampler) recall(made *memoChunk, k aggr.Kind, last int64) int64 {
+	w, m, c := &d.floats, &d.memo, made.columns[k]
+	n := len(w.ts)
+	w.ts, w.vs = append(w.ts, m.ts[c.from:c.to]...), append(w.vs, m.vs[c.from:c.to]...)
+	kept, after := keepSamples(w.ts[n:], w.vs[n:], last)
+	w.ts, w.vs = w.ts[:n+kept], w.vs[:n+kept]
+	return after
 }
 
 // widen makes windows of windows: sums of counts and sums, the least and the

@@ -124,7 +124,12 @@ func (d *Downsampler) rawFloatChunk(r int64, ts []int64, vs []float64) error {
 		c[k].resize(n)
 	}
 	c[aggr.CounterKind].resize(n + 2)
-	return d.emitColumns()
+	before := len(d.out)
+	err := d.emitColumns()
+	if len(d.out) > before {
+		d.memo.add(&d.out[before], c)
+	}
+	return err
 }
 
 // trimNaN takes off what is NaN at both ends.
