@@ -39,8 +39,10 @@
 // # TLS
 //
 // [TLS] is the client's side of mutual TLS by package tlsutil; the server's is
-// credentials.NewTLS of its configuration, and its listener. [PeerIdentity] says
-// who calls, for store.WithAllowed. A connection has 10 s for its handshakes.
+// credentials.NewTLS of its configuration, and its listener. A connection has 10 s
+// for its handshakes. What each caller may have is ServerOptions.Allow's to say:
+// [Peers] by the names in certificates, or [PeerIdentity], who it is, and what
+// follows from that.
 //
 // # Memory
 //

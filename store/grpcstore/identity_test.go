@@ -71,6 +71,9 @@ func twoClusters(t *testing.T) store.Store {
 		fanout.Member{Name: secret + "-2", Store: store.Wrap(failing, store.WithExternalLabels(labels.FromStrings("cluster", secret)))},
 		fanout.Member{Name: secret + "-3", Store: failing},
 		fanout.Member{Name: secret + "-4", Store: warning},
+		fanout.Member{Name: secret + "-5", Store: store.Func(func(context.Context, *store.SeriesRequest, store.SeriesWriter) error {
+			panic("no " + secret)
+		})},
 	), nil)
 	testutil.Ok(t, err)
 	testutil.Ok(t, f.Sync(t.Context()))
@@ -97,7 +100,7 @@ func serveIdentities(t *testing.T, s store.Store) map[string]*grpcstore.Client {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testutil.Ok(t, err)
 	g := grpc.NewServer(append(grpcstore.GRPCServerOptions(nil), grpc.Creds(credentials.NewTLS(srv.Config())))...)
-	testutil.Ok(t, grpcstore.Register(g, store.Wrap(s, store.WithAllowed(allow)), nil))
+	testutil.Ok(t, grpcstore.Register(g, s, &grpcstore.ServerOptions{Allow: allow}))
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(srv.Listener(l)) }()
 	clients := map[string]*grpcstore.Client{}

@@ -1,12 +1,14 @@
 package grpcstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -34,6 +36,11 @@ type ServerOptions struct {
 	// into requests' Metadata: "request-id", say, to have a fan-out pass it on. The
 	// tenant always is.
 	MetadataKeys []string
+	// Allow says what each caller may have, by the context of its call; see
+	// store.WithAllowed, and Peers for who can be told by a certificate. Everybody
+	// may have everything if nil. Health and reflection, which tell nothing of what
+	// there is, are for all.
+	Allow func(context.Context) ([]*labels.Matcher, error)
 	// Health, if not nil, decides whether Info answers. NewServer makes one if
 	// there is none.
 	Health *Health
@@ -142,6 +149,9 @@ func Register(r grpc.ServiceRegistrar, s store.Store, opts *ServerOptions) error
 	}
 	if err := unregistered(r, storeService, infoService); err != nil {
 		return fmt.Errorf("register store: %w", err)
+	}
+	if o.Allow != nil {
+		s = store.Wrap(s, store.WithAllowed(o.Allow), reportPanics(o.Logger), store.WithRecovery())
 	}
 	svc := &service{store: store.Wrap(s, store.WithRecovery()), opts: o, pool: new(bufferPool)}
 	r.RegisterService(&storeDesc, svc)

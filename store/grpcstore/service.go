@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
@@ -96,10 +95,7 @@ type service struct {
 // fail returns the status to answer with. What only this end can know of a
 // failure is logged.
 func (s *service) fail(err error) error {
-	if p, ok := errors.AsType[*store.PanicError](err); ok {
-		s.opts.Logger.Error("store panicked", slog.Any("err", p), slog.String("stack", string(p.Stack)))
-	}
-	return peer.Status(err)
+	return peer.Status(report(s.opts.Logger, err))
 }
 
 func (s *service) series(stream grpc.ServerStream) error {

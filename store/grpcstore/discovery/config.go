@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v2"
 
+	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
@@ -25,6 +27,7 @@ import (
 //	  client_config:
 //	    server_name: eu.example
 //	    tls_config: {cert_file: /etc/tls/eu.crt, key_file: /etc/tls/eu.key}
+//	  serves: {cluster: [eu-1, eu-2]} # not in Thanos
 //
 // Source: cmd/thanos/endpointset.go of v0.42.4. Unlike there, unknown fields are
 // errors; strict goes with names to look up; client_config holds for those too;
@@ -49,6 +52,36 @@ type Endpoint struct {
 	ServiceConfig string `yaml:"service_config"`
 	// Client is how the endpoint is spoken with.
 	Client ClientConfig `yaml:"client_config"`
+	// Serves are the external labels that all it serves must have: each name with
+	// one of the values. What has others is left out, and said; see
+	// store.WithServed. It may serve anything if there are none. It goes well with
+	// TLS and a name, so that it is known who serves. Not in Thanos.
+	Serves map[string]Values `yaml:"serves"`
+}
+
+// Values are those that a label may have: in YAML a list, or one by itself.
+type Values []string
+
+// UnmarshalYAML reads a string or a list of them.
+func (v *Values) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if err := unmarshal(&one); err == nil {
+		*v = Values{one}
+		return nil
+	}
+	return unmarshal((*[]string)(v))
+}
+
+// served returns what the endpoint may serve, as matchers and as text.
+func (e *Endpoint) served() (ms []*labels.Matcher, text string, err error) {
+	values := make(map[string][]string, len(e.Serves))
+	for name, v := range e.Serves {
+		values[name] = v
+	}
+	if ms, err = store.Having(values); err != nil {
+		return nil, "", fmt.Errorf("endpoint %s: serves: %w", e.Address, err)
+	}
+	return ms, fmt.Sprint(ms), nil
 }
 
 // ClientConfig is how an endpoint is spoken with.
@@ -106,7 +139,8 @@ func (c *Config) check() error {
 	for i := range c.Endpoints {
 		e := &c.Endpoints[i]
 		_, err := parseAddress(e.Address)
-		errs = append(errs, err, e.Client.profile(c.DefaultClient).check("endpoint "+e.Address))
+		_, _, servedErr := e.served()
+		errs = append(errs, err, servedErr, e.Client.profile(c.DefaultClient).check("endpoint "+e.Address))
 		if e.ServiceConfig != "" && !e.Group {
 			errs = append(errs, fmt.Errorf("endpoint %s: service_config is for groups only", e.Address))
 		}

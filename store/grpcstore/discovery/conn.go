@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 
 	"github.com/thanoskit/thanoskit/store"
@@ -22,12 +23,14 @@ type connKey struct {
 	target        target
 	profile       profile
 	serviceConfig string
+	served        string // what it may serve
 }
 
 // conn is a member's connection, which knows whether it is used. It is safe for
 // concurrent use.
 type conn struct {
 	*grpcstore.Client
+	member store.Store // the conn, held to what it may serve
 
 	mu     sync.Mutex
 	calls  int
@@ -130,9 +133,6 @@ type absent struct {
 	err  error
 }
 
-// Name returns the name of the member.
-func (a absent) Name() string { return a.name }
-
 func (a absent) fail(op string) error {
 	return &store.Error{Store: a.name, Op: op, Err: fmt.Errorf("%w: %w", store.ErrUnavailable, a.err)}
 }
@@ -155,7 +155,7 @@ func (a absent) Describe(context.Context) (store.Info, error) {
 
 // conn returns the connection that there is, was given up and is still open, or
 // can be made.
-func (s *Source) conn(k *connKey) (*conn, error) {
+func (s *Source) conn(k *connKey, served []*labels.Matcher) (*conn, error) {
 	c, ok := s.conns[*k]
 	if !ok {
 		c, ok = s.retired[*k]
@@ -166,6 +166,7 @@ func (s *Source) conn(k *connKey) (*conn, error) {
 		if c, err = s.dial(k); err != nil {
 			return nil, err
 		}
+		c.member = store.Wrap(c, store.WithServed(served...))
 	}
 	s.conns[*k] = c
 	return c, nil

@@ -40,6 +40,13 @@
 // fan-out: each address that its name resolves to is one of them. See
 // fanout.Member.
 //
+// # Who serves what
+//
+// An endpoint that somebody else runs may be held to the external labels that are
+// its own, with serves in its configuration: series of others are left out, with a
+// warning. See store.WithServed, and ServerOptions.Allow of package grpcstore for
+// the other way round.
+//
 // # What is wrong
 //
 // A lookup that fails and a file that cannot be read leave what they last said in

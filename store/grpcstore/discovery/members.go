@@ -83,7 +83,8 @@ func (b *builder) endpoint(e *Endpoint, p profile) {
 		st.Err = &Error{Op: "look up", Origin: e.Address, Err: errNoAddress}
 	}
 	if len(targets) == 0 && (e.Strict || !known) {
-		b.add(e, absent{e.Address + "@nowhere", st.Err})
+		a := absent{e.Address + "@nowhere", st.Err}
+		b.add(e, a.name, a)
 	}
 	for _, t := range targets {
 		if err := b.target(e, p, t, targets); err != nil && st.Err == nil {
@@ -114,26 +115,24 @@ func (b *builder) unread() {
 // target adds the member behind one of the targets of an endpoint; one that
 // cannot be asked if it cannot be dialed.
 func (b *builder) target(e *Endpoint, p profile, t target, all []target) error {
-	k := connKey{name: memberName(e, t, all), target: t, profile: p, serviceConfig: e.ServiceConfig}
-	b.used[k] = true
-	c, err := b.source.conn(&k)
+	served, text, err := e.served()
+	k := connKey{name: memberName(e, t, all), target: t, profile: p, serviceConfig: e.ServiceConfig, served: text}
+	var c *conn
+	if err == nil {
+		b.used[k] = true
+		c, err = b.source.conn(&k, served)
+	}
 	if err != nil {
 		err = &Error{Op: "dial", Origin: e.Address, Err: err}
-		b.add(e, absent{k.name, err})
+		b.add(e, k.name, absent{k.name, err})
 		return err
 	}
-	b.add(e, c)
+	b.add(e, k.name, c.member)
 	return nil
 }
 
-// peer is a Store with a name.
-type peer interface {
-	store.Store
-	Name() string
-}
-
-func (b *builder) add(e *Endpoint, s peer) {
-	m := fanout.Member{Name: s.Name(), Store: s, Strict: e.Strict}
+func (b *builder) add(e *Endpoint, name string, s store.Store) {
+	m := fanout.Member{Name: name, Store: s, Strict: e.Strict}
 	if e.Group {
 		m.Group = e.Address
 	}

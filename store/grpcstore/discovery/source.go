@@ -206,7 +206,8 @@ func (s *Source) readFiles() []Status {
 }
 
 // endpoints returns all that are configured, each once, and how they are spoken
-// with. Of those with the same address the first wins.
+// with. Of those with the same address the first wins, and is held to what another
+// may serve if it says nothing of that itself.
 func (s *Source) endpoints() ([]Endpoint, []profile) {
 	cfg := &s.opts.Config
 	if s.config != nil {
@@ -218,16 +219,19 @@ func (s *Source) endpoints() ([]Endpoint, []profile) {
 			all = append(all, f.value...)
 		}
 	}
-	seen := make(map[string]bool, len(all))
+	seen := make(map[string]int, len(all)) // where it is in out
 	out := all[:0]
 	var profiles []profile
 	for i := range all {
 		e := all[i]
-		if seen[e.Address] {
+		if at, ok := seen[e.Address]; ok {
 			s.metrics.duplicates.Inc()
+			if len(out[at].Serves) == 0 {
+				out[at].Serves = e.Serves
+			}
 			continue
 		}
-		seen[e.Address] = true
+		seen[e.Address] = len(out)
 		out = append(out, e)
 		profiles = append(profiles, e.Client.profile(cfg.DefaultClient))
 	}
