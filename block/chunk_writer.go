@@ -79,16 +79,26 @@ func (w *segmentWriter) finishSegment() error {
 	if w.cur == nil {
 		return nil
 	}
-	size := w.cur.pos
+	w.end()
 	err := w.cur.finish()
 	w.cur = nil
-	w.done = append(w.done, File{RelPath: SegmentName(len(w.done)), SizeBytes: int64(size)})
 	return err
 }
 
-// finish ends the last segment.
+// end notes the last segment, to which nothing is written from then on.
+func (w *segmentWriter) end() {
+	if w.cur != nil {
+		w.done = append(w.done, File{RelPath: SegmentName(len(w.done)), SizeBytes: int64(w.cur.pos)})
+	}
+}
+
+// finish puts the last segment on disk, after end.
 func (w *segmentWriter) finish() error {
-	if err := w.finishSegment(); err != nil || len(w.done) == 0 {
+	if w.cur == nil {
+		return nil
+	}
+	err := w.cur.finish()
+	if w.cur = nil; err != nil {
 		return err
 	}
 	return syncPath(filepath.Join(w.dir, ChunksDir), w.step)

@@ -139,8 +139,8 @@ func (w *indexWriter) addSeries(lset []LabelRef, chunks []ChunkMeta) (uint64, er
 	return off, err
 }
 
-// finish writes postings and the table of contents, and returns the file's size.
-func (w *indexWriter) finish() (uint64, error) {
+// end writes postings and the table of contents, and returns the file's size.
+func (w *indexWriter) end() (uint64, error) {
 	w.toc.LabelIndices = w.f.pos // Prometheus has given up that section
 	if err := w.writePostings(); err != nil {
 		return 0, err
@@ -150,11 +150,12 @@ func (w *indexWriter) finish() (uint64, error) {
 		b = binary.BigEndian.AppendUint64(b, off)
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	if _, err := w.f.Write(b); err != nil {
-		return 0, err
-	}
-	return w.f.pos, errors.Join(w.f.finish(), w.unmap())
+	_, err := w.f.Write(b)
+	return w.f.pos, err
 }
+
+// finish puts the file on disk, after end.
+func (w *indexWriter) finish() error { return errors.Join(w.f.finish(), w.unmap()) }
 
 func (w *indexWriter) unmap() error {
 	w.symbols = nil

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunks"
+	"golang.org/x/sync/errgroup"
 )
 
 var (
@@ -103,6 +105,7 @@ func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
 	w := &Writer{meta: newMeta(meta), parent: dir, minTime: math.MaxInt64, maxTime: math.MinInt64}
 	if opts != nil {
 		w.opts = *opts
+		w.opts.step = opts.step.oneAtATime()
 	}
 	var errs []error
 	switch size := w.opts.SegmentSize; {
@@ -119,6 +122,19 @@ func NewWriter(dir string, meta *Meta, opts *WriterOptions) (*Writer, error) {
 		return nil, errors.Join(w.wrap(err), w.drop())
 	}
 	return w, nil
+}
+
+// oneAtATime is s for several goroutines.
+func (s stepFunc) oneAtATime() stepFunc {
+	if s == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	return func(op, file string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return s(op, file)
+	}
 }
 
 // newMeta copies what a new block has from a Meta that the caller keeps.
@@ -333,22 +349,11 @@ func (w *Writer) commit() error {
 	if w.stats.NumSeries == 0 {
 		return ErrEmpty
 	}
-	if err := w.segments.finish(); err != nil {
-		return err
-	}
-	size, err := w.index.finish()
-	if err != nil {
-		return err
-	}
-	w.fill(size)
-	if err := w.meta.Validate(); err != nil {
-		return err // as of a range that no block can have
-	}
-	b, err := w.meta.Encode()
-	if err != nil {
-		return err
-	}
-	if err := w.writeMeta(b); err != nil {
+	// What takes time is that a disk has what was written, and it takes it as well if
+	// it is asked for several files at once.
+	var disk errgroup.Group
+	err := w.finishFiles(&disk)
+	if err := errors.Join(err, disk.Wait()); err != nil {
 		return err
 	}
 	if err := syncPath(w.tmp, w.opts.step); err != nil {
@@ -361,6 +366,26 @@ func (w *Writer) commit() error {
 		return err
 	}
 	return w.syncParent()
+}
+
+// finishFiles ends all files, and has disk wait until they are there.
+func (w *Writer) finishFiles(disk *errgroup.Group) error {
+	w.segments.end()
+	disk.Go(w.segments.finish)
+	size, err := w.index.end()
+	if err != nil {
+		return err
+	}
+	disk.Go(w.index.finish)
+	w.fill(size)
+	if err := w.meta.Validate(); err != nil {
+		return err // as of a range that no block can have
+	}
+	b, err := w.meta.Encode()
+	if err != nil {
+		return err
+	}
+	return w.writeMeta(b)
 }
 
 // syncParent puts the block's name on disk. If that fails, whether the block
