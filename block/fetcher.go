@@ -141,7 +141,11 @@ func (f *Fetcher) fetch(ctx context.Context) (*View, error) {
 // sayEmpty logs when there is no block in the bucket any more, or none yet.
 func (f *Fetcher) sayEmpty(empty bool) {
 	if empty && !f.empty {
-		f.opts.Logger.Warn("no block in the bucket; is it the right one?", "before", len(f.known))
+		var name string
+		if b, ok := f.bkt.(interface{ Name() string }); ok {
+			name = b.Name()
+		}
+		f.opts.Logger.Warn("no block in the bucket; is it the right one?", "bucket", name, "before", len(f.known))
 	}
 	f.empty = empty
 }

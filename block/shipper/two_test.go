@@ -163,7 +163,7 @@ func TestTwoShippers(t *testing.T) {
 func TestRandom(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
-	for seed := range uint64(30) {
+	for seed := range uint64(30 / raceStride) {
 		world := newWorld(t, seed)
 		for range 40 {
 			world.step(t)

@@ -3,6 +3,7 @@ package bucketstore_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,9 @@ func TestConformanceOfGolden(t *testing.T) {
 		"1h":               {keep: only(block.OneHour), downsampled: true},
 		"all, downsampled": {downsampled: true},
 	} {
+		if !strings.HasPrefix(name, "all") && bucketstore.RaceDivisor > 1 {
+			continue // Fewer blocks have no goroutine that all have not.
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bkt := newBucket()

@@ -32,7 +32,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewSource(1))
 	all := []string{"__name__", "a", "b", "c", "d", "z"}
-	for range 3000 {
+	for range 3000 / RaceDivisor {
 		own := slices.DeleteFunc(slices.Clone(all), func(string) bool { return r.Intn(3) == 0 })
 		external, replica := few(r, all), []string{all[r.Intn(len(all))]}
 		if r.Intn(2) == 0 {
@@ -75,7 +75,7 @@ func TestSharder(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewSource(2))
 	names := []string{"__name__", "a", "b", "härte", "z"}
-	for range 2000 {
+	for range 2000 / RaceDivisor {
 		lset := few(r, names)
 		s := &store.Shard{Total: 1 + r.Int63n(5), By: r.Intn(2) == 0, Labels: names[:r.Intn(len(names))]}
 		s.Index = r.Int63n(s.Total)

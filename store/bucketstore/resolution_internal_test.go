@@ -119,7 +119,7 @@ func model(spans []span, mint, maxt int64, most block.Resolution) []span {
 func TestChooseProperties(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewSource(1))
-	for range 20_000 {
+	for range 20_000 / RaceDivisor {
 		spans := make([]span, r.Intn(10))
 		for i := range spans {
 			from := r.Int63n(30)
@@ -168,7 +168,7 @@ func TestBlockSetRefusesResolutions(t *testing.T) {
 // at all others, also when blocks have gone.
 func TestChooseOfManyGaps(t *testing.T) {
 	t.Parallel()
-	const n = 20_000
+	const n = 20_000 / RaceDivisor
 	s := &blockSet{}
 	var some []*loadedBlock
 	for i := range int64(n) {
