@@ -13,4 +13,21 @@
 //
 //	querier --endpoint=observee.example:443 --grpc-client-tls-secure --grpc-client-tls-ca=ca.crt
 //		--grpc-client-tls-cert=tls.crt --grpc-client-tls-key=tls.key
+//
+// Who may have and who may serve what can be said, which it cannot to Thanos. Of an
+// endpoint in the endpoint configuration, the external labels of what it serves:
+//
+//	endpoints:
+//	- address: observee.example:443
+//	  serves: {cluster: [eu-1, eu-2]}
+//
+// And of clients of the gRPC server, by the names in their certificates, those of
+// what they may have, with --grpc-server-tls-client-ca and
+// --grpc-server-peers-file=peers.yml, which is read again when it changes:
+//
+//	peers:
+//	- name: spiffe://example/grafana
+//	  everything: true
+//	- name: team-eu.example
+//	  labels: {cluster: [eu-1, eu-2]}
 package main

@@ -37,6 +37,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
 	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
 	lookback := p.Flags.Duration("query.lookback-delta", 0, "how old a sample may be to stand for the present (default 5m)")
+	auto := p.Flags.Bool("query.auto-downsampling", false, "use data as coarse as a fifth of the step of a query that does not say max_source_resolution")
 	tenantHeader := p.Flags.String("query.tenant-header", "THANOS-TENANT", "HTTP header that says who a query is made for; endpoints are told")
 	tenant := p.Flags.String("query.default-tenant-id", "default-tenant", "who a query is made for without that header")
 	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not")
@@ -87,6 +88,9 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	}
 	if !*partial {
 		opts.Strategy = store.Abort
+	}
+	if *auto {
+		opts.MaxResolution = query.AutoResolution
 	}
 	q, err := query.New(all, &opts)
 	if err != nil {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
 
 	"github.com/efficientgo/core/errcapture"
 
@@ -16,6 +19,7 @@ func main() { program.Main("sidecar", run) }
 func run(ctx context.Context, p *program.Program) (err error) {
 	url := p.Flags.String("prometheus.url", "http://localhost:9090", "URL of the Prometheus to serve")
 	minTime := p.TimeOrAge("min-time", "hide data before")
+	httpClient := program.NewContent(p.Flags, "prometheus.http-client", "configuration of the HTTP client for Prometheus in YAML, as in Thanos: TLS, basic auth, bearer token")
 	shipping := newShipping(p)
 	if err := p.Parse(); err != nil {
 		return err
@@ -24,6 +28,12 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	if !minTime.Time.IsZero() {
 		opts.MinTime = minTime.Time.UnixMilli()
 	}
+	client, closeIdle, err := clientOf(httpClient, *url, p.Log)
+	if err != nil {
+		return err
+	}
+	defer closeIdle()
+	opts.Client = client
 	s, err := promstore.New(*url, &opts)
 	if err != nil {
 		return err
@@ -43,4 +53,25 @@ func run(ctx context.Context, p *program.Program) (err error) {
 		return err
 	}
 	return p.Serve(ctx, s, grpcstore.ServerOptions{}, nil, ready)
+}
+
+// clientOf makes the client for Prometheus that is configured: nil, which is the
+// Store's own, if none is.
+func clientOf(config *program.Content, url string, log *slog.Logger) (*http.Client, func(), error) {
+	if !config.Given() {
+		return nil, func() {}, nil
+	}
+	text, err := config.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := program.ParseHTTPClient(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--prometheus.http-client: %w", err)
+	}
+	client, closeIdle, err := c.Client(url, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--prometheus.http-client: %w", err)
+	}
+	return client, closeIdle, nil
 }

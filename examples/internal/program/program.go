@@ -34,11 +34,13 @@ type Program struct {
 	grpcAddr   *string
 	grpcGrace  *time.Duration
 	grpcTLS    *serverTLS
+	grpcPeers  *string
 	limits     *limits
 	httpAddr   *string
 	httpConfig *string
 	expiring   []func() []tlsutil.Expiry // certificates in use
 	background []func(context.Context) error
+	ending     atomic.Bool // it is logged that it ends
 }
 
 // Main runs a component until it fails or is told to end by SIGINT or SIGTERM.
@@ -52,15 +54,44 @@ func MainHTTP(name string, run func(ctx context.Context, p *Program) error) {
 
 func runMain(p *Program, run func(ctx context.Context, p *Program) error) {
 	if err := untilSignal(p, run); err != nil && !errors.Is(err, flag.ErrHelp) {
-		p.Log.Error("program ended", "err", err)
+		if !p.ending.Load() {
+			p.Log.Error("program ended", "err", err)
+		}
 		os.Exit(1)
 	}
 }
 
+// untilSignal runs a component until it ends, or is told to by a signal; a second
+// one ends the process.
 func untilSignal(p *Program, run func(ctx context.Context, p *Program) error) error {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-signals:
+			p.logEnd(slog.LevelInfo, "signal", s.String())
+			signal.Stop(signals)
+			cancel()
+		case <-ended:
+			signal.Stop(signals)
+		}
+	}()
+	defer func() {
+		close(ended)
+		<-done
+		cancel()
+	}()
 	return run(ctx, p)
+}
+
+// logEnd logs why the program ends: the first reason that there is.
+func (p *Program) logEnd(level slog.Level, reason ...any) {
+	if p.ending.CompareAndSwap(false, true) {
+		p.Log.Log(context.Background(), level, "shutting down", reason...)
+	}
 }
 
 // New returns a Program with the flags that every component has that serves a
@@ -70,6 +101,7 @@ func New(name string) *Program {
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
 	p.grpcTLS = newServerTLS(p.Flags)
+	p.grpcPeers = newPeersFlag(p.Flags)
 	p.limits = newLimits(p.Flags)
 	return p
 }
@@ -110,6 +142,16 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 		return err
 	}
 	opts.GRPC = append(connections, opts.GRPC...)
+	if *p.grpcPeers != "" {
+		if p.grpcTLS.clientCA == "" {
+			return errors.New("--grpc-server-peers-file needs --grpc-server-tls-client-ca")
+		}
+		peers, err := openPeers(*p.grpcPeers, p.Log)
+		if err != nil {
+			return err
+		}
+		opts.Allow = peers.Allow
+	}
 	opts.MetadataKeys = append(opts.MetadataKeys, "request-id") // as Thanos passes it on
 	grpcServer, err := grpcstore.NewServer(p.limits.wrap(s), &opts)
 	if err != nil {
@@ -192,6 +234,12 @@ func (p *Program) serve(ctx context.Context, g *errgroup.Group, web *web, l net.
 	g.Go(func() error {
 		<-ctx.Done()
 		isReady.Store(false)
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, ErrDone):
+			p.logEnd(slog.LevelInfo, "reason", ErrDone.Error())
+		case !errors.Is(cause, context.Canceled): // else it is a signal
+			p.logEnd(slog.LevelError, "err", cause)
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		if server.Shutdown(ctx) != nil { // what still runs is cut off
