@@ -25,7 +25,7 @@ import (
 // Errors: *ChunkError for a chunk that had to be decoded and cannot be, or whose
 // samples are not within its range. dst is then returned as it was.
 func (m *ChunkMerger) Merge(dst []Chunk, replicas ...[]Chunk) ([]Chunk, error) {
-	m.alg = m.Algorithm
+	m.alg = ByValue(m.Algorithm)
 	if m.alg == nil {
 		m.alg = Follow{}
 	}

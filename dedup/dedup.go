@@ -105,6 +105,21 @@ func Parse(name string) (Algorithm, error) {
 	}
 }
 
+// ByValue returns Follow{}, Chain{} or Penalty{} for a pointer to one, and any other
+// algorithm as it is, nil included. It is for those who treat some of them in a way of
+// their own, as ChunkMerger and package query do: a pointer is the same algorithm.
+func ByValue(alg Algorithm) Algorithm {
+	switch alg.(type) {
+	case *Follow:
+		return Follow{}
+	case *Chain:
+		return Chain{}
+	case *Penalty:
+		return Penalty{}
+	}
+	return alg
+}
+
 // UnknownAlgorithmError is returned by Parse for a name that is none of its
 // algorithms'.
 type UnknownAlgorithmError struct {

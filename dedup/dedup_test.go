@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -281,4 +282,38 @@ func (s startedRun) Iterator(chunkenc.Iterator) chunkenc.Iterator {
 type startedRunIterator struct {
 	startedIterator
 	dedup.FloatRunner
+}
+
+// own is an algorithm of a caller's.
+type own struct{ dedup.Follow }
+
+// TestByValue: a pointer to an algorithm is that algorithm.
+func TestByValue(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ alg, want dedup.Algorithm }{
+		{dedup.Follow{}, dedup.Follow{}},
+		{&dedup.Follow{}, dedup.Follow{}},
+		{(*dedup.Follow)(nil), dedup.Follow{}},
+		{&dedup.Chain{}, dedup.Chain{}},
+		{&dedup.Penalty{}, dedup.Penalty{}},
+		{own{}, own{}},
+		{nil, nil},
+	} {
+		testutil.Assert(t, dedup.ByValue(tc.alg) == tc.want, "%T", tc.alg)
+	}
+	// Identical chunks are decoded for an algorithm of which nothing is known.
+	chunks := randomChunks(t, rand.New(rand.NewPCG(1, 1)))[0]
+	for _, alg := range []dedup.Algorithm{&dedup.Follow{}, &dedup.Chain{}, &dedup.Penalty{}} {
+		m := dedup.ChunkMerger{Algorithm: alg}
+		_, err := m.Merge(nil, chunks, chunks)
+		testutil.Ok(t, err)
+		got := m.Decoded()
+		v := dedup.ChunkMerger{Algorithm: dedup.ByValue(alg)}
+		_, err = v.Merge(nil, chunks, chunks)
+		testutil.Ok(t, err)
+		u := dedup.ChunkMerger{Algorithm: own{}}
+		_, err = u.Merge(nil, chunks, chunks)
+		testutil.Ok(t, err)
+		testutil.Assert(t, got == v.Decoded() && got < u.Decoded(), "%T: %d chunks decoded, of %d", alg, got, u.Decoded())
+	}
 }

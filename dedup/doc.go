@@ -69,6 +69,11 @@
 // identical. Of an algorithm of the caller's nothing is known, so that only what is
 // of one replica is passed on.
 //
+// Chunks of one replica that overlap are all of its samples, each time once. Those of
+// downsampled data are split into tracks instead, each of which counts as a replica,
+// next to the other ones of its own: the aggregates of a window are never put together
+// of two chunks, since nothing tells whether one has counted what the other has.
+//
 // Chunks of downsampled data are merged window by window. An algorithm chooses
 // whose window it is by when there are windows, aligned ones being a minute apart
 // to it; all aggregates of a window come from the replica chosen, as they are. Chain

@@ -106,7 +106,7 @@ func (o *Options) withDefaults() (Options, error) {
 	if len(errs) > 0 {
 		return Options{}, fmt.Errorf("check query options: %w", errors.Join(errs...))
 	}
-	if out.Algorithm == nil {
+	if out.Algorithm = dedup.ByValue(out.Algorithm); out.Algorithm == nil {
 		out.Algorithm = dedup.Follow{}
 	}
 	if out.Timeout == 0 {
@@ -209,7 +209,7 @@ func (q *Querier) settings(o *QueryOptions) (settings, error) {
 		s.replicaLabels = nil
 	}
 	if o.Algorithm != nil {
-		s.algorithm = o.Algorithm
+		s.algorithm = dedup.ByValue(o.Algorithm)
 	}
 	if o.Strategy != nil {
 		s.strategy = *o.Strategy

@@ -169,6 +169,7 @@ func TestRequestIdentity(t *testing.T) {
 		"follow":     {dedup.Follow{}, projected, true},
 		"penalty":    {dedup.Penalty{}, projected, false},
 		"chain":      {dedup.Chain{}, projected, false},
+		"by pointer": {&dedup.Penalty{}, projected, false},
 		"label sets": {nil, &storage.SelectHints{Func: "series"}, false},
 		"limit":      {nil, &storage.SelectHints{Limit: 1}, false},
 	} {
@@ -177,6 +178,10 @@ func TestRequestIdentity(t *testing.T) {
 			testutil.Equals(t, 0, len(got.WithoutReplicaLabels), name)
 			testutil.Equals(t, store.QueryHints{}, *got.Hints, "%s: a hash of all labels would tell replicas apart", name)
 			continue
+		}
+		if tc.algorithm != nil {
+			got := asked(t, &query.Options{ReplicaLabels: []string{"replica"}}, &query.QueryOptions{Algorithm: tc.algorithm}, tc.hints)
+			testutil.Equals(t, []string{"replica"}, got.WithoutReplicaLabels, "%s, of one query", name)
 		}
 		testutil.Equals(t, []string{"replica"}, got.WithoutReplicaLabels, name)
 		testutil.Equals(t, tc.hints.ProjectionLabels, got.Hints.ProjectionLabels, name)
