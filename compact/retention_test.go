@@ -310,6 +310,9 @@ func TestInterlockCoversTimeToo(t *testing.T) {
 	b.blocks[rest].Meta.MinTime -= hour.Milliseconds() - 1
 	testutil.Equals(t, 0, len(b.plan(t, o).Marks)) // A millisecond is.
 	b.blocks[rest].Meta.MinTime--
+	b.blocks[rest].Meta.MaxTime--
+	testutil.Equals(t, 0, len(b.plan(t, o).Marks)) // Another one.
+	b.blocks[rest].Meta.MaxTime++
 	testutil.Equals(t, []string{"retention 0-48"}, marks(b.plan(t, o)))
 
 	// Sources that are said to be in a block of another time are not there.
