@@ -40,6 +40,9 @@ func TestPrometheusBehindTLSAndPassword(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/api/v1/status/config":
 			_, _ = io.WriteString(w, `{"status":"success","data":{"yaml":"global: {external_labels: {cluster: eu}}"}}`)
+		case r.URL.Path == "/metrics":
+			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+			_, _ = io.WriteString(w, "prometheus_tsdb_lowest_timestamp_seconds 1\n")
 		case r.URL.Path == "/api/v1/status/buildinfo":
 			_, _ = io.WriteString(w, `{"status":"success","data":{"version":"3.9.1"}}`)
 		}

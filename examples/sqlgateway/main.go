@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	_ "modernc.org/sqlite" // the database
 
 	"github.com/thanoskit/thanoskit/store"
@@ -49,6 +50,8 @@ type config struct {
 	limits                       store.Limits
 	address                      string
 	cert, key, clientCA, version string
+	ciphers, curves              []string
+	maxConnectionAge             time.Duration
 	check                        bool
 }
 
@@ -83,6 +86,15 @@ func parse(args []string, out io.Writer) (*config, error) {
 	f.StringVar(&c.key, "grpc-server-tls-key", "", "file with the key of that certificate")
 	f.StringVar(&c.clientCA, "grpc-server-tls-client-ca", "", "file with the CAs whose certificates clients must show; none are asked for if empty")
 	f.StringVar(&c.version, "grpc-server-tls-min-version", "1.3", "least version of TLS that the gRPC server speaks")
+	list := func(to *[]string, name, usage string) {
+		f.Func(name, usage+" (repeatable)", func(s string) error {
+			*to = append(*to, strings.Split(s, ",")...)
+			return nil
+		})
+	}
+	list(&c.ciphers, "grpc-server-tls-ciphers", "cipher suite for TLS 1.2 and before, as Go names it")
+	list(&c.curves, "grpc-server-tls-curves", "key exchange, as Go names it")
+	f.DurationVar(&c.maxConnectionAge, "grpc-server-max-connection-age", time.Hour, "age at which a connection is replaced, with a new TLS handshake; 0 is never")
 	f.BoolVar(&c.check, "check", false, "check the gateway with thanoskit's conformance kit instead of serving it")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -154,16 +166,18 @@ func withDatabase(name string, f func(*sql.DB) error) (err error) {
 // serve serves the Store until ctx ends.
 func (c *config) serve(ctx context.Context, s store.Store, log *slog.Logger) error {
 	opts := &grpcstore.ServerOptions{Component: "sqlgateway", Logger: log}
-	if c.cert != "" || c.key != "" || c.clientCA != "" {
-		version, err := tlsutil.ParseVersion(c.version)
-		if err != nil {
-			return fmt.Errorf("--grpc-server-tls-min-version: %w", err)
-		}
-		srv, err := tlsutil.NewServer(c.cert, c.key, &tlsutil.ServerOptions{ClientCAFile: c.clientCA, MinVersion: version, Logger: log})
-		if err != nil {
-			return err
-		}
-		opts.GRPC = append(opts.GRPC, grpc.Creds(credentials.NewTLS(srv.Config())))
+	switch {
+	case c.maxConnectionAge < 0:
+		return errors.New("--grpc-server-max-connection-age is negative")
+	case c.maxConnectionAge > 0:
+		opts.GRPC = append(opts.GRPC, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: c.maxConnectionAge}))
+	}
+	secure, err := c.tls(log)
+	if err != nil {
+		return err
+	}
+	if secure != nil {
+		opts.GRPC = append(opts.GRPC, grpc.Creds(credentials.NewTLS(secure.Config())))
 	}
 	srv, err := grpcstore.NewServer(s, opts)
 	if err != nil {
@@ -173,8 +187,32 @@ func (c *config) serve(ctx context.Context, s store.Store, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("listen for gRPC: %w", err)
 	}
+	if secure != nil {
+		l = secure.Listener(l)
+	}
 	log.Info("ready", "grpc", l.Addr().String())
+	stop := context.AfterFunc(ctx, func() { log.Info("shutting down", "reason", "signal") })
+	defer stop()
 	return srv.Run(ctx, l)
+}
+
+// tls makes the TLS side of the server; nil is plain text.
+func (c *config) tls(log *slog.Logger) (*tlsutil.Server, error) {
+	if c.cert == "" && c.key == "" && c.clientCA == "" {
+		return nil, nil
+	}
+	opts := &tlsutil.ServerOptions{ClientCAFile: c.clientCA, Logger: log}
+	var err error
+	if opts.MinVersion, err = tlsutil.ParseVersion(c.version); err != nil {
+		return nil, fmt.Errorf("--grpc-server-tls-min-version: %w", err)
+	}
+	if opts.CipherSuites, err = tlsutil.ParseCipherSuites(c.ciphers); err != nil {
+		return nil, fmt.Errorf("--grpc-server-tls-ciphers: %w", err)
+	}
+	if opts.Curves, err = tlsutil.ParseCurves(c.curves); err != nil {
+		return nil, fmt.Errorf("--grpc-server-tls-curves: %w", err)
+	}
+	return tlsutil.NewServer(c.cert, c.key, opts)
 }
 
 // check serves the Store to itself, makes the checks of the conformance kit, and

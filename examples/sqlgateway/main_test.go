@@ -62,6 +62,9 @@ func TestCommandLine(t *testing.T) {
 		{"x", `unexpected argument "x"`},
 		{"--grpc-address=nowhere:-1", "listen for gRPC"},
 		{"--grpc-server-tls-cert=a --grpc-server-tls-min-version=9", "--grpc-server-tls-min-version"},
+		{"--grpc-server-tls-cert=a --grpc-server-tls-ciphers=x", "--grpc-server-tls-ciphers: unknown cipher suite"},
+		{"--grpc-server-tls-cert=a --grpc-server-tls-curves=X25519,x", "--grpc-server-tls-curves: unknown curve"},
+		{"--grpc-server-max-connection-age=-1s", "--grpc-server-max-connection-age is negative"},
 		{"--grpc-server-tls-cert=absent.crt --grpc-server-tls-key=absent.key", "absent.crt"},
 		{"--sql.table=absent", `look at table "absent"`},
 		{"--sql.database=/nowhere/x.db", "open"},
@@ -122,6 +125,7 @@ func TestServe(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{
 			"--grpc-address=127.0.0.1:0", "--grpc-server-tls-cert", cert, "--grpc-server-tls-key", key, "--grpc-server-tls-client-ca", roots,
+			"--grpc-server-tls-curves=X25519,CurveP256", "--grpc-server-tls-ciphers=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "--grpc-server-max-connection-age=1m",
 			"--external-label=house=1", "--store.limits.request-series=1",
 		}, io.Discard, slog.New(log))
 	}()
