@@ -31,10 +31,13 @@ func decodeFloats(b []byte, last int64, ts []int64, vs []float64) ([]int64, []fl
 // are and the time of the last of them: last if there is none.
 func keepSamples(ts []int64, vs []float64, last int64) (int, int64) {
 	vs = vs[:len(ts)]
-	n := 0
-	for n < len(ts) && ts[n] >= last && !value.IsStaleNaN(vs[n]) { // all, nearly always
-		last = ts[n]
-		n++
+	n := len(ts) // nearly always
+	for i, t := range ts {
+		if t < last || value.IsStaleNaN(vs[i]) {
+			n = i
+			break
+		}
+		last = t
 	}
 	for i := n; i < len(ts); i++ {
 		t, v := ts[i], vs[i]
@@ -169,28 +172,33 @@ func (w *floatWindow) next(ts []int64, vs []float64, end int64, first bool) int 
 		counter += v - w.prev
 	}
 	count, sum := 1, 0+v // which is 0 if v is -0
-	low, high := min(v, math.MaxFloat64), max(v, -math.MaxFloat64)
+	low, high := math.Float64bits(min(v, math.MaxFloat64)), math.Float64bits(max(v, -math.MaxFloat64))
 	i := 1
-	for ; i < len(ts) && ts[i] <= end; i++ {
+	for ; i < len(ts) && i < len(vs) && ts[i] <= end; i++ {
 		v := vs[i]
 		if math.IsNaN(v) {
 			continue
 		}
+		// What a sample is compared with is chosen as bits, which takes no branches: of
+		// gauges nobody could guess which way they go.
+		bits, from := math.Float64bits(v), math.Float64bits(prev)
 		if v < prev {
-			counter += v
-		} else {
-			counter += v - prev
+			from = 0 // and v-0 is v
 		}
+		counter += v - math.Float64frombits(from)
 		prev = v
 		count++
 		sum += v
-		if v < low {
-			low = v
+		if v < math.Float64frombits(low) {
+			low = bits
 		}
-		if v > high {
-			high = v
+		if v > math.Float64frombits(high) {
+			high = bits
 		}
 	}
-	*w = floatWindow{count: count, sum: sum, low: low, high: high, counter: counter, prev: prev}
+	*w = floatWindow{
+		count: count, sum: sum, low: math.Float64frombits(low), high: math.Float64frombits(high),
+		counter: counter, prev: prev,
+	}
 	return i
 }
