@@ -52,7 +52,7 @@ func TestOneSide(t *testing.T) {
 	}
 	inner, err := filesystem.NewBucket(os.Getenv(bucketEnv))
 	testutil.Ok(t, err)
-	c := &cycle{bkt: &readCounter{Bucket: inner}}
+	c := &cycle{bkt: &meteredBucket{Bucket: inner}}
 	for _, id := range strings.Fields(os.Getenv(blocksEnv)) {
 		c.ids = append(c.ids, ulid.MustParse(id))
 	}

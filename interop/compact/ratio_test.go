@@ -2,17 +2,14 @@ package compact_test
 
 import (
 	"context"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
-	"github.com/thanos-io/objstore"
 	"github.com/thanos-io/objstore/providers/filesystem"
 	"github.com/thanos-io/thanos/pkg/block/metadata"
 	thanosdown "github.com/thanos-io/thanos/pkg/compact/downsample"
@@ -121,42 +118,9 @@ func compare(t *testing.T, w pair.Work, ratio float64) {
 	testutil.Assert(t, r.N == 0 || r.Median >= ratio, "median %.2f, not %.2f", r.Median, ratio)
 }
 
-// readCounter counts the bytes that are read from a bucket.
-type readCounter struct {
-	objstore.Bucket
-	bytes atomic.Int64
-}
-
-func (b *readCounter) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	r, err := b.Bucket.Get(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return &countedBody{r, b}, nil
-}
-
-func (b *readCounter) GetRange(ctx context.Context, name string, off, length int64) (io.ReadCloser, error) {
-	r, err := b.Bucket.GetRange(ctx, name, off, length)
-	if err != nil {
-		return nil, err
-	}
-	return &countedBody{r, b}, nil
-}
-
-type countedBody struct {
-	io.ReadCloser
-	b *readCounter
-}
-
-func (r *countedBody) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.b.bytes.Add(int64(n))
-	return n, err
-}
-
 // cycle is a bucket with blocks to be compacted and downsampled to both resolutions.
 type cycle struct {
-	bkt *readCounter
+	bkt *meteredBucket
 	ids []ulid.ULID
 }
 
@@ -170,7 +134,7 @@ func newCycleIn(t testing.TB, dir string, s *shape) *cycle {
 	t.Helper()
 	inner, err := filesystem.NewBucket(dir)
 	testutil.Ok(t, err)
-	c := &cycle{bkt: &readCounter{Bucket: inner}}
+	c := &cycle{bkt: &meteredBucket{Bucket: inner}}
 	for _, dir := range s.build(t, "a") {
 		m, err := block.Upload(context.Background(), inner, dir, nil)
 		testutil.Ok(t, err)
@@ -229,19 +193,25 @@ func TestRatioCycle(t *testing.T) {
 	ctx := t.Context()
 	s := pick(shape{series: 20, blocks: 7, length: 2 * day, step: 15_000}, shape{series: 150, blocks: 7, length: 2 * day, step: 15_000})
 	c := newCycle(t, &s)
-	once := func(f func(context.Context, testing.TB, string) []ulid.ULID) (read int64) {
-		before := c.bkt.bytes.Load()
-		fresh(t, func(dir string) { c.remove(ctx, t, f(ctx, t, dir)) })
-		return c.bkt.bytes.Load() - before
+	once := func(f func(context.Context, testing.TB, string) []ulid.ULID) usage {
+		fresh(t, func(dir string) {
+			c.bkt.begin(dir)
+			c.remove(ctx, t, f(ctx, t, dir))
+		})
+		return c.bkt.usage
 	}
-	var theirs, us int64
+	var theirs, us usage
 	compare(t, pair.Work{
 		Items:  s.samples(),
 		Thanos: func() { theirs = once(c.thanos) },
 		Ours:   func() { us = once(c.ours) },
 	}, 3)
-	t.Logf("%d bytes read from the bucket, %d by Thanos: %.2f", us, theirs, float64(us)/float64(theirs))
-	testutil.Assert(t, 2*us <= theirs, "%d bytes are read, %d by Thanos", us, theirs)
+	t.Logf("thanos: %s", theirs)
+	t.Logf("ours:   %s", us)
+	testutil.Assert(t, 2*us.read <= theirs.read, "%d bytes are read from the bucket, %d by Thanos", us.read, theirs.read)
+	testutil.Assert(t, us.written() <= theirs.written(), "%d bytes are written to disk, %d by Thanos", us.written(), theirs.written())
+	// The coarser blocks are on disk beside sources and compacted block, not after them.
+	testutil.Assert(t, 2*us.disk <= 3*theirs.disk, "%d bytes are on disk at a time, %d with Thanos", us.disk, theirs.disk)
 }
 
 // sameFiles checks that two blocks have the same index and the same segments.
