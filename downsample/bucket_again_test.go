@@ -3,6 +3,8 @@ package downsample_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -133,3 +135,80 @@ func TestBucketCancelled(t *testing.T) {
 	_, err = os.Stat(filepath.Join(dir, id.String(), block.IndexFile))
 	testutil.Ok(t, err)
 }
+
+// heedless is a bucket that gives what is asked for after the end of a context, too.
+type heedless struct{ objstore.Bucket }
+
+func (b heedless) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	return b.Bucket.Get(context.WithoutCancel(ctx), name)
+}
+
+func (b heedless) GetRange(ctx context.Context, name string, off, length int64) (io.ReadCloser, error) {
+	return b.Bucket.GetRange(context.WithoutCancel(ctx), name, off, length)
+}
+
+func (b heedless) Attributes(ctx context.Context, name string) (objstore.ObjectAttributes, error) {
+	return b.Bucket.Attributes(context.WithoutCancel(ctx), name)
+}
+
+func (b heedless) Iter(ctx context.Context, dir string, f func(string) error, opts ...objstore.IterOption) error {
+	return b.Bucket.Iter(context.WithoutCancel(ctx), dir, f, opts...)
+}
+
+// TestBucketEndsOnce: blocks that come after the end of the context are not asked
+// for, and the end is told once, whatever else it has ended.
+func TestBucketEndsOnce(t *testing.T) {
+	t.Parallel()
+	bkt := blocktest.NewBucket(objstore.NewInMemBucket())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var ids []ulid.ULID
+	for i := range byte(4) {
+		ids = append(ids, ulid.ULID{i + 1})
+		upload(t, bkt, blocktest.Build(t, t.TempDir(), &blocktest.Options{ULID: ids[i], MaxTime: downsample.MinRange5m.Milliseconds()},
+			blocktest.Random(1, &blocktest.RandomOptions{Start: 1, Series: 1})...))
+	}
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op == objstore.OpUpload {
+			cancel()
+		}
+		return nil
+	})
+	dir := t.TempDir()
+	made, err := downsample.Bucket(ctx, heedless{bkt}, dir, nil)
+	testutil.Assert(t, errors.Is(err, context.Canceled), "%v", err)
+	testutil.Equals(t, "downsample bucket: context canceled", err.Error())
+	testutil.Equals(t, 0, len(made))
+	for i, id := range ids {
+		_, err := os.Stat(filepath.Join(dir, id.String()))
+		testutil.Equals(t, i > 0, errors.Is(err, os.ErrNotExist), "block %d: %v", i, err)
+		testutil.Equals(t, i == 0, fetched(bkt, id) > 0)
+	}
+}
+
+// TestBucketEndsAtItsEnd: that the context ended is an error even if all was made
+// before.
+func TestBucketEndsAtItsEnd(t *testing.T) {
+	t.Parallel()
+	bkt := objstore.NewInMemBucket()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	local, id := longBlock(t, t.TempDir(), blocktest.Random(1, &blocktest.RandomOptions{Start: 1, Series: 3})...)
+	upload(t, bkt, local)
+	dir := t.TempDir()
+	made, err := downsample.Bucket(ctx, bkt, dir, &downsample.BucketOptions{Logger: slog.New(onRecord{slog.DiscardHandler, cancel})})
+	testutil.Assert(t, errors.Is(err, context.Canceled), "%v", err)
+	testutil.Equals(t, 1, len(made))
+	testutil.Equals(t, []ulid.ULID{id}, made[0].Compaction.Sources)
+	isEmpty(t, dir)
+}
+
+// onRecord calls do for each record.
+type onRecord struct {
+	slog.Handler
+	do func()
+}
+
+func (onRecord) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h onRecord) Handle(context.Context, slog.Record) error { h.do(); return nil }

@@ -32,6 +32,7 @@ type Downsampler struct {
 	floats     floatWork
 	histograms histogramWork
 	memo       memo // of the series that was raw and downsampled last
+	once       bool // nothing that is made is downsampled further: there is no memo
 	parsed     []aggregateChunk
 	fixed      []block.Chunk
 }

@@ -129,7 +129,7 @@ func (d *Downsampler) rawFloatChunk(r int64, ts []int64, vs []float64) error {
 	c[aggr.CounterKind].resize(n + 2)
 	before := len(d.out)
 	err := d.emitColumns()
-	if len(d.out) > before {
+	if len(d.out) > before && !d.once {
 		d.memo.add(&d.out[before], c)
 	}
 	return err

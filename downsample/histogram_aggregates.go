@@ -104,7 +104,7 @@ func (w *histogramWork) part(c *aggregateChunk, k aggr.Kind, keep func(s histogr
 		err = fmt.Errorf("encoding %d: %w", p.Encoding, errMalformed)
 	} else {
 		first := true
-		err = w.each(&block.Chunk{Encoding: p.Encoding, Data: p.Data}, func(h *histogram.FloatHistogram, t int64, _ int) (bool, error) {
+		err = w.each(&block.Chunk{Encoding: p.Encoding, Data: p.Data}, func(h *histogram.FloatHistogram, t int64) (bool, error) {
 			if t <= w.last[k] || value.IsStaleNaN(h.Sum) {
 				return false, nil
 			}

@@ -89,17 +89,12 @@ func (d *Downsampler) rawHistograms(r block.Resolution, chunks []block.Chunk) (e
 // same window as the last of them are there.
 func (d *Downsampler) rawHistogramChunk(r int64, size int, c *block.Chunk) error {
 	w := &d.histograms
-	first, header := true, histogram.UnknownCounterReset
-	return w.each(c, func(h *histogram.FloatHistogram, t int64, i int) (bool, error) {
-		if i == 0 {
-			header = h.CounterResetHint
-		}
+	first := true
+	return w.each(c, func(h *histogram.FloatHistogram, t int64) (bool, error) {
 		if t <= d.last || value.IsStaleNaN(h.Sum) {
 			return false, nil
 		}
-		if first {
-			// Within a chunk there is none.
-			h.CounterResetHint = header
+		if first { // within a chunk there is none
 			if err := w.cutAt(h, t, r, func() error { return d.flushRaw(r) }); err != nil {
 				return false, err
 			}
@@ -188,23 +183,20 @@ func (w *histogramWork) remember(h *histogram.FloatHistogram) {
 }
 
 // cutAt flushes if h is not of the same run as what was before. h is the first of
-// a chunk: its hint is believed if it says that there was a reset, and otherwise
-// found out, since the chunk that it was made for need not be the one before it.
+// a chunk. Whether there was a reset is found out, whatever its hint says, since the
+// chunk that it was made for need not be the one before it.
 func (w *histogramWork) cutAt(h *histogram.FloatHistogram, t, r int64, flush func() error) error {
 	prev := w.prev
 	if n := len(w.batch); n > 0 {
 		prev = w.batch[n-1].h
 	}
-	if h.CounterResetHint == histogram.NotCounterReset {
+	gauge := h.CounterResetHint == histogram.GaugeType
+	if !gauge {
 		h.CounterResetHint = histogram.UnknownCounterReset
 	}
 	if prev == nil {
-		if h.CounterResetHint == histogram.CounterReset {
-			w.run = runReset
-		}
 		return nil
 	}
-	gauge := h.CounterResetHint == histogram.GaugeType
 	next := runBegins
 	switch {
 	case gauge != (prev.CounterResetHint == histogram.GaugeType):
@@ -280,21 +272,20 @@ func unify(samples []histogramSample) error {
 	return nil
 }
 
-// each decodes a histogram chunk. use is told which sample of the chunk it is, and
-// reports whether it has kept the histogram.
-func (w *histogramWork) each(c *block.Chunk, use func(h *histogram.FloatHistogram, t int64, i int) (bool, error)) error {
+// each decodes a histogram chunk. use reports whether it has kept the histogram.
+func (w *histogramWork) each(c *block.Chunk, use func(h *histogram.FloatHistogram, t int64) (bool, error)) error {
 	plain, err := c.Plain()
 	if err != nil {
 		return err
 	}
 	w.it = plain[0].Iterator(w.it)
-	for i := 0; w.it.Next() != chunkenc.ValNone; i++ {
+	for w.it.Next() != chunkenc.ValNone {
 		t, h := w.it.AtFloatHistogram(w.pool.get())
 		if math.IsNaN(h.ZeroThreshold) || h.ZeroThreshold < 0 {
 			// To bring two zero buckets together would never end.
 			return fmt.Errorf("%w: zero threshold %v of histogram at %d", errMalformed, h.ZeroThreshold, t)
 		}
-		kept, err := use(h, t, i)
+		kept, err := use(h, t)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ type batch struct {
 // batchSpan says where in a batch what belongs to a series ends.
 type batchSpan struct{ labels, metas, out int }
 
-func newBatch() *batch { return &batch{done: make(chan struct{}, 1)} }
+func newBatch() *batch { return &batch{d: Downsampler{once: true}, done: make(chan struct{}, 1)} }
 
 // fill takes series from the index, and reports whether there were any.
 func (b *batch) fill(it *block.SeriesIter) bool {

@@ -194,6 +194,44 @@ func TestTimesGoBack(t *testing.T) {
 	testutil.Equals(t, []float64{4, 10, 4}, got)
 }
 
+// TestResetOfChunk: whether a chunk begins with a reset is found out, whatever its
+// header says, also if its first sample does not count.
+func TestResetOfChunk(t *testing.T) {
+	t.Parallel()
+	chunk := func(header chunkenc.CounterResetHeader, from int64, ts []int64, counts []float64) block.Chunk {
+		samples := countsIn(counts)
+		for i := range samples {
+			samples[i].T = ts[i]
+		}
+		c := blocktest.Chunks(0, samples...)[0]
+		c.Data[2] = c.Data[2]&^byte(chunkenc.CounterResetHeaderMask) | byte(header)
+		c.MinTime = from
+		return c
+	}
+	const minute = 60_000
+	for last, want := range map[float64][]string{
+		30: {"2@1 1@1.2, 30@1 30@1.2, none, none, 10@0 20@1 30@1.2"},
+		7:  {"2@0.2, 30@0.2, none, none, 10@0 20@0.2", "1@1.2, 7@1.2, none, none, 7@1.2"},
+	} {
+		for _, header := range []chunkenc.CounterResetHeader{chunkenc.CounterReset, chunkenc.NotCounterReset, chunkenc.UnknownCounterReset} {
+			for _, before := range [][]float64{nil, {6}} { // at a time that was there before
+				ts := []int64{minute, 6 * minute}
+				var d downsample.Downsampler
+				out, err := d.Append(nil, block.Raw, block.FiveMinutes, []block.Chunk{
+					chunk(chunkenc.UnknownCounterReset, 0, []int64{0, minute}, []float64{10, 20}),
+					chunk(header, minute+1, ts[1-len(before):], append(before, last)),
+				})
+				testutil.Ok(t, err)
+				var got []string
+				for _, c := range out {
+					got = append(got, strings.Join(describe(t, parts(t, c)), ", "))
+				}
+				testutil.Equals(t, want, got, "%v, header %v, %d before", last, header, len(before))
+			}
+		}
+	}
+}
+
 // TestAbsentCounts: of resets within a window all else is there, if counts are not.
 func TestAbsentCounts(t *testing.T) {
 	t.Parallel()
