@@ -338,6 +338,28 @@ func TestUploadTwice(t *testing.T) {
 	testutil.Equals(t, "", cmp.Diff(without(readDir(t, dir), "meta.json"), without(visible(t, inner, m.ULID), "meta.json")))
 }
 
+// In a filesystem, files that another upload has sent since this one began are not
+// written anew: readers may have them open.
+func TestUploadAfterAnotherSince(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m, dir := newBlock(t, t.TempDir(), 1)
+	inner := buckets(t)["filesystem"]()
+	bkt := blocktest.NewBucket(inner)
+	first := block.ObjectName(m.ULID, block.SegmentName(0))
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op == objstore.OpUpload && r.Name == first {
+			_, err := block.Upload(ctx, inner, dir, nil)
+			return err
+		}
+		return nil
+	})
+	_, err := block.Upload(ctx, bkt, dir, &block.UploadOptions{Concurrency: 1})
+	testutil.Ok(t, err)
+	testutil.Equals(t, []string{first, block.ObjectName(m.ULID, block.MetaFile)}, ops(bkt, objstore.OpUpload))
+	testutil.Equals(t, "", cmp.Diff(without(readDir(t, dir), "meta.json"), without(visible(t, inner, m.ULID), "meta.json")))
+}
+
 func TestUploadOfWhatChanges(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

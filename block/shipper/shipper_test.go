@@ -419,6 +419,30 @@ func TestLacking(t *testing.T) {
 	testutil.Equals(t, map[string]string{"cluster": "eu2"}, meta.Thanos.Labels)
 }
 
+// Somebody else may take away what lacks objects first.
+func TestLackingIsWithdrawnBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	dir, bkt := t.TempDir(), blocktest.NewBucket(objstore.NewInMemBucket())
+	id := put(t, dir, spec{n: 1, at: 0})
+	_, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Ok(t, os.Remove(filepath.Join(dir, shipper.DefaultMetaFileName)))
+	testutil.Ok(t, bkt.Delete(t.Context(), block.ObjectName(id, block.IndexFile)))
+	taken := 0
+	bkt.Fail(func(r blocktest.Request) error {
+		if r.Op != objstore.OpDelete {
+			return nil
+		}
+		taken++
+		return bkt.Unwrap().Delete(context.Background(), r.Name)
+	})
+	res, err := newShipper(t, bkt, dir, shipper.Options{}).Sync(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, taken)
+	testutil.Equals(t, []ulid.ULID{id}, res.Uploaded)
+	testutil.Equals(t, []ulid.ULID{id}, visible(t, bkt.Unwrap(), dir))
+}
+
 // A cleaner of partial uploads may delete objects while they are still being
 // sent. What it took is sent again before anybody relies on the block.
 func TestCleanerDuringUpload(t *testing.T) {
