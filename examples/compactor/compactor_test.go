@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,21 @@ func TestFlags(t *testing.T) {
 		_, _, err := options(t, bad)
 		testutil.NotOk(t, err, bad)
 	}
+}
+
+// All flags that docs/compaction.md names are there.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/compaction.md")
+	testutil.Ok(t, err)
+	p := program.NewHTTP("compact")
+	newFlags(p)
+	seen := 0
+	for _, m := range regexp.MustCompile("`--([a-z0-9.-]+)").FindAllStringSubmatch(string(page), -1) {
+		testutil.Assert(t, p.Flags.Lookup(m[1]) != nil, "there is no --%s", m[1])
+		seen++
+	}
+	testutil.Assert(t, seen > 15, "%d flags", seen)
 }
 
 // bucket puts blocks into a directory that is a bucket, and returns it with its
