@@ -65,7 +65,7 @@ func (r *replica) open(u *unit) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	server := &http.Server{Handler: r.handler(db, reg), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: r.handler(db, reg), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	u.Go(func(context.Context) error {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
