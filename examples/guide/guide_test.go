@@ -85,3 +85,21 @@ func TestMetrics(t *testing.T) {
 		testutil.Assert(t, strings.Contains(string(metrics), name), "docs/metrics.md has no %s", name)
 	}
 }
+
+// TestProblems: what the guide calls the doctor's words are.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(file)
+	testutil.Ok(t, err)
+	_, list, ok := strings.Cut(string(guide), "in the doctor's words:\n\n")
+	testutil.Assert(t, ok)
+	list, _, ok = strings.Cut(list, "\n\n")
+	testutil.Assert(t, ok)
+	doctor, err := os.ReadFile("../../tlsutil/doctor.go")
+	testutil.Ok(t, err)
+	words := regexp.MustCompile(`\*([A-Za-z][^*]*)\*`).FindAllStringSubmatch(list, -1)
+	testutil.Assert(t, len(words) >= 6, "%q", words)
+	for _, w := range words {
+		testutil.Assert(t, strings.Contains(string(doctor), "Problem = \""+w[1]+"\""), "the doctor does not say %q", w[1])
+	}
+}
