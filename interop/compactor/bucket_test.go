@@ -81,25 +81,33 @@ func (b *bucket) upload(t testing.TB) {
 	dir := t.TempDir()
 	for replica, offset := range map[string]int64{"a": 0, "b": 77_000} {
 		for from := begin; from < begin+batchHours*hour; from += 2 * hour {
-			var series []block.Series
-			for i := range 20 {
-				var samples []blocktest.Sample
-				for at := from + offset; at < from+2*hour; at += step {
-					samples = append(samples, blocktest.Sample{T: at, F: float64(at/1000%86400) + float64(i)})
-				}
-				series = append(series, blocktest.Series(labels.FromStrings("__name__", "requests_total", "i", fmt.Sprint(i)), samples...))
-			}
-			built := blocktest.Build(t, dir, &blocktest.Options{
-				MinTime: from, MaxTime: from + 2*hour, Source: block.SourceSidecar,
-				ExternalLabels: labels.FromStrings("cluster", "eu1", "replica", replica),
-			}, series...)
-			m, err := block.Upload(t.Context(), b, built, nil)
-			testutil.Ok(t, err)
-			for _, p := range b.read(t, m.ULID, built) {
-				b.want[p] = true
-			}
+			b.uploadBlock(t, dir, from, from+2*hour, offset, "eu1", replica)
 		}
 	}
+}
+
+// uploadBlock adds a block of one replica, which scrapes so many ms later than
+// others.
+func (b *bucket) uploadBlock(t testing.TB, dir string, from, to, offset int64, cluster, replica string) ulid.ULID {
+	t.Helper()
+	var series []block.Series
+	for i := range 20 {
+		var samples []blocktest.Sample
+		for at := from + offset; at < to; at += step {
+			samples = append(samples, blocktest.Sample{T: at, F: float64(at/1000%86400) + float64(i)})
+		}
+		series = append(series, blocktest.Series(labels.FromStrings("__name__", "requests_total", "i", fmt.Sprint(i)), samples...))
+	}
+	built := blocktest.Build(t, dir, &blocktest.Options{
+		MinTime: from, MaxTime: to, Source: block.SourceSidecar,
+		ExternalLabels: labels.FromStrings("cluster", cluster, "replica", replica),
+	}, series...)
+	m, err := block.Upload(t.Context(), b, built, nil)
+	testutil.Ok(t, err)
+	for _, p := range b.read(t, m.ULID, built) {
+		b.want[p] = true
+	}
+	return m.ULID
 }
 
 // read returns the samples of a block on disk.

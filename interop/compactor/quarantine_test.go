@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
@@ -39,6 +40,40 @@ func (b *bucket) all(t testing.TB) (all []*block.Meta) {
 		all = append(all, m)
 	}
 	return all
+}
+
+// A block that cannot be downsampled, and halts Thanos' compactor, is marked, and
+// both go round it from then on: others are downsampled, and none is lost.
+func TestQuarantineOfDownsampling(t *testing.T) {
+	t.Parallel()
+	b := newBucket(t, "filesystem")
+	from := time.Now().Add(-60 * 24 * time.Hour).Truncate(48 * time.Hour).UnixMilli()
+	b.uploadBlock(t, t.TempDir(), from, from+48*hour, 0, "a", "a")
+	id := b.damage(t)
+	b.uploadBlock(t, t.TempDir(), from, from+48*hour, 0, "b", "a")
+	control := exec.CommandContext(t.Context(), proc.Binary(t, "thanos"), append([]string{"compact", "--http-address=" + proc.FreeAddr(t)}, b.args("thanos", t.TempDir())...)...)
+	out, err := control.CombinedOutput()
+	testutil.NotOk(t, err)
+	testutil.Assert(t, strings.Contains(string(out), id.String()), "%s", out)
+
+	cmd := exec.CommandContext(t.Context(), examples.Binary(t, "compactor"), append(b.args("ours", t.TempDir()), "--http-address="+proc.FreeAddr(t))...)
+	out, err = cmd.CombinedOutput()
+	testutil.Ok(t, err)
+	testutil.Assert(t, strings.Contains(string(out), "quarantined=1"), "%s", out)
+	mark, err := block.ReadMark(t.Context(), b, id, block.NoDownsampleMark)
+	testutil.Ok(t, err)
+	testutil.Equals(t, "block-corrupt", mark.Reason)
+	b.compact(t, "thanos", t.TempDir())
+	raw, downsampled := map[string]int{}, map[string]int{}
+	for _, m := range b.all(t) {
+		if m.Resolution() == block.Raw {
+			raw[m.Thanos.Labels["cluster"]]++
+		} else {
+			downsampled[m.Thanos.Labels["cluster"]]++
+		}
+	}
+	testutil.Equals(t, map[string]int{"a": 1, "b": 1}, raw)
+	testutil.Equals(t, map[string]int{"b": 1}, downsampled)
 }
 
 // A damaged block halts Thanos' compactor. Ours marks it and goes round it, and
