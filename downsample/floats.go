@@ -107,14 +107,16 @@ func (d *Downsampler) rawFloatChunk(r int64, ts []int64, vs []float64) error {
 	}
 	c[aggr.CounterKind].set(0, ts[0], vs[0])
 	var w floatWindow
-	n := 0
+	n, size := 0, 0
 	for i := 0; i <= last; {
 		if math.IsNaN(vs[i]) {
 			i++
 			continue
 		}
 		end := min(windowEnd(ts[i], r), ts[last])
-		i += w.next(ts[i:], vs[i:], end, i == 0)
+		size = windowSize(ts[i:], end, size)
+		w.next(vs[i:i+size], i == 0)
+		i += size
 		c[aggr.Count].set(n, end, float64(w.count))
 		c[aggr.Sum].set(n, end, w.sum)
 		c[aggr.Min].set(n, end, w.low)
@@ -154,13 +156,26 @@ type floatWindow struct {
 	counter, prev  float64 // prev is the sample before
 }
 
-// next reckons the window that begins with the first of the samples, which is not
-// NaN, and returns how many there are up to its end. first says that there is none
-// before.
+// windowSize returns how many times there are up to end, which the first one is not after.
+// They ascend. guess is how many there may be, as in the window before.
+func windowSize(ts []int64, end int64, guess int) int {
+	n := min(guess, len(ts))
+	for n < len(ts) && ts[n] <= end {
+		n++
+	}
+	for n > 0 && ts[n-1] > end {
+		n--
+	}
+	return n
+}
+
+// next reckons the window of some samples, the first of which is not NaN. first says
+// that there is none before.
 //
 // Each operation is the one that Thanos does, in the same order: others would not
-// give the same bits.
-func (w *floatWindow) next(ts []int64, vs []float64, end int64, first bool) int {
+// give the same bits. What has risen is no new minimum, and what has fallen no new
+// maximum: that is not asked.
+func (w *floatWindow) next(vs []float64, first bool) {
 	v := vs[0]
 	counter, prev := w.counter, v
 	switch {
@@ -172,33 +187,25 @@ func (w *floatWindow) next(ts []int64, vs []float64, end int64, first bool) int 
 		counter += v - w.prev
 	}
 	count, sum := 1, 0+v // which is 0 if v is -0
-	low, high := math.Float64bits(min(v, math.MaxFloat64)), math.Float64bits(max(v, -math.MaxFloat64))
-	i := 1
-	for ; i < len(ts) && i < len(vs) && ts[i] <= end; i++ {
-		v := vs[i]
-		if math.IsNaN(v) {
+	low, high := min(v, math.MaxFloat64), max(v, -math.MaxFloat64)
+	for _, v := range vs[1:] {
+		switch {
+		case v >= prev:
+			counter += v - prev
+			if v > high {
+				high = v
+			}
+		case v < prev:
+			counter += v
+			if v < low {
+				low = v
+			}
+		default: // NaN
 			continue
 		}
-		// What a sample is compared with is chosen as bits, which takes no branches: of
-		// gauges nobody could guess which way they go.
-		bits, from := math.Float64bits(v), math.Float64bits(prev)
-		if v < prev {
-			from = 0 // and v-0 is v
-		}
-		counter += v - math.Float64frombits(from)
 		prev = v
 		count++
 		sum += v
-		if v < math.Float64frombits(low) {
-			low = bits
-		}
-		if v > math.Float64frombits(high) {
-			high = bits
-		}
 	}
-	*w = floatWindow{
-		count: count, sum: sum, low: math.Float64frombits(low), high: math.Float64frombits(high),
-		counter: counter, prev: prev,
-	}
-	return i
+	*w = floatWindow{count: count, sum: sum, low: low, high: high, counter: counter, prev: prev}
 }
