@@ -132,7 +132,7 @@ func (d *download) copy(w io.Writer, r io.Reader, file File) error {
 		check.sum = sha256.New()
 	}
 	// One more byte, to see whether there are more.
-	n, err := io.Copy(io.MultiWriter(w, check), io.LimitReader(r, file.SizeBytes+1))
+	n, err := io.CopyBuffer(io.MultiWriter(w, check), io.LimitReader(r, file.SizeBytes+1), make([]byte, min(copyBuffer, file.SizeBytes+1)))
 	switch {
 	case err != nil:
 		return fmt.Errorf("copy %s: %w", file.RelPath, err)
@@ -158,6 +158,9 @@ func (d *download) copy(w io.Writer, r io.Reader, file File) error {
 func (d *download) corrupt(file File, err error) error {
 	return &CorruptError{Block: d.id, File: file.RelPath, Err: err}
 }
+
+// copyBuffer is how many bytes of a file are read and written at a time.
+const copyBuffer = 256 << 10
 
 // headSize is the bytes of magic and version in an index and in a segment.
 const headSize = 5
