@@ -5,7 +5,8 @@
 //
 //	go test -tags slicelabels -v ./bucketstart -blocks 10000 -timeout 30m
 //
-// Without a latency, disk and processor alone count:
+// Without a latency, disk and processor alone count; on a machine that does
+// something else as well, the processor time says more than the time:
 //
 //	go test -tags slicelabels -v ./bucketstart -blocks 10000 -latency 0s -timeout 30m
 package bucketstart

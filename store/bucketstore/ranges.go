@@ -276,7 +276,8 @@ func (t *trip) read(ctx context.Context, p part) (*[]byte, error) {
 		return nil, err
 	}
 	buf := t.bufs.get(p.size)
-	n, err := p.size, error(nil)
+	n := p.size
+	var err error
 	if p.size <= t.opts.maxRange || t.object.short {
 		n, err = t.get(ctx, p.off, *buf)
 	} else {

@@ -88,8 +88,7 @@ func directory(content []byte) error {
 		Type   string
 		Config struct{ Directory string }
 	}
-	err := yaml.Unmarshal(content, &bucket)
-	if err != nil || bucket.Config.Directory == "" || !strings.EqualFold(bucket.Type, string(objstore.FILESYSTEM)) {
+	if yaml.Unmarshal(content, &bucket) != nil || bucket.Config.Directory == "" || !strings.EqualFold(bucket.Type, string(objstore.FILESYSTEM)) {
 		return nil
 	}
 	info, err := os.Stat(bucket.Config.Directory)
