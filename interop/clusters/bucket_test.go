@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,9 @@ func bucketName(cluster string) string { return "blocks-" + cluster }
 
 // bucketDir is where the objects of a cluster's bucket are files: what is put there
 // is in the bucket.
-func (w *world) bucketDir(cluster string) string { return filepath.Join(w.dir, "s3", bucketName(cluster)) }
+func (w *world) bucketDir(cluster string) string {
+	return filepath.Join(w.dir, "s3", bucketName(cluster))
+}
 
 // startBuckets starts an S3 server with a bucket for each cluster, in which the
 // history of its replicas is.
@@ -151,6 +154,45 @@ func (w *world) compactAll(pos position) (compacted []string) {
 	all.Wait()
 	testutil.Ok(w, errors.Join(errs...))
 	return compacted
+}
+
+// awaitSynced waits until the store gateways have looked at their buckets since it was
+// called, and taken in what they saw: a look begins when the last has ended.
+func (w *world) awaitSynced() {
+	w.Helper()
+	for _, p := range w.parts {
+		if p.role != gateway {
+			continue
+		}
+		first := -1
+		proc.Await(w, "look at the bucket of "+p.name, p.Process, patience, func(ctx context.Context) error {
+			n, err := syncs(ctx, p.http)
+			if err != nil {
+				return err
+			}
+			if first < 0 {
+				first = n
+			}
+			if n < first+2 {
+				return fmt.Errorf("%d looks, %d when it began", n, first)
+			}
+			return nil
+		})
+	}
+}
+
+// syncs is how often a store gateway has begun to look at its bucket.
+func syncs(ctx context.Context, addr string) (int, error) {
+	body, err := proc.Get(ctx, "http://"+addr+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, "thanos_blocks_meta_syncs_total "); ok {
+			return strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return 0, errors.New("no metric thanos_blocks_meta_syncs_total")
 }
 
 // restore puts a bucket back as it was kept. What sidecars have uploaded since is

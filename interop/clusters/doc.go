@@ -15,11 +15,11 @@
 // of Thanos, all of ours, and every other one. All positions there are (the 32 of the
 // five roles, of which one changes at a time, and the mixed ones) are tried by
 //
-//	go test -tags slicelabels ./clusters -run Positions -swap=all -v
+//	go test -tags slicelabels ./clusters -run Positions -swap=all -v -timeout 30m
 //
 // TestSurvives kills one process after the other, takes the bucket away and cuts an
 // observee off, while somebody asks all the time: each answer is right or says that it
 // is partial. All processes, and absences as long as they are in earnest, by
 //
-//	go test -tags slicelabels ./clusters -run Survives -long -v
+//	go test -tags slicelabels ./clusters -run Survives -long -v -timeout 30m
 package clusters

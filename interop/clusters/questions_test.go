@@ -163,6 +163,8 @@ func (w *world) questions() []question {
 			}
 			ranged(name, `sum_over_time(open_shops[6h])`, from, to, 6*hour, 3, "max_source_resolution", resolution, "dedup", dedup).each = "720"
 		}
+		kept := c.end.Add(-slot + day)
+		ranged("history, steady, dedup "+dedup, `sum by (cluster) (rate(steady_total[2h]))`, kept, c.end.Add(-day), 6*hour, 3, "max_source_resolution", "0s", "dedup", dedup).steady = dedup == "true"
 		name := "history, all of it, dedup " + dedup
 		ranged(name, `sum by (cluster) (rate(steady_total[6h]))`, c.start.Add(day), c.end, 6*hour, 3, "max_source_resolution", "1h", "dedup", dedup)
 		ranged(name+", what has had its time", `{job="shop"}`, c.start.Add(day), c.end.Add(-slot-day), 6*hour, 0, "max_source_resolution", "0s", "dedup", dedup)

@@ -40,13 +40,16 @@ type world struct {
 	shipped  map[ulid.ULID]bool
 	compacts map[string]kind // by whom the bucket of a cluster is compacted
 	scraped  time.Time       // a time up to which all scrapes have been
-	algo     string           // how queriers merge replicas
+	algo     string          // how queriers merge replicas
 }
 
 // start starts a topology of parts as a position has them, whose buckets are not
 // compacted yet.
 func start(t testing.TB, pos position, algorithm string) *world {
 	t.Helper()
+	for _, r := range roles { // Before anything runs that a build would slow down.
+		command(t, r, ours, nil)
+	}
 	w := &world{
 		TB: t, dir: t.TempDir(), calendar: newCalendar(time.Now()), algo: algorithm,
 		links: map[string]*link{}, parcels: map[string]int{}, shipped: map[ulid.ULID]bool{}, compacts: map[string]kind{},
