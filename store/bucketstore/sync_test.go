@@ -89,7 +89,8 @@ func TestSync(t *testing.T) {
 	testutil.Equals(t, 0, len(problems), "%v", problems)
 }
 
-// TestSyncOfChangedMeta writes another meta.json with other external labels.
+// TestSyncOfChangedMeta writes another meta.json: with other external labels, of
+// another resolution, of another range.
 func TestSyncOfChangedMeta(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -97,17 +98,43 @@ func TestSyncOfChangedMeta(t *testing.T) {
 	m := put(t, bkt, &blocktest.Options{ExternalLabels: labels.FromStrings("cluster", "old")}, at(0, 1, "a")...)
 	s := open(t, bkt, nil)
 	changed := *m
+	sync := func() {
+		t.Helper()
+		b, err := changed.Encode()
+		testutil.Ok(t, err)
+		testutil.Ok(t, bkt.Unwrap().Upload(ctx, block.ObjectName(m.ULID, block.MetaFile), bytes.NewReader(b)))
+		testutil.Ok(t, s.Sync(ctx))
+	}
+	found := func(req *store.SeriesRequest) []string {
+		t.Helper()
+		a, err := ask(t, s, req)
+		testutil.Ok(t, err)
+		return a.labels()
+	}
 	changed.Thanos.Labels = map[string]string{"cluster": "new"}
-	b, err := changed.Encode()
-	testutil.Ok(t, err)
-	testutil.Ok(t, bkt.Unwrap().Upload(ctx, block.ObjectName(m.ULID, block.MetaFile), bytes.NewReader(b)))
-	testutil.Ok(t, s.Sync(ctx))
-	a, err := ask(t, s, &store.SeriesRequest{MaxTime: hour})
-	testutil.Ok(t, err)
-	testutil.Equals(t, []string{`{__name__="a", cluster="new"}`}, a.labels())
+	sync()
+	all := []string{`{__name__="a", cluster="new"}`}
+	testutil.Equals(t, all, found(&store.SeriesRequest{MaxTime: hour}))
 	info, err := s.Describe(ctx)
 	testutil.Ok(t, err)
 	testutil.Equals(t, `[{cluster="new"}]`, labelSets(info))
+
+	// Only who wants downsampled data finds it now. That its chunks are no aggregates
+	// is another matter.
+	changed.Thanos.Downsample.Resolution = block.FiveMinutes
+	sync()
+	fine := &store.SeriesRequest{MaxTime: hour, SkipChunks: true}
+	testutil.Equals(t, 0, len(found(fine)))
+	coarse := &store.SeriesRequest{MaxTime: hour, SkipChunks: true, MaxResolution: 5 * time.Minute}
+	testutil.Equals(t, all, found(coarse))
+
+	changed.Thanos.Downsample.Resolution = block.Raw
+	changed.MinTime, changed.MaxTime = 10*hour, 12*hour
+	sync()
+	testutil.Equals(t, 0, len(found(fine)))
+	info, err = s.Describe(ctx)
+	testutil.Ok(t, err)
+	testutil.Equals(t, []int64{10 * hour, 12*hour - 1}, []int64{info.MinTime, info.MaxTime})
 }
 
 // TestIncompleteView has a block whose meta.json cannot be read: what is loaded
