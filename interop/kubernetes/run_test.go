@@ -60,45 +60,44 @@ func start(t testing.TB, env []string, file string, args ...string) *process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // It may be gone.
 		select {
 		case <-p.done:
 		case <-time.After(20 * time.Second):
 			_ = p.cmd.Process.Kill()
 			<-p.done
 		}
-		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(file), p.said())
-		}
 	})
 	return p
 }
 
-// await polls until cond holds or the program ends.
-func (p *process) await(t testing.TB, what string, cond func() bool) {
-	t.Helper()
+// await polls until cond holds. It is an error, with what the program says, if that
+// ends first.
+func (p *process) await(what string, cond func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(time.Minute); !cond(); {
+	for end := time.After(2 * time.Minute); !cond(); {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			t.Fatalf("await %s: program ended", what)
+			return fmt.Errorf("await %s: program ended:\n%s", what, p.said())
 		case <-end:
-			t.Fatalf("await %s: it takes too long", what)
+			return fmt.Errorf("await %s: it takes too long:\n%s", what, p.said())
 		}
 	}
+	return nil
 }
 
 // find waits for a line and returns what its first group is.
-func (p *process) find(t testing.TB, line *regexp.Regexp) string {
-	t.Helper()
-	var m []string
-	p.await(t, line.String(), func() bool {
-		m = line.FindStringSubmatch(p.said())
+func (p *process) find(line *regexp.Regexp) (found string, err error) {
+	err = p.await(line.String(), func() bool {
+		m := line.FindStringSubmatch(p.said())
+		if m != nil {
+			found = m[1]
+		}
 		return m != nil
 	})
-	return m[1]
+	return found, err
 }
 
 // get returns the answer of a page, whatever its status.
@@ -166,8 +165,9 @@ const endpointInExample = "endpoint: s3.example:443"
 
 // runPod runs the containers of the first pod of a workload: with the arguments,
 // environment and files that they have there, on ports of the loopback, with a
-// bucket that is there.
-func runPod(t testing.TB, c *cluster, w workload, bucket string) *pod {
+// bucket that is there; and asks what kubelet asks of them. An error is what keeps one
+// of them from being ready.
+func runPod(t testing.TB, c *cluster, w workload, bucket string) (*pod, error) {
 	t.Helper()
 	p := &pod{t, w.name + "-0", map[string]string{}, map[string]*process{}, map[string]string{}, map[string]string{}}
 	files, err := c.files(w)
@@ -186,9 +186,14 @@ func runPod(t testing.TB, c *cluster, w workload, bucket string) *pod {
 				testutil.Ok(t, os.WriteFile(filepath.Join(p.volumes[m.Name], name), []byte(text), 0o600))
 			}
 		}
-		p.start(container)
+		if err := p.start(container); err != nil {
+			return nil, err
+		}
+		if err := p.probe(container); err != nil {
+			return nil, err
+		}
 	}
-	return p
+	return p, nil
 }
 
 // here replaces, in a text, the paths in a container by those on this machine.
@@ -202,13 +207,14 @@ func (p *pod) here(c *corev1.Container, text string) string {
 }
 
 var (
-	prometheusListens = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+	prometheusListens = regexp.MustCompile(`msg="Listening on".* address=(\S+)`)
 	ourHTTP           = regexp.MustCompile(`msg=ready .*\bhttp=(\S+)`)
 	ourGRPC           = regexp.MustCompile(`msg=ready .*\bgrpc=(\S+)`)
 )
 
-// start runs a container, and waits until it is ready.
-func (p *pod) start(c *corev1.Container) {
+// start runs a container, and waits until it says where it listens, which ours do
+// once they are ready.
+func (p *pod) start(c *corev1.Container) (err error) {
 	p.t.Helper()
 	var args []string
 	for _, arg := range c.Args {
@@ -228,35 +234,43 @@ func (p *pod) start(c *corev1.Container) {
 	}
 	if c.Image == prometheusImage {
 		p.running[c.Name] = start(p.t, env, binary(p.t, "prometheus"), append(args, "--web.listen-address=127.0.0.1:0")...)
-		p.http[c.Name] = p.running[c.Name].find(p.t, prometheusListens)
-		return
+		p.http[c.Name], err = p.running[c.Name].find(prometheusListens)
+		return err
 	}
 	args = append(args, "--http-address=127.0.0.1:0")
 	if path.Base(c.Command[0]) != "compactor" {
 		args = append(args, "--grpc-address=127.0.0.1:0")
 	}
 	p.running[c.Name] = start(p.t, env, filepath.Join(programs(p.t), path.Base(c.Command[0])), args...)
-	p.http[c.Name] = p.running[c.Name].find(p.t, ourHTTP)
+	if p.http[c.Name], err = p.running[c.Name].find(ourHTTP); err != nil {
+		return err
+	}
 	if m := ourGRPC.FindStringSubmatch(p.running[c.Name].said()); m != nil {
 		p.grpc[c.Name] = m[1]
 	}
+	return nil
 }
 
 // probe asks what kubelet asks of a container, until all is well.
-func (p *pod) probe(c *corev1.Container) {
-	p.t.Helper()
+func (p *pod) probe(c *corev1.Container) error {
 	for name, probe := range probes(c) {
 		if probe == nil {
 			continue
 		}
 		status, body := 0, ""
-		p.running[c.Name].await(p.t, name+" probe of "+c.Name, func() bool {
+		err := p.running[c.Name].await(name+" probe of "+c.Name, func() bool {
 			var err error
 			status, body, err = get(p.t.Context(), "http://"+p.http[c.Name]+probe.HTTPGet.Path)
 			return err == nil && status != http.StatusServiceUnavailable
 		})
-		testutil.Equals(p.t, http.StatusOK, status, "%s probe of %s: %s", name, c.Name, body)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("%s probe of %s: status %d: %s", name, c.Name, status, body)
+		}
 	}
+	return nil
 }
 
 // TestRun runs each pod as kubelet would.
@@ -269,9 +283,9 @@ func TestRun(t *testing.T) {
 			testutil.Ok(t, err)
 			bucket := emptyBucket(t)
 			for _, w := range c.workloads {
-				p := runPod(t, c, w, bucket)
+				p, err := runPod(t, c, w, bucket)
+				testutil.Ok(t, err)
 				for i := range w.pod.Spec.Containers {
-					p.probe(&w.pod.Spec.Containers[i])
 					checkListens(t, p, &w.pod.Spec.Containers[i])
 				}
 				switch {
@@ -286,6 +300,35 @@ func TestRun(t *testing.T) {
 					doctor(t, p.grpc["querier"], false, "client certificate")
 				}
 			}
+		})
+	}
+}
+
+// TestRunBroken: what no schema knows, and a program does.
+func TestRunBroken(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, dir, workload string
+		patch               patch
+		want                string
+	}{
+		{"flag", "observee", "querier", patch{"observee/querier.yaml", "--query.replica-label=", "--query.replica-labels="}, "flag provided but not defined"},
+		{"value of a flag", "observee", "compactor", patch{"observee/compactor.yaml", "--retention.resolution-raw=30d", "--retention.resolution-raw=30 days"}, "not a duration"},
+		{"key that is a certificate", "observee", "querier", patch{"observee/querier.yaml", "tls-key=/etc/tls/tls.key", "tls-key=/etc/tls/tls.crt"}, "no private key"},
+		{"path of a probe", "observee", "compactor", patch{"observee/compactor.yaml", "path: /-/ready", "path: /ready"}, "status 404"},
+		{"configuration of Prometheus", "observee", "prometheus", patch{"observee/prometheus.yml", "scrape_interval", "scrape_intervals"}, "field scrape_intervals not found"},
+		{"flags of Prometheus", "observee", "prometheus", patch{"observee/prometheus.yaml", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.min-block-duration=2 h"}, "2 h"},
+		{"endpoints", "observer", "querier", patch{"observer/endpoints.yaml", "client_config: &boundary", "client: &boundary"}, "field client not found"},
+		{"bucket", "observee", "compactor", patch{"observee/secrets/objstore.yaml", "access_key", "acces_key"}, "field acces_key not found"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := build(filepath.Join(patched(t, tc.patch), tc.dir))
+			testutil.Ok(t, err)
+			i := slices.IndexFunc(c.workloads, func(w workload) bool { return w.name == tc.workload })
+			testutil.Assert(t, i >= 0)
+			_, err = runPod(t, c, c.workloads[i], emptyBucket(t))
+			testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "error: %v", err)
 		})
 	}
 }
