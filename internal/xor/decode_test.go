@@ -177,7 +177,7 @@ func FuzzDecode(f *testing.F) {
 func TestDecodeDamaged(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewSource(6))
-	for range 20_000 {
+	for range 5_000 {
 		ts, vs := samples(r, 2+r.Intn(60))
 		b := encode(t, ts, vs)
 		for range r.Intn(4) {
