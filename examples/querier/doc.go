@@ -30,4 +30,8 @@
 //	  everything: true
 //	- name: team-eu.example
 //	  labels: {cluster: [eu-1, eu-2]}
+//
+// --http-peers-file is the same for HTTP, where --http.config has client_auth_type
+// RequireAndVerifyClientCert. Who may not have everything gets neither /metrics nor
+// /api/v1/stores.
 package main

@@ -92,7 +92,15 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	if *auto {
 		opts.MaxResolution = query.AutoResolution
 	}
-	q, err := query.New(all, &opts)
+	queried := store.Store(all)
+	allow, err := p.HTTPAllow()
+	if err != nil {
+		return err
+	}
+	if allow != nil {
+		queried = store.Wrap(all, store.WithAllowed(allow))
+	}
+	q, err := query.New(queried, &opts)
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
-	mux.HandleFunc("GET /api/v1/stores", func(w http.ResponseWriter, _ *http.Request) { writeStores(w, all.Health()) })
+	mux.Handle("GET /api/v1/stores", p.ForAll(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStores(w, all.Health()) })))
 	return p.Serve(ctx, all, grpcstore.ServerOptions{}, mux, described(found, all))
 }
 

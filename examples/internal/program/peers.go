@@ -8,19 +8,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v2"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/grpcstore/discovery"
 )
 
-// peersFile is the file that says what clients of the gRPC server may have, by the
-// names in their certificates:
+// peersFile is the file that says what clients of a server may have, by the names in
+// their certificates:
 //
 //	peers:
 //	- name: spiffe://example/grafana
@@ -28,7 +31,7 @@ import (
 //	- name: team-eu.example
 //	  labels: {cluster: [eu-1, eu-2]}
 //
-// It is read at each call. While it is not good, nobody is let in: that is safer
+// It is read at each call or request. While it is not good, nobody is let in: that is safer
 // than what it has said before.
 type peersFile struct {
 	path string
@@ -40,15 +43,73 @@ type peersFile struct {
 	said  string // what has been logged
 }
 
-func newPeersFlag(flags *flag.FlagSet) *string {
-	return flags.String("grpc-server-peers-file", "", "file that says what clients may have, by the names in their certificates; everybody may have everything if empty (not in Thanos)")
+func newPeersFlag(flags *flag.FlagSet, name string) *string {
+	return flags.String(name, "", "file that says what clients may have, by the names in their certificates; everybody may have everything if empty (not in Thanos)")
+}
+
+// HTTPAllow returns what says for store.WithAllowed what the HTTP client may have
+// that a context is of, by --http-peers-file; nil, which is everything, without the
+// flag. It comes before Serve. The handler of a program that does not ask for it is
+// for those only who may have everything.
+func (p *Program) HTTPAllow() (func(context.Context) ([]*labels.Matcher, error), error) {
+	p.httpAsked = true
+	if err := p.openHTTPPeers(); err != nil || p.httpAllow == nil {
+		return nil, err
+	}
+	return p.httpAllow.Allow, nil
+}
+
+// openHTTPPeers reads the file for the first time, if there is one.
+func (p *Program) openHTTPPeers() (err error) {
+	if p.httpPeers != nil && *p.httpPeers != "" && p.httpAllow == nil {
+		p.httpAllow, err = openPeers(*p.httpPeers, p.Log)
+	}
+	return err
+}
+
+// ForAll is a handler that tells of everything: it is for HTTP clients only that
+// may have that.
+func (p *Program) ForAll(next http.Handler) http.Handler {
+	return p.httpAllow.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.httpAllow != nil {
+			if ms, err := p.httpAllow.Allow(r.Context()); err != nil || len(ms) > 0 {
+				http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// handler has the context of a request say who the client is, as that of a gRPC call
+// does, and lets in who is known. A nil file lets in everybody.
+func (f *peersFile) handler(next http.Handler) http.Handler {
+	if f == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		if r.TLS != nil {
+			ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: *r.TLS}})
+		}
+		switch _, err := f.Allow(ctx); {
+		case errors.Is(err, store.ErrDenied):
+			http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+		case err != nil:
+			http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		default:
+			next.ServeHTTP(w, r.WithContext(ctx))
+		}
+	})
 }
 
 // openPeers reads the file, for the first time.
 func openPeers(path string, log *slog.Logger) (*peersFile, error) {
 	f := &peersFile{path: path, log: log}
-	_, err := f.read()
-	return f, err
+	if _, err := f.read(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Allow is for grpcstore.ServerOptions.

@@ -3,14 +3,19 @@ package program
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
@@ -64,8 +69,8 @@ func TestPeersFile(t *testing.T) {
 		pair, err := ca.IssueClient(tlsutil.Leaf{Hosts: []string{name + ".example"}})
 		testutil.Ok(t, err)
 		testutil.Ok(t, pair.WriteFiles(path(name+".crt"), path(name+".key")))
-		tls := &ClientTLS{Secure: true, CA: path("ca.crt"), Cert: path(name + ".crt"), Key: path(name + ".key"), minVersion: new("1.3")}
-		dial, err := tls.DialOptions(addr, silent)
+		flags := &ClientTLS{Secure: true, CA: path("ca.crt"), Cert: path(name + ".crt"), Key: path(name + ".key"), minVersion: new("1.3")}
+		dial, err := flags.DialOptions(addr, silent)
 		testutil.Ok(t, err)
 		clients[name], err = grpcstore.Dial(addr, &grpcstore.ClientOptions{DialOptions: dial})
 		testutil.Ok(t, err)
@@ -109,15 +114,15 @@ func TestPeersFileErrors(t *testing.T) {
 	t.Parallel()
 	cert, key, ca := pair(t)
 	file := filepath.Join(t.TempDir(), "peers.yml")
-	tls := []string{"--grpc-server-tls-cert=" + cert, "--grpc-server-tls-key=" + key}
+	secure := []string{"--grpc-server-tls-cert=" + cert, "--grpc-server-tls-key=" + key}
 	for name, tc := range map[string]struct {
 		args       []string
 		text, want string
 	}{
 		"plain text":   {nil, "", "--grpc-server-peers-file needs --grpc-server-tls-client-ca"},
-		"no client CA": {tls, "", "--grpc-server-peers-file needs --grpc-server-tls-client-ca"},
-		"bad":          {append(tls, "--grpc-server-tls-client-ca="+ca), "peers: [{name: a}]", `check peers: peer 1 "a": there are no labels`},
-		"documents":    {append(tls, "--grpc-server-tls-client-ca="+ca), "peers: []\n---\npeers: []", "more than one document"},
+		"no client CA": {secure, "", "--grpc-server-peers-file needs --grpc-server-tls-client-ca"},
+		"bad":          {append(secure, "--grpc-server-tls-client-ca="+ca), "peers: [{name: a}]", `check peers: peer 1 "a": there are no labels`},
+		"documents":    {append(secure, "--grpc-server-tls-client-ca="+ca), "peers: []\n---\npeers: []", "more than one document"},
 	} {
 		testutil.Ok(t, os.WriteFile(file, []byte(tc.text), 0o600))
 		p := New("test")
@@ -128,4 +133,82 @@ func TestPeersFileErrors(t *testing.T) {
 	}
 	_, err := openPeers("/absent", silent)
 	testutil.Assert(t, errors.Is(err, os.ErrNotExist), "%v", err)
+}
+
+// HTTP clients get what the file says, too: who may not have everything gets no
+// metrics, and who is not known nothing but probes.
+func TestHTTPPeers(t *testing.T) {
+	t.Parallel()
+	dir, config := webFiles(t, `tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert}`)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	peers := func(text string) { testutil.Ok(t, os.WriteFile(path("peers.yml"), []byte(text), 0o600)) }
+	peers("peers: [{name: grafana.example, labels: {cluster: eu}}]")
+	p, _ := logged(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Ok(t, err)
+	addr := l.Addr().String()
+	testutil.Ok(t, l.Close())
+	p.httpPeers = newPeersFlag(p.Flags, "http-peers-file")
+	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=" + addr, "--http.config=" + config, "--http-peers-file=" + path("peers.yml")}))
+	allow, err := p.HTTPAllow()
+	testutil.Ok(t, err)
+	ready, served := make(chan struct{}), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		served <- p.ServeHTTP(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ms, err := allow(r.Context())
+			fmt.Fprint(w, ms, err)
+		}), func(context.Context) error { close(ready); return nil })
+	}()
+	<-ready
+	clients := map[string]*http.Client{}
+	for _, name := range []string{"grafana", "other"} {
+		c, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: path("ca.crt"), CertFile: path(name + ".crt"), KeyFile: path(name + ".key")})
+		testutil.Ok(t, err)
+		tr := &http.Transport{TLSClientConfig: c.Config("127.0.0.1")}
+		defer tr.CloseIdleConnections()
+		clients[name] = &http.Client{Transport: tr}
+	}
+	get := func(name, path string) string {
+		t.Helper()
+		body, err := said(t, clients[name], "https://"+addr+path)
+		testutil.Ok(t, err)
+		return body
+	}
+	testutil.Equals(t, `[cluster="eu"] <nil>`, get("grafana", "/x"))
+	testutil.Equals(t, "Forbidden\n", get("grafana", "/metrics"))
+	testutil.Equals(t, "Forbidden\n", get("other", "/x"))
+	testutil.Equals(t, "Forbidden\n", get("other", "/metrics"))
+	testutil.Equals(t, "", get("other", "/-/healthy"))
+	peers("peers: [{name: other.example, everything: true}]")
+	testutil.Equals(t, "[] <nil>", get("other", "/x"))
+	testutil.Assert(t, strings.Contains(get("other", "/metrics"), "go_goroutines"))
+	testutil.Equals(t, "Forbidden\n", get("grafana", "/x"))
+	peers("nonsense: 1")
+	testutil.Equals(t, "Service Unavailable\n", get("other", "/x"))
+	testutil.Equals(t, "Service Unavailable\n", get("other", "/metrics"))
+	cancel()
+	testutil.Ok(t, <-served)
+
+	// A handler of its own accord is for those who may have everything.
+	peers("peers: [{name: grafana.example, labels: {cluster: eu}}, {name: other.example, everything: true}]")
+	p, _ = logged(t)
+	p.httpPeers = new(path("peers.yml"))
+	testutil.Ok(t, p.openHTTPPeers())
+	h := p.handler(new(atomic.Bool), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	for name, want := range map[string]int{"grafana.example": http.StatusForbidden, "other.example": http.StatusOK, "": http.StatusForbidden} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil)
+		cert := &x509.Certificate{DNSNames: []string{name}}
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}, VerifiedChains: [][]*x509.Certificate{{cert}}}
+		h.ServeHTTP(w, r)
+		testutil.Equals(t, want, w.Code, name)
+	}
+
+	// It needs certificates of all clients.
+	peers("")
+	p = New("test")
+	p.Log = silent
+	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", "--http-peers-file=" + path("peers.yml")}))
+	err = p.Serve(t.Context(), memstore.New(nil), grpcstore.ServerOptions{}, nil, isReady)
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "--http-peers-file needs an --http.config"), "%v", err)
 }

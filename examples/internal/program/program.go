@@ -38,6 +38,9 @@ type Program struct {
 	limits     *limits
 	httpAddr   *string
 	httpConfig *string
+	httpPeers  *string
+	httpAllow  *peersFile                // nil: everybody may have everything
+	httpAsked  bool                      // the program keeps to it itself
 	expiring   []func() []tlsutil.Expiry // certificates in use
 	background []func(context.Context) error
 	ending     atomic.Bool // it is logged that it ends
@@ -101,7 +104,8 @@ func New(name string) *Program {
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
 	p.grpcTLS = newServerTLS(p.Flags)
-	p.grpcPeers = newPeersFlag(p.Flags)
+	p.grpcPeers = newPeersFlag(p.Flags, "grpc-server-peers-file")
+	p.httpPeers = newPeersFlag(p.Flags, "http-peers-file")
 	p.limits = newLimits(p.Flags)
 	return p
 }
@@ -202,6 +206,12 @@ func (p *Program) listenHTTP() (*web, net.Listener, error) {
 	if w.tls != nil {
 		p.expiring = append(p.expiring, w.tls.Expiry)
 	}
+	if err := p.openHTTPPeers(); err != nil {
+		return nil, nil, err
+	}
+	if p.httpAllow != nil && !w.demandsCertificates {
+		return nil, nil, errors.New("--http-peers-file needs an --http.config with client_auth_type " + requireClientCert)
+	}
 	l, err := net.Listen("tcp", *p.httpAddr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen for HTTP: %w", err)
@@ -272,9 +282,12 @@ func (p *Program) handler(ready *atomic.Bool, next http.Handler) http.Handler {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 		}
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", p.ForAll(promhttp.HandlerFor(p.Registry, promhttp.HandlerOpts{})))
 	if next != nil {
-		mux.Handle("/", next)
+		if !p.httpAsked {
+			next = p.ForAll(next)
+		}
+		mux.Handle("/", p.httpAllow.handler(next))
 	}
 	return mux
 }

@@ -155,6 +155,8 @@ type web struct {
 	sans []string
 	alpn []string
 	log  *slog.Logger
+	// demandsCertificates says that every client has shown one.
+	demandsCertificates bool
 
 	mu sync.Mutex // one password at a time, since it takes a while
 	// known are digests of passwords that were right.
@@ -176,6 +178,7 @@ func newWeb(file string, log *slog.Logger) (*web, error) {
 	if c.TLS == nil {
 		return w, nil
 	}
+	w.demandsCertificates = c.TLS.demands()
 	w.sans, w.alpn = c.TLS.AllowedSANs, []string{"h2", "http/1.1"}
 	if c.HTTP.HTTP2 != nil && !*c.HTTP.HTTP2 {
 		w.alpn = w.alpn[1:]
