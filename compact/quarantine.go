@@ -85,9 +85,6 @@ func reasonOf(err error) string {
 	if !ok {
 		return ReasonCorrupt
 	}
-	if e.Report.Count(block.Unsupported) > 0 {
-		return ReasonUnsupported
-	}
 	order := []block.ProblemKind{block.UnsortedChunks, block.OverlappingChunks, block.DuplicateChunks}
 	if slices.ContainsFunc(e.Report.Problems, func(p block.Problem) bool { return !slices.Contains(order, p.Kind) }) {
 		return ReasonCorrupt

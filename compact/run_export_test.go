@@ -24,3 +24,6 @@ func (c *Compactor) SetMerge(f func(ctx context.Context, job *Job, sources []str
 func NewJobQueue(jobs []*Job, o *Options) func(context.Context) (*Job, func()) {
 	return newQueue(jobs, o).next
 }
+
+// DetailsOf is what is in the details of a mark.
+func DetailsOf(cause error) string { return detailsOf(cause) }

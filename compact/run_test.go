@@ -301,3 +301,17 @@ func TestGroupsWithoutOwner(t *testing.T) {
 	}
 	testutil.Equals(t, 4, foreign)
 }
+
+// The details of a mark say what was found first of each kind, and are no longer
+// than people read.
+func TestDetailsOfMarks(t *testing.T) {
+	t.Parallel()
+	found := &block.VerifyError{Report: &block.Report{Problems: []block.Problem{
+		{Kind: block.UnsortedSeries, Count: 2, Examples: []error{errors.New("series b after c"), errors.New("series a after b")}},
+		{Kind: block.CorruptChunk, Count: 1},
+	}}}
+	testutil.Equals(t, "unsorted series: 2, the first: series b after c; corrupt chunk: 1", compact.DetailsOf(fmt.Errorf("look: %w", found)))
+	long := compact.DetailsOf(errors.New("x" + strings.Repeat("ä", 3000)))
+	testutil.Equals(t, "x"+strings.Repeat("ä", 999)+"...", long)
+	testutil.Equals(t, "short", compact.DetailsOf(errors.New("short")))
+}

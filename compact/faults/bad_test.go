@@ -364,6 +364,43 @@ func TestTransientMeta(t *testing.T) {
 	})
 }
 
+// A meta.json that cannot be read is marked once nobody can be writing it any more,
+// and not where a mark says already what becomes of the block.
+func TestQuarantineOfMeta(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "a", "b", "c", "d")
+	for i := range 4 {
+		name := block.ObjectName(first(i), block.MetaFile)
+		o[name] = []byte(strings.Replace(string(o[name]), `"version": 1`, `"version": "?"`, 1))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := o.bucket(t)
+		for i, kind := range map[int]block.MarkKind{1: block.DeletionMark, 2: block.NoCompactMark} {
+			_, err := block.PutMark(t.Context(), bkt, block.Mark{Kind: kind, Block: first(i), Reason: block.ReasonManual})
+			testutil.Ok(t, err)
+		}
+		c := newCompactor(t, bkt, t.TempDir(), compact.Options{})
+		// Somebody may be writing them.
+		r, err := c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(r.Quarantined))
+		<-time.After(2 * time.Minute)
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		var got []ulid.ULID
+		for _, q := range r.Quarantined {
+			got = append(got, q.Block)
+			_, err := block.ReadMark(t.Context(), bkt, q.Block, block.NoCompactMark)
+			testutil.Ok(t, err)
+		}
+		testutil.Equals(t, []ulid.ULID{first(0), first(3)}, got)
+		r, err = c.RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(r.Quarantined))
+	})
+}
+
 // flipper changes the last byte of each read.
 type flipper struct{ r io.Reader }
 

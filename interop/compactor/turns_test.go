@@ -31,6 +31,7 @@ func TestTurns(t *testing.T) {
 				t.Errorf("blocks: %v", got)
 			}
 			b.verify(t)
+			b.served(t)
 			t.Logf("blocks: %v", got)
 		})
 	}
