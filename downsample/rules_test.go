@@ -204,7 +204,7 @@ func TestResetOfChunk(t *testing.T) {
 			samples[i].T = ts[i]
 		}
 		c := blocktest.Chunks(0, samples...)[0]
-		c.Data[2] = c.Data[2]&^byte(chunkenc.CounterResetHeaderMask) | byte(header)
+		c.Data[2] = c.Data[2]&^chunkenc.CounterResetHeaderMask | byte(header)
 		c.MinTime = from
 		return c
 	}

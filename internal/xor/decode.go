@@ -158,15 +158,15 @@ func (d *decoder) run(b []byte, pos, end uint, ts []int64, vs []float64) (int, u
 		if pos > end || n == len(ts) {
 			break
 		}
-		w = int64(load(b, pos))
-		if w >= 0 {
+		switch w = int64(load(b, pos)); {
+		case w >= 0:
 			w <<= 1
 			pos++
-		} else if w<<1 >= 0 {
+		case w<<1 >= 0:
 			delta += signed(uint64(w)<<2, 14)
 			w <<= 16
 			pos += 16
-		} else {
+		default:
 			var change int64
 			change, pos = distance(b, pos)
 			delta += change

@@ -116,13 +116,14 @@ func (e *encoder) run(b []byte, i int, ts []int64, vs []float64) int {
 		}
 		d := ts[i] - t
 		change := d - delta
+		if !fits(change, 14) {
+			break
+		}
 		if change == 0 {
 			n++
-		} else if fits(change, 14) {
+		} else {
 			acc |= (0b10<<14 | uint64(change)&(1<<14-1)) << ((48 - n) & 63)
 			n += 16
-		} else {
-			break
 		}
 		delta = d
 	}
