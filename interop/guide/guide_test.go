@@ -77,7 +77,7 @@ func TestGuide(t *testing.T) {
 	testutil.Assert(t, len(all) > 15, "%d commands", len(all))
 	dir := t.TempDir()
 	prepare(t, dir, all[0].text)
-	run(t, dir, script(dir, all[1:]))
+	testutil.Ok(t, run(t.Context(), dir, script(dir, all[1:])))
 	for i, c := range all[1:] {
 		got, err := os.ReadFile(output(dir, i))
 		testutil.Ok(t, err)
@@ -117,34 +117,57 @@ func prepare(t *testing.T, dir, build string) {
 	}
 }
 
-// run runs a script in a directory, and ends all that it has started.
-func run(t *testing.T, dir, text string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+// run runs a script in a directory, and ends all that it has started. An error has
+// what there is in logs.
+func run(ctx context.Context, dir, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", text)
 	cmd.Dir = dir
 	// Debian has nginx in sbin, where not everybody looks.
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "path")+":"+os.Getenv("PATH")+":/usr/sbin")
 	errs, err := os.Create(filepath.Join(dir, "stderr"))
-	testutil.Ok(t, err)
+	if err != nil {
+		return err
+	}
 	cmd.Stderr = errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	err = errors.Join(cmd.Run(), errs.Close())
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // What runs in the background; none may be left.
-	if err != nil {
-		var files []string
-		for _, pattern := range []string{"*.log", "output-*", "stderr"} {
-			found, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is right
-			files = append(files, found...)
-		}
-		for _, file := range files {
-			said, _ := os.ReadFile(file)
-			t.Logf("%s:\n%s", filepath.Base(file), said[max(0, len(said)-2000):])
-		}
-		t.Fatalf("the commands end with: %v", err)
+	if cmd.Process == nil {
+		return err
 	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // What runs in the background; none may be left.
+	if err == nil {
+		return nil
+	}
+	for _, pattern := range []string{"*.log", "output-*", "stderr"} {
+		files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is right
+		for _, file := range files {
+			said, _ := os.ReadFile(file) // what cannot be read says nothing
+			err = fmt.Errorf("%w\n%s:\n%s", err, filepath.Base(file), said[max(0, len(said)-2000):])
+		}
+	}
+	return err
+}
+
+// TestRun: a command that fails ends the page, and nothing is left running.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	err := run(t.Context(), dir, script(dir, []command{
+		{text: "sleep 600 & echo $! >pid\n"},
+		{text: "echo before\nls no-such-file\necho after\n"},
+	}))
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "no-such-file") && strings.Contains(err.Error(), "before") && !strings.Contains(err.Error(), "after"), "error: %v", err)
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	testutil.Ok(t, err)
+	proc.Await(t, "end of what was started", nil, time.Minute, func(context.Context) error {
+		state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		if errors.Is(err, os.ErrNotExist) || err == nil && strings.Contains(string(state), ") Z ") {
+			return nil
+		}
+		return errors.Join(errors.New("it runs"), err)
+	})
 }
 
 // TestPattern: what the page says of outputs can be wrong.
