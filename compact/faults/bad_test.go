@@ -364,6 +364,24 @@ func TestTransientMeta(t *testing.T) {
 	})
 }
 
+// What a compaction makes good is no reason to mark a block: numbers in meta.json
+// that are wrong, and series that have nothing.
+func TestTolerated(t *testing.T) {
+	t.Parallel()
+	o := groups(t, "stats", "empty series")
+	name := block.ObjectName(first(0), block.MetaFile)
+	o[name] = bytes.Replace(o[name], []byte(`"numSamples": `), []byte(`"numSamples": 1`), 1)
+	rewrite(t, o, first(1), func(s []block.Series) { s[1].Chunks = nil })
+	synctest.Test(t, func(t *testing.T) {
+		begin()
+		bkt := o.bucket(t)
+		r, err := newCompactor(t, bkt, t.TempDir(), compact.Options{}).RunOnce(t.Context())
+		testutil.Ok(t, err)
+		testutil.Equals(t, 0, len(r.Quarantined))
+		testutil.Equals(t, 2, r.Compactions)
+	})
+}
+
 // A meta.json that cannot be read is marked once nobody can be writing it any more,
 // and not where a mark says already what becomes of the block.
 func TestQuarantineOfMeta(t *testing.T) {
@@ -511,6 +529,11 @@ func TestDiskFull(t *testing.T) {
 				testutil.Equals(t, 0, len(r.Quarantined), failed)
 			}
 			reader.sees(t, bkt, want, failed)
+			for _, of := range []string{"jobs", "blocks"} { // What is there takes room.
+				left, err := filepath.Glob(filepath.Join(dir, of, "*"))
+				testutil.Ok(t, err)
+				testutil.Equals(t, 0, len(left), "%s: %v", failed, left)
+			}
 			_, err = c.RunOnce(t.Context())
 			testutil.Ok(t, err)
 			reader.sees(t, bkt, want, failed)

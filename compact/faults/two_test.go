@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	promtest "github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/prometheus/model/labels"
@@ -152,6 +153,52 @@ func TestOvertaken(t *testing.T) {
 		}
 		noneWithin(t, inner)
 	})
+}
+
+// A block that somebody has deleted is gone, and not bad: nothing is marked in its
+// place. One that somebody has marked for deletion is downsampled all the same, for
+// whoever marked it may not have waited for that.
+func TestSourceIsTakenAway(t *testing.T) {
+	t.Parallel()
+	for name, tcase := range map[string]struct {
+		o     objects
+		away  func(t *testing.T, bkt objstore.Bucket, id ulid.ULID)
+		class compact.Class
+		made  int
+	}{
+		"deleted": {groups(t, "a"), func(t *testing.T, bkt objstore.Bucket, id ulid.ULID) {
+			testutil.Ok(t, block.Delete(t.Context(), bkt, id))
+		}, compact.ClassStale, 0},
+		"marked": {fixture(t, spec{n: 1, labels: "a", from: 0, hours: 48, level: 4}), func(t *testing.T, bkt objstore.Bucket, id ulid.ULID) {
+			_, err := block.PutMark(t.Context(), bkt, block.Mark{Kind: block.DeletionMark, Block: id})
+			testutil.Ok(t, err)
+		}, compact.ClassNone, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				begin()
+				inner := tcase.o.bucket(t)
+				bkt := blocktest.NewBucket(inner)
+				gone := false
+				bkt.Delay(func(r blocktest.Request) time.Duration {
+					if strings.Contains(r.Name, "chunks/") && !gone {
+						gone = true
+						tcase.away(t, inner, newID(1))
+					}
+					return 0
+				})
+				r, err := newCompactor(t, bkt, t.TempDir(), compact.Options{}).RunOnce(t.Context())
+				testutil.Equals(t, tcase.class, compact.ClassOf(err), "%v", err)
+				testutil.Assert(t, gone)
+				testutil.Equals(t, 0, len(r.Quarantined))
+				testutil.Equals(t, tcase.made, r.Downsamplings)
+				there, err := inner.Exists(t.Context(), block.ObjectName(newID(1), block.NoCompactMarkFile))
+				testutil.Ok(t, err)
+				testutil.Assert(t, !there, "a mark without a block")
+			})
+		})
+	}
 }
 
 // Compactors that share the groups each do their own, and together all of it;
