@@ -1,5 +1,7 @@
 package dedup
 
+import "math"
+
 // maxAhead is how many samples are merged ahead of the consumer.
 const maxAhead = 128
 
@@ -53,6 +55,21 @@ func (f *fold) runs(a *floats, values Values) bool {
 		v           = f.cur.raised()
 	)
 	for n < len(ts) && n < len(vs) && !turn.ended() {
+		stayed, k := turn, 0
+		if turn.onLeft {
+			k, j, stayed = turn.stays(ts[n:], lts[i+1:], rts, j)
+			i += k
+			raiseAll(vs[n:n+k], lvs[i+1-k:], l.raise, values)
+		} else {
+			k, i, stayed = turn.stays(ts[n:], rts[j+1:], lts, i)
+			j += k
+			raiseAll(vs[n:n+k], rvs[j+1-k:], r.raise, values)
+		}
+		if k > 0 {
+			n += k
+			turn, v = stayed, vs[n-1]
+			continue
+		}
 		nextI, nextJ := i, j
 		for t := turn.after(turn.penaltyLeft); nextI < len(lts) && lts[nextI] < t; {
 			nextI++
@@ -93,3 +110,48 @@ func (f *fold) runs(a *floats, values Values) bool {
 
 // moveTo moves to sample i of the run.
 func (c *cursor) moveTo(i int) { c.at, c.t, c.v = i, c.ts[i], c.vs[i] }
+
+// raiseAll copies the values that come out, with what counter adjustment adds to them.
+func raiseAll(dst, vs []float64, raise float64, values Values) {
+	copy(dst, vs)
+	if values != Counters {
+		return
+	}
+	for i := range dst {
+		dst[i] += raise
+	}
+}
+
+// stays takes the samples that come next on the side whose turn it is, as long as they
+// certainly come out: they come before the other side's penalty ends, and that side
+// has samples in its run that come later. It copies their times to ts, and returns
+// how many there are, the other side's sample at which that is then, from at on, and
+// whose turn it is.
+func (t turn) stays(ts, own, other []int64, at int) (n, otherAt int, after turn) {
+	penalty, tie := t.penaltyRight, int64(0)
+	if !t.onLeft {
+		penalty, tie = t.penaltyLeft, 1 // of samples at one time the left one comes out
+	}
+	if t.last == math.MinInt64 {
+		return 0, at, t
+	}
+	last, until := t.last, int64(math.MinInt64)
+	own = own[:min(len(own), len(ts))]
+	for i, next := range own {
+		free := last + 1 + penalty
+		if next <= last || next > free-tie || free > other[len(other)-1] || free <= last {
+			break
+		}
+		ts[i] = next
+		n++
+		penalty, last, until = 2*(next-last), next, max(until, free)
+	}
+	for other[at] < until {
+		at++
+	}
+	after = turn{last: last, onLeft: t.onLeft, penaltyLeft: penalty}
+	if t.onLeft {
+		after = turn{last: last, onLeft: true, penaltyRight: penalty}
+	}
+	return n, at, after
+}
