@@ -9,6 +9,9 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +31,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/thanoskit/thanoskit/internal/wire"
+	"github.com/thanoskit/thanoskit/query"
+	"github.com/thanoskit/thanoskit/query/httpapi"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/tlsutil"
@@ -349,9 +354,43 @@ func TestHostilePeer(t *testing.T) {
 				testutil.Assert(t, answers[method] > 0 && told[method] > 0, "%s: %d answers, %d with something to hide", method, answers[method], told[method])
 			}
 			testutil.Equals(t, 1, told[infoMethod])
+			overHTTP(t, top)
 			t.Logf("seed %d: answers %v, of which had something to hide %v", seed, answers, told)
 		})
 	}
+}
+
+// overHTTP asks Prometheus' HTTP API, as who may have cluster eu.
+func overHTTP(t *testing.T, top *topology) {
+	t.Helper()
+	q, err := query.New(store.Wrap(latest{top}, store.WithAllowed(func(context.Context) ([]*labels.Matcher, error) {
+		return store.Having(map[string][]string{"cluster": {"eu"}})
+	})), &query.Options{ReplicaLabels: []string{replicaLabel}})
+	testutil.Ok(t, err)
+	api, err := httpapi.New(q, nil)
+	testutil.Ok(t, err)
+	found, n := 0, 0
+	span := "start=" + fmt.Sprint(top.end.Add(-time.Minute).Unix()) + "&end=" + fmt.Sprint(top.end.Unix()) + "&step=30&"
+	ways := []string{"", "&dedup=false", "&analyze=true&stats=all", "&partial_response=false", "&replicaLabels[]=cluster", `&require[]={cluster="us"}`, `&storeMatch[]={__address__=~".*us"}`}
+	for _, path := range []string{"query?", "query_range?" + span, "series?", "labels?", "label/cluster/values?", "label/" + hidden + "_label/values?", "label/__name__/values?"} {
+		for _, selector := range []string{`{__name__=~".+"}`, `{cluster=~"us|hub"}`, `{cluster!="eu"}`, hidden + "_metric", `{replica="a"}`} {
+			request := path + "query=" + url.QueryEscape(selector) + "&match[]=" + url.QueryEscape(selector) + "&time=" + fmt.Sprint(top.end.Unix()) + ways[n%len(ways)]
+			said := []byte(selector + path + ways[n%len(ways)])
+			n++
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/"+request, nil))
+			got := fmt.Append(w.Body.Bytes(), w.Header())
+			for _, secret := range top.secrets() {
+				if bytes.Contains(without(got, said, secret), []byte(secret)) {
+					t.Errorf("%s: %q is in %.2000q", request, secret, got)
+				}
+			}
+			if strings.Contains(w.Body.String(), `"eu"`) {
+				found++
+			}
+		}
+	}
+	testutil.Assert(t, found > 0, "only %d answers had anything of eu", found)
 }
 
 // elsewhere asks for what is not about series, which has nothing to tell: other APIs
