@@ -15,8 +15,10 @@ var (
 	long = flag.Bool("long", false, "kill every process in turn; the bucket is gone for 30 s and an observee cut off for a minute")
 )
 
-// examples are thanoskit's programs.
-var examples *proc.Examples
+var (
+	examples *proc.Examples // thanoskit's programs
+	free     = &ports{given: map[int]bool{}}
+)
 
 // Of TestSurvives: how long the bucket is gone, and an observee cut off.
 func absences() (bucket, observee time.Duration) {

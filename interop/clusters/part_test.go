@@ -97,7 +97,7 @@ func (w *world) add(p *part) {
 
 // server is a part that fills a role and serves gRPC and HTTP.
 func (w *world) server(r role, cluster, name string, k kind, args ...string) *part {
-	p := &part{name: name, role: r, cluster: cluster, kind: k, grpc: proc.FreeAddr(w), http: proc.FreeAddr(w)}
+	p := &part{name: name, role: r, cluster: cluster, kind: k, grpc: free.addr(w), http: free.addr(w)}
 	p.args = append(args, "--grpc-address="+p.grpc, "--http-address="+p.http, "--grpc-grace-period=1s")
 	return p
 }
@@ -194,13 +194,13 @@ func positions() []position {
 	var out []position
 	for i := range 1 << len(roles) {
 		gray := i ^ i>>1 // One role changes at a time.
-		pos := position{name: fmt.Sprintf("%2d:", i)}
+		pos := position{name: fmt.Sprintf("position %d, ours:", i)}
 		of := map[role]kind{}
 		for j, r := range roles {
 			of[r] = thanos
 			if gray>>j&1 == 1 {
 				of[r] = ours
-				pos.name += " our " + string(r)
+				pos.name += " " + string(r)
 			}
 		}
 		pos.kind = func(r role, _ string) kind { return of[r] }
