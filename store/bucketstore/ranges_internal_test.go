@@ -395,6 +395,7 @@ func TestHedge(t *testing.T) {
 			}
 			n := st.hedges.Load()
 			testutil.Assert(t, n >= 1 && n <= 5, "%d of 200", n)
+			testutil.Equals(t, 0, len(r.slots)) // Those that were not to be sent have given theirs back.
 		})
 	})
 }
