@@ -16,7 +16,8 @@ const MaxSamples = math.MaxUint16
 // Input: times in ms, in ascending order as in every chunk, though any order is
 // encoded; as many values, whose bits are kept; at most MaxSamples: the caller
 // cuts chunks, beyond that the count overflows. dst may be nil.
-// Output: the bytes that chunkenc's appender makes of the same samples.
+// Output: the bytes that chunkenc's appender makes of the same samples. What is behind
+// them, up to the capacity of dst, may be overwritten, too.
 // Cost: no allocation but that of dst when it grows.
 // Source: Prometheus, tsdb/docs/format/chunks.md, "XOR chunk data", and
 // tsdb/chunkenc/xor.go.
