@@ -103,3 +103,38 @@ func TestProblems(t *testing.T) {
 		testutil.Assert(t, strings.Contains(string(doctor), "Problem = \""+w[1]+"\""), "the doctor does not say %q", w[1])
 	}
 }
+
+// TestFlags: the flags that the guide names are there. Those in commands are also
+// tried, in interop/guide.
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(file)
+	testutil.Ok(t, err)
+	var programs strings.Builder
+	for _, pattern := range []string{"../*/*.go", "../internal/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		testutil.Ok(t, err)
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(f)
+			testutil.Ok(t, err)
+			programs.Write(text)
+		}
+	}
+	others := map[string]string{
+		"config.file": "prometheus", "web.listen-address": "prometheus", "storage.tsdb.path": "prometheus", "quiet": "promtool",
+		"storage.tsdb.min-block-duration": "prometheus", "storage.tsdb.max-block-duration": "prometheus", "storage.tsdb.delay-compact-file.path": "prometheus",
+	}
+	names := regexp.MustCompile("(?:^|[\\s'`])--([a-z][a-z0-9.-]*)").FindAllStringSubmatch(string(guide), -1)
+	testutil.Assert(t, len(names) > 40, "%q", names)
+	for _, m := range names {
+		name := m[1]
+		if others[name] != "" {
+			continue
+		}
+		name = strings.TrimSuffix(name, ".config-file") // a prefix that objstore.NewConfig is given
+		testutil.Assert(t, strings.Contains(programs.String(), `"`+name+`"`), "no program has --%s", m[1])
+	}
+}

@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"debug/elf"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -61,11 +62,59 @@ func programs(t testing.TB) string {
 		at := slices.IndexFunc(runs, func(r string) bool { return strings.Contains(r, "go build") })
 		testutil.Assert(t, at >= 0 && strings.Count(runs[at], " -o /out/ ") == 1, "no go build -o /out/ in %q", runs)
 		command := exec.Command("sh", "-ec", strings.Replace(runs[at], " /out/ ", " "+dir+"/ ", 1))
-		command.Dir = "../.."
+		command.Dir = buildContext(t)
 		out, err := command.CombinedOutput()
 		testutil.Ok(t, err, string(out))
 	})
 	return dir
+}
+
+// buildContext returns a copy of the repository with what is in it for docker: all
+// but what Dockerfile.dockerignore names.
+func buildContext(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(source, "Dockerfile.dockerignore"))
+	testutil.Ok(t, err)
+	var patterns []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+			patterns = append(patterns, line)
+		}
+	}
+	to, root := filepath.Join(shared.dir, "context"), os.DirFS("../..")
+	testutil.Ok(t, fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(patterns, func(p string) bool { return ignored(p, name) }) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		content, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), content, 0o600)
+	}))
+	return to
+}
+
+// ignored reports whether a pattern is that of a file: of its path, or of its name
+// anywhere after "**/". There are no others here.
+func ignored(pattern, name string) bool {
+	if base, anywhere := strings.CutPrefix(pattern, "**/"); anywhere {
+		ok, err := path.Match(base, path.Base(name))
+		return ok && err == nil
+	}
+	return pattern == name
 }
 
 // TestImage: programs that need nothing of an image, for every command of the
