@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -42,8 +41,8 @@ func TestPage(t *testing.T) {
 
 	all, err := os.ReadFile("testdata/plan.txt")
 	testutil.Ok(t, err)
-	testutil.Assert(t, strings.HasPrefix(string(all), string(shown[1][1])), "%s", shown[1][1])
-	testutil.Assert(t, strings.Contains(string(shown[1][1]), "overlap"), "%s", shown[1][1])
+	testutil.Assert(t, bytes.HasPrefix(all, shown[1][1]), "%s", shown[1][1])
+	testutil.Assert(t, bytes.Contains(shown[1][1], []byte("overlap")), "%s", shown[1][1])
 
 	// Names that the page has are those of the code.
 	for _, name := range []string{
