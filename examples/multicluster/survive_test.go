@@ -95,8 +95,9 @@ func valued(t *topology) *inquiry {
 func fetched(t *topology) *inquiry {
 	const expr = `sum by (cluster) (queue_length)`
 	params := url.Values{"query": {expr}, "step": {"60"}, "start": {fmt.Sprint(t.live.Add(time.Hour).Unix())}, "end": {fmt.Sprint(t.end.Unix())}, "storeMatch[]": {`{__address__!~"gateway .*"}`}}
+	to := "http://" + t.observer.addr() + "/api/v1/query_range?" + params.Encode() // the same in each of its lives
 	return &inquiry{name: "HTTP", ask: func(ctx context.Context, _ *suite) (answer, *store.Outcome, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.observer.addr()+"/api/v1/query_range?"+params.Encode(), nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, to, nil)
 		if err != nil {
 			return nil, nil, err
 		}
