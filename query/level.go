@@ -1,6 +1,8 @@
 package query
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/internal/promcompat"
@@ -24,13 +26,11 @@ type levelled struct {
 	came []came
 	next int
 
-	// The current sample, if a float, as it is returned.
+	// The current sample's type, and the latest float, as it was returned; before the
+	// first one v is below all others.
 	t  int64
 	v  float64
 	vt chunkenc.ValueType
-	// above says that v is there to compare the next float with, and of whose it is.
-	above bool
-	of    int
 }
 
 // came is so many samples of a replica.
@@ -50,7 +50,7 @@ func (s *series) levelledIterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		l = &levelled{Iterator: reuse}
 	}
-	*l = levelled{Iterator: l.Iterator, replicas: l.replicas[:0], merges: l.merges[:0], came: l.came[:0]}
+	*l = levelled{Iterator: l.Iterator, replicas: l.replicas[:0], merges: l.merges[:0], came: l.came[:0], v: math.Inf(-1)}
 	for i := range s.tracks {
 		l.replicas = append(l.replicas, levelledTrack{track: &s.tracks[i], level: l, index: i})
 	}
@@ -76,26 +76,23 @@ func (t *levelledTrack) Iterator(reuse chunkenc.Iterator) chunkenc.Iterator {
 // credit takes note that n more samples come out.
 func (t *levelledTrack) credit(n int) { t.level.came = append(t.level.came, came{t.index, n}) }
 
-// Next implements chunkenc.Iterator.
+// Next implements chunkenc.Iterator. A replica by itself never falls, so that one
+// which does is another than before.
 func (l *levelled) Next() chunkenc.ValueType {
-	if l.vt = l.Iterator.Next(); l.vt == chunkenc.ValNone {
-		return l.vt
-	}
+	l.vt = l.Iterator.Next()
 	of := l.source()
 	if l.vt != chunkenc.ValFloat {
-		l.above = false
 		return l.vt
 	}
-	var v float64
-	l.t, v = l.Iterator.At()
+	t, v := l.Iterator.At()
 	if of >= 0 {
 		r := &l.replicas[of]
-		if l.above && of != l.of && v+r.raise < l.v {
+		if v+r.raise < l.v {
 			r.raise = l.v - v
 		}
 		v += r.raise
 	}
-	l.v, l.above, l.of = v, of >= 0, of
+	l.t, l.v = t, v
 	return l.vt
 }
 
@@ -116,15 +113,12 @@ func (l *levelled) source() int {
 // Seek implements chunkenc.Iterator. It steps, since each sample may raise those
 // after it.
 func (l *levelled) Seek(t int64) chunkenc.ValueType {
-	if l.vt != chunkenc.ValNone && l.AtT() >= t {
-		return l.vt
-	}
-	for l.Next() != chunkenc.ValNone {
-		if l.AtT() >= t {
-			return l.vt
+	for l.vt == chunkenc.ValNone || l.AtT() < t {
+		if l.Next() == chunkenc.ValNone {
+			return chunkenc.ValNone
 		}
 	}
-	return chunkenc.ValNone
+	return l.vt
 }
 
 // At implements chunkenc.Iterator.

@@ -205,3 +205,43 @@ func TestReceiptInParallel(t *testing.T) {
 	}
 	testutil.Equals(t, 3, len(out.Replicas()))
 }
+
+// TestReceiptOfOverlaps: chunks of histograms that overlap, whose samples all come
+// out, are counted once each, however they are read.
+func TestReceiptOfOverlaps(t *testing.T) {
+	t.Parallel()
+	kinds := func(ss []sample) []sample {
+		for i := range ss {
+			ss[i].kind = chunkenc.ValHistogram
+		}
+		return ss
+	}
+	a := []store.Chunk{raw(t, kinds(every(10_000, 0, 20, 1, 1))), raw(t, kinds(every(10_000, 5_000, 20, 1, 1)))}
+	b := []store.Chunk{raw(t, kinds(every(10_000, 300_000, 20, 1, 1))), raw(t, kinds(every(10_000, 305_000, 20, 1, 1)))}
+	for name, tc := range map[string]struct {
+		series []*store.Series
+		want   []string
+	}{
+		"one":          {replicas(a), []string{`{replica="a"} in 1: 40`}},
+		"two, in turn": {replicas(a, b), []string{`{replica="a"} in 1: 40`, `{replica="b"} in 1: 40`}},
+	} {
+		for _, seek := range []bool{false, true} {
+			out := &store.Outcome{}
+			q := newQuerier(t, plainStore(tc.series...), &query.Options{ReplicaLabels: []string{"replica"}})
+			sq, err := q.Queryable(&query.QueryOptions{Outcome: out}).Querier(0, 1_000_000)
+			testutil.Ok(t, err)
+			set := sq.Select(t.Context(), true, nil, equals("__name__", "up"))
+			testutil.Assert(t, set.Next())
+			it := set.At().Iterator(nil)
+			if !seek {
+				for it.Next() != chunkenc.ValNone {
+				}
+			}
+			for at := int64(0); seek && it.Seek(at) != chunkenc.ValNone; at = it.AtT() + 1 {
+				testutil.Assert(t, it.Seek(at) != chunkenc.ValNone) // where it is
+			}
+			testutil.Ok(t, sq.Close())
+			testutil.Equals(t, tc.want, receipt(out), "%s, seeking %t", name, seek)
+		}
+	}
+}
