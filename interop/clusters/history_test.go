@@ -37,6 +37,9 @@ type calendar struct {
 // blocks have had their time as long as a test runs.
 func newCalendar(now time.Time) calendar {
 	end := time.UnixMilli(now.UnixMilli() / slot.Milliseconds() * slot.Milliseconds())
+	if now.Sub(end) < 4*day { // The present, and what is laid before sidecars, is after it.
+		end = end.Add(-slot)
+	}
 	age := now.Sub(end)
 	return calendar{
 		start: end.Add(-slots * slot), end: end,

@@ -71,6 +71,7 @@ func (l *link) set(x trouble) error {
 		l.end(0)
 	case stalls:
 		l.passes = make(chan struct{})
+	case well:
 	}
 	if was == refuses {
 		return l.listen()

@@ -3,6 +3,7 @@ package clusters
 import (
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ var (
 var (
 	examples *proc.Examples // thanoskit's programs
 	free     = &ports{given: map[int]bool{}}
+	client   = &http.Client{}
 )
 
 // Of TestSurvives: how long the bucket is gone, and an observee cut off.
@@ -30,6 +32,10 @@ func absences() (bucket, observee time.Duration) {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *swap != "some" && *swap != "all" {
+		fmt.Fprintln(os.Stderr, "-swap is neither some nor all")
+		os.Exit(2)
+	}
 	dir, err := os.MkdirTemp("", "thanoskit-interop")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -58,10 +59,7 @@ func (e *statusError) Error() string { return fmt.Sprintf("HTTP status %d: %s", 
 
 // ask asks a server, with further parameters. Errors: *statusError, those of HTTP.
 func ask(ctx context.Context, addr string, q *question, more ...string) (*answer, error) {
-	params := url.Values{}
-	for k, v := range q.params {
-		params[k] = v
-	}
+	params := maps.Clone(q.params)
 	for i := 0; i+1 < len(more); i += 2 {
 		params.Set(more[i], more[i+1])
 	}
@@ -69,7 +67,7 @@ func ask(ctx context.Context, addr string, q *question, more ...string) (*answer
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

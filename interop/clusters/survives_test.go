@@ -213,3 +213,24 @@ func (w *world) compactorKilled() {
 		w.Errorf("while compactors work: %d questions had no answer, the last: %v", a.none, a.last)
 	}
 }
+
+// Who asks tells answers apart.
+func TestAsker(t *testing.T) {
+	t.Parallel()
+	a := &asker{wrong: map[string]string{}}
+	q, want := &question{name: "q"}, &answer{text: "1\n2"}
+	for _, tc := range []struct {
+		got *answer
+		err error
+	}{
+		{&answer{text: "1\n2"}, nil},
+		{&answer{text: "1", warnings: []string{"2 is gone"}}, nil},
+		{&answer{text: "1\n2", warnings: []string{"2 is gone"}}, nil},
+		{nil, errors.New("nobody there")},
+	} {
+		a.judge(t.Context(), q, tc.got, tc.err, want)
+	}
+	testutil.Equals(t, []int{1, 2, 1, 0}, []int{a.right, a.partial, a.none, len(a.wrong)})
+	a.judge(t.Context(), q, &answer{text: "1"}, nil, want)
+	testutil.Equals(t, 1, len(a.wrong))
+}
