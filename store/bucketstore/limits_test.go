@@ -75,3 +75,20 @@ func TestLimitOfChunkBytes(t *testing.T) {
 		testutil.Equals(t, exceeded, errors.Is(err, store.ErrLimit), "%d bytes: %v", limit, err)
 	}
 }
+
+// TestLimitsOfCached counts bytes from a cache as those from the bucket.
+func TestLimitsOfCached(t *testing.T) {
+	t.Parallel()
+	f := newTwo(t)
+	cache, err := bucketstore.NewMemoryCache(1<<20, nil)
+	testutil.Ok(t, err)
+	req := &store.SeriesRequest{MaxTime: 10 * hour}
+	_, err = ask(t, open(t, f.bkt, &bucketstore.Options{Cache: cache, ChunkCache: cache}), req)
+	testutil.Ok(t, err)
+	limited := open(t, f.bkt, &bucketstore.Options{Cache: cache, ChunkCache: cache, Limits: store.Limits{Bytes: 100}})
+	f.bkt.Reset()
+	_, err = ask(t, limited, req)
+	limit, ok := errors.AsType[*store.LimitError](err)
+	testutil.Assert(t, ok && limit.Limit == "bytes", "%v", err)
+	testutil.Equals(t, 0, f.bkt.Stats().Gets().Requests)
+}
