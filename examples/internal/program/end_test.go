@@ -50,7 +50,7 @@ func TestEndIsLogged(t *testing.T) {
 			p.Go(func(context.Context) error { return tc.err })
 			return p.ServeHTTP(ctx, nil, isReady)
 		})
-		testutil.Equals(t, tc.err == cause, errors.Is(err, cause), "%v", err)
+		testutil.Equals(t, errors.Is(tc.err, cause), errors.Is(err, cause), "%v", err)
 		testutil.Equals(t, 1, strings.Count(log.String(), "shutting down"), log.String())
 		testutil.Assert(t, strings.Contains(log.String(), tc.want) && p.ending.Load(), log.String())
 	}
