@@ -260,7 +260,8 @@ func TestPostingsAgainstPrometheus(t *testing.T) {
 					}
 				}
 				testutil.Assert(t, some > 50/RaceDivisor, "%d answers", some)
-				testutil.Assert(t, lazily > 0 == (how != "plain"), "%d lazily", lazily)
+				// Few cases need not have one that is lazy.
+				testutil.Assert(t, lazily > 0 == (how != "plain") || lazily == 0 && RaceDivisor > 1, "%d lazily", lazily)
 			})
 		}
 	}
