@@ -109,8 +109,11 @@ func (a *allowed) Describe(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	info, err := Describe(ctx, a.next)
-	if err != nil || len(ms) == 0 {
-		return info, hide(err)
+	switch {
+	case len(ms) == 0:
+		return info, err
+	case err != nil:
+		return Info{}, hide(err)
 	}
 	restrict(&info, ms)
 	return info, nil

@@ -143,11 +143,13 @@ func TestAllowedErrors(t *testing.T) {
 		{&store.Error{Store: "b", Err: &store.LimitError{Limit: "series", Max: 3}}, store.ErrLimit, "series limit of 3 exceeded"},
 		{fmt.Errorf("b: %w", store.ErrUnavailable), store.ErrUnavailable, store.ErrWithheld.Error() + ": store unavailable"},
 	} {
-		s := store.Wrap(&teller{err: tc.err}, store.WithAllowed(clusterA))
+		others := store.Info{LabelSets: []labels.Labels{labels.FromStrings("cluster", "b")}}
+		s := store.Wrap(&teller{err: tc.err, info: others}, store.WithAllowed(clusterA))
 		_, names := store.LabelNames(t.Context(), s, &store.LabelNamesRequest{})
 		_, values := store.LabelValues(t.Context(), s, &store.LabelValuesRequest{Label: "x"})
-		_, info := store.Describe(t.Context(), s)
-		for _, err := range []error{s.Series(t.Context(), &store.SeriesRequest{}, &sink{}), names, values, info} {
+		info, described := store.Describe(t.Context(), s)
+		testutil.Equals(t, store.Info{}, info)
+		for _, err := range []error{s.Series(t.Context(), &store.SeriesRequest{}, &sink{}), names, values, described} {
 			testutil.Assert(t, errors.Is(err, tc.is) && err.Error() == tc.text, "%v", err)
 		}
 	}
@@ -180,6 +182,8 @@ func TestAllowedEverythingOrNothing(t *testing.T) {
 	_, err := store.LabelNames(t.Context(), s, &store.LabelNamesRequest{})
 	testutil.Equals(t, cause, err)
 	_, err = store.LabelValues(t.Context(), s, &store.LabelValuesRequest{Label: "x"})
+	testutil.Equals(t, cause, err)
+	_, err = store.Describe(t.Context(), s)
 	testutil.Equals(t, cause, err)
 
 	s = store.Wrap(inner, store.WithAllowed(func(context.Context) ([]*labels.Matcher, error) { return nil, store.ErrDenied }))
