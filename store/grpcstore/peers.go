@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -15,8 +17,10 @@ import (
 // Peer is what a caller may have.
 type Peer struct {
 	// Name is one of the alternative names in the caller's certificate, as it
-	// stands there: a URI such as a SPIFFE ID, a DNS name, or an IP address.
-	// A common name is nobody's.
+	// stands there: an IP address, a URI such as a SPIFFE ID if it has a colon, or
+	// else a DNS name. A name of another kind that reads the same is not it: who
+	// may have DNS names issued cannot make a URI of one. A common name is
+	// nobody's.
 	Name string
 	// Labels are the external labels that all it gets must have: each name with
 	// one of the values; see store.Having.
@@ -88,6 +92,13 @@ func (p *Peers) Allow(ctx context.Context) ([]*labels.Matcher, error) {
 	return nil, fmt.Errorf("%w: nothing is said of client %q with URIs %q and DNS names %q", store.ErrDenied, id.CommonName, id.URIs, id.DNSNames)
 }
 
+// hasName reports whether a name is among those of its kind.
 func hasName(id *tlsutil.Identity, name string) bool {
-	return slices.Contains(id.URIs, name) || slices.Contains(id.DNSNames, name) || slices.Contains(id.IPAddresses, name)
+	names := id.DNSNames
+	if _, err := netip.ParseAddr(name); err == nil {
+		names = id.IPAddresses
+	} else if strings.Contains(name, ":") {
+		names = id.URIs
+	}
+	return slices.Contains(names, name)
 }

@@ -53,6 +53,9 @@ func TestPeers(t *testing.T) {
 		"the first entry": {&x509.Certificate{DNSNames: []string{"both.example"}, URIs: uri("spiffe://example.org/eu")}, `[cluster="eu"]`},
 		"somebody":        {&x509.Certificate{DNSNames: []string{"other.example"}, Subject: pkix.Name{CommonName: "o"}}, `denied: nothing is said of client "o" with URIs [] and DNS names ["other.example"]`},
 		"common name":     {&x509.Certificate{Subject: pkix.Name{CommonName: "both.example"}}, `denied: nothing is said of client "both.example" with URIs [] and DNS names []`},
+		"no URI":          {&x509.Certificate{DNSNames: []string{"spiffe://example.org/eu"}}, `denied: nothing is said of client "" with URIs [] and DNS names ["spiffe://example.org/eu"]`},
+		"no DNS name":     {&x509.Certificate{URIs: uri("both.example")}, `denied: nothing is said of client "" with URIs ["both.example"] and DNS names []`},
+		"no address":      {&x509.Certificate{DNSNames: []string{"192.0.2.1"}}, `denied: nothing is said of client "" with URIs [] and DNS names ["192.0.2.1"]`},
 		"part of a name":  {&x509.Certificate{URIs: uri("spiffe://example.org/eu/x"), DNSNames: []string{"not.both.example"}}, `denied: nothing is said of client "" with URIs ["spiffe://example.org/eu/x"] and DNS names ["not.both.example"]`},
 	} {
 		ms, err := peers.Allow(calling(t.Context(), tc.cert))
