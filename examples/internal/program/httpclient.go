@@ -27,7 +27,8 @@ import (
 //
 // Files may change while a program runs: passwords and tokens are read for each
 // request, and the rest reloads as package tlsutil has it. What is secret goes to
-// the host that it is for, and to none that one redirects to.
+// the host that it is for, and to none that one redirects to; what is for https
+// does not go to plain http there.
 //
 // Source: pkg/clientconfig/http.go of v0.42.4. Unlike there, unknown fields are
 // errors.
@@ -79,17 +80,20 @@ func ParseHTTPClient(text []byte) (*HTTPClient, error) {
 	return c, nil
 }
 
-// withoutValues returns an error of YAML without the values that it quotes.
+// withoutValues returns an error of YAML without what it quotes of the text: values
+// that are of another type, and what begins like an alias.
 func withoutValues(err error) error {
 	typed, ok := errors.AsType[*yaml.TypeError](err)
-	if !ok {
+	switch {
+	case !ok && strings.Contains(err.Error(), "anchor"):
+		return errors.New("yaml: an alias, which is what begins with an asterisk and has no quotes, is not known")
+	case !ok:
 		return err
 	}
 	out := &yaml.TypeError{}
 	for _, e := range typed.Errors {
-		if before, after, found := strings.Cut(e, "`"); found {
-			_, after, _ = strings.Cut(after, "`")
-			e = before + "a value" + after
+		if first, last := strings.Index(e, "`"), strings.LastIndex(e, "`"); first >= 0 {
+			e = e[:first] + "a value" + e[last+1:]
 		}
 		out.Errors = append(out.Errors, e)
 	}
@@ -131,11 +135,15 @@ func (c *HTTPClient) proxy() (*url.URL, error) {
 }
 
 // Client makes the client for a base URL, to which, and to whose host alone, it
-// shows who it is. close is to be called when it is not used any more.
+// shows who it is. closeIdle is to be called when it is not used any more. Errors
+// do not show the URL, which may have a password.
 func (c *HTTPClient) Client(base string, log *slog.Logger) (client *http.Client, closeIdle func(), err error) {
 	to, err := url.Parse(base)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make HTTP client: %w", err)
+		if parsed, ok := errors.AsType[*url.Error](err); ok {
+			err = parsed.Err
+		}
+		return nil, nil, fmt.Errorf("make HTTP client: parse URL: %w", err)
 	}
 	proxy, err := c.proxy()
 	if err != nil {
@@ -163,14 +171,20 @@ func (c *HTTPClient) Client(base string, log *slog.Logger) (client *http.Client,
 		DialContext:           (&net.Dialer{Timeout: time.Duration(t.DialerTimeout)}).DialContext,
 		ForceAttemptHTTP2:     true,
 	}
-	return &http.Client{Transport: &authorized{transport, c, to.Host}}, transport.CloseIdleConnections, nil
+	return &http.Client{Transport: &authorized{transport, c, to}}, transport.CloseIdleConnections, nil
 }
 
 // authorized says who the client is.
 type authorized struct {
 	next   http.RoundTripper
 	config *HTTPClient
-	host   string
+	base   *url.URL
+}
+
+// trusts reports whether a URL is of the host that may know who the client is, and
+// what is sent there at least as safe as what is sent to the base URL.
+func (a *authorized) trusts(u *url.URL) bool {
+	return u.Host == a.base.Host && (u.Scheme == a.base.Scheme || u.Scheme == "https")
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -182,7 +196,7 @@ func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	if header != "" && r.URL.Host == a.host {
+	if header != "" && a.trusts(r.URL) {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", header)
 	}

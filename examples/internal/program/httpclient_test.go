@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,8 +141,50 @@ func TestHTTPClientErrors(t *testing.T) {
 		"proxy_url: 'hidden'":                              "proxy_url is no URL",
 		"tls_config: {insecure_skip_verify: hidden}":       "cannot unmarshal !!str a value into bool",
 		"basic_auth: hidden":                               "cannot unmarshal !!str a value into",
+		"basic_auth: 'a`hidden'":                           "cannot unmarshal !!str a value into",
+		"bearer_token: *hidden":                            "yaml: an alias, which is what begins with an asterisk and has no quotes, is not known",
 	} {
 		_, err := ParseHTTPClient([]byte(text))
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "hidden"), "%s: %v", text, err)
+	}
+	_, _, err := new(HTTPClient).Client("http://user:hidden@localhost:port", silent)
+	testutil.Assert(t, err != nil && !strings.Contains(err.Error(), "hidden"), "%v", err)
+}
+
+// roundTrips is an http.RoundTripper.
+type roundTrips func(*http.Request) (*http.Response, error)
+
+func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Who the client is goes to its host, by https if that is what it is for.
+func TestHTTPClientShowsItself(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		base, to string
+		shown    bool
+	}{
+		"its own":              {"https://prom:9090/base", "https://prom:9090/api/v1/query", true},
+		"in plain text":        {"http://prom", "http://prom/api/v1/query", true},
+		"from plain text":      {"http://prom", "https://prom/api/v1/query", true},
+		"to plain text":        {"https://prom", "http://prom/api/v1/query", false},
+		"to a port's plain":    {"https://prom:9090", "http://prom:9090/", false},
+		"another port":         {"https://prom:9090", "https://prom:9091/", false},
+		"another host":         {"https://prom", "https://prom.example/", false},
+		"a user of that name":  {"https://prom", "https://prom@other/", false},
+		"a host as its prefix": {"https://prom", "https://prom.other/", false},
+	} {
+		base, err := url.Parse(tc.base)
+		testutil.Ok(t, err)
+		got := ""
+		next := roundTrips(func(r *http.Request) (*http.Response, error) {
+			got = r.Header.Get("Authorization")
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		})
+		r := httptest.NewRequest(http.MethodGet, tc.to, nil)
+		resp, err := (&authorized{next, &HTTPClient{BearerToken: "abc"}, base}).RoundTrip(r)
+		testutil.Ok(t, err)
+		testutil.Ok(t, resp.Body.Close())
+		testutil.Equals(t, tc.shown, got == "Bearer abc", name)
+		testutil.Equals(t, "", r.Header.Get("Authorization"), name) // that of the caller is as it was
 	}
 }

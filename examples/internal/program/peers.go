@@ -32,7 +32,8 @@ import (
 //	  labels: {cluster: [eu-1, eu-2]}
 //
 // It is read at each call or request. While it is not good, nobody is let in: that is safer
-// than what it has said before.
+// than what it has said before. It is to be replaced by another file, not written to: half
+// of it may be good, and say more than the whole.
 type peersFile struct {
 	path string
 	log  *slog.Logger

@@ -31,6 +31,7 @@ type Program struct {
 	Registry *prometheus.Registry
 
 	name       string
+	log        *Log
 	grpcAddr   *string
 	grpcGrace  *time.Duration
 	grpcTLS    *serverTLS
@@ -115,18 +116,27 @@ func New(name string) *Program {
 func NewHTTP(name string) *Program {
 	p := &Program{
 		Flags:    flag.NewFlagSet(name, flag.ContinueOnError),
-		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", name),
 		Registry: prometheus.NewRegistry(),
 		name:     name,
 	}
+	p.log = NewLog(p.Flags, os.Stderr, "component", name)
+	p.Log = p.log.Logger()
 	p.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.httpAddr = p.Flags.String("http-address", "0.0.0.0:10902", "address of the HTTP server")
 	p.httpConfig = p.Flags.String("http.config", "", "Prometheus' web configuration file for the HTTP server: TLS, headers, users; plain HTTP for anybody if empty")
 	return p
 }
 
-// Parse reads the command line.
-func (p *Program) Parse() error { return p.Flags.Parse(os.Args[1:]) }
+// Parse reads the command line. Log is as it says from then on.
+func (p *Program) Parse() error { return p.parse(os.Args[1:]) }
+
+func (p *Program) parse(args []string) error {
+	if err := p.Flags.Parse(args); err != nil {
+		return err
+	}
+	p.Log = p.log.Logger()
+	return nil
+}
 
 // Go adds something that runs as long as the program.
 func (p *Program) Go(run func(context.Context) error) { p.background = append(p.background, run) }
