@@ -12,7 +12,7 @@ import (
 )
 
 // What starts Thanos' compactor starts ours: all of its flags are known, but for
-// those of its log, and those by which programs say who they are.
+// those by which programs say who they are.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	names := func(pattern string, out []byte) (names []string) {
@@ -29,5 +29,5 @@ func TestFlags(t *testing.T) {
 	ours := names(`(?m)^ +-([a-z0-9.-]+)`, help)
 	unknown := slices.DeleteFunc(theirs, func(name string) bool { return slices.Contains(ours, name) })
 	slices.Sort(unknown)
-	testutil.Equals(t, []string{"help", "help-long", "log.format", "log.level", "version"}, slices.Compact(unknown))
+	testutil.Equals(t, []string{"help", "help-long", "version"}, slices.Compact(unknown))
 }
