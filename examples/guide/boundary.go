@@ -2,7 +2,6 @@ package guide
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"time"
 
@@ -21,14 +20,16 @@ import (
 // certificate must be of, and the own certificate with its key.
 type Files struct{ CA, Cert, Key string }
 
-// Boundary serves a Store to clients with a certificate of the CA.
-func Boundary(ctx context.Context, s store.Store, files Files, l net.Listener) error {
+// Boundary serves a Store to clients with a certificate of the CA: to each what the
+// peers say that it may have.
+func Boundary(ctx context.Context, s store.Store, peers *grpcstore.Peers, files Files, l net.Listener) error {
 	tls, err := tlsutil.NewServer(files.Cert, files.Key, &tlsutil.ServerOptions{ClientCAFile: files.CA})
 	if err != nil {
 		return err
 	}
 	srv, err := grpcstore.NewServer(s, &grpcstore.ServerOptions{
 		Component: "query",
+		Allow:     peers.Allow,
 		GRPC: []grpc.ServerOption{
 			grpc.Creds(credentials.NewTLS(tls.Config())),
 			// New certificates are seen by all clients within this time.
@@ -63,16 +64,11 @@ func Observee(cluster, addr, name string, files Files) (fanout.Member, *grpcstor
 	return fanout.Member{Name: "observee " + cluster, Store: s, Strict: true}, client, nil
 }
 
-// Restrict lets each caller have its own clusters alone. A caller is known by the
-// SPIFFE ID in its certificate; without one it gets nothing.
-func Restrict(s store.Store, clusters map[string]string) store.Store {
-	return store.Wrap(s, store.WithAllowed(func(ctx context.Context) ([]*labels.Matcher, error) {
-		id, _ := grpcstore.PeerIdentity(ctx) // empty if there is none
-		pattern, ok := clusters[id.SPIFFE]
-		if !ok || id.SPIFFE == "" {
-			return nil, fmt.Errorf("%q is not known here: %w", id.SPIFFE, store.ErrDenied)
-		}
-		m, err := labels.NewMatcher(labels.MatchRegexp, "cluster", pattern)
-		return []*labels.Matcher{m}, err
-	}))
+// Peers says what clients may have, by a name in their certificates. Who is not here
+// gets nothing.
+func Peers() (*grpcstore.Peers, error) {
+	return grpcstore.NewPeers(
+		grpcstore.Peer{Name: "spiffe://observer.example/querier", Everything: true},
+		grpcstore.Peer{Name: "team-eu.example", Labels: map[string][]string{"cluster": {"eu"}}},
+	)
 }

@@ -219,22 +219,27 @@ func TestBoundary(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		client   string
-		allowed  string
+		allowed  []string // clusters; as the guide has it if nil
 		has      []string // clusters of the series that the observee sends, if it is let
 		got      int
 		warnings bool
 	}{
-		{"its own", observer, "eu", []string{"eu"}, 1, false},
-		{"another's, kept back by the observee", observer, "eu", []string{"eu", "us"}, 1, false},
-		{"not known", "spiffe://observer.example/other", "eu", []string{"eu"}, 0, true},
-		{"nothing for it", observer, "us", []string{"eu"}, 0, false},
+		{"its own", observer, []string{"eu"}, []string{"eu"}, 1, false},
+		{"another's, kept back by the observee", observer, []string{"eu"}, []string{"eu", "us"}, 1, false},
+		{"not known", "spiffe://observer.example/other", nil, []string{"eu"}, 0, true},
+		{"nothing for it", observer, []string{"us"}, []string{"eu"}, 0, false},
+		{"as the guide has it", observer, nil, []string{"eu"}, 1, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			server, client := boundaryFiles(t, tc.client)
 			l := listen(t)
-			s := guide.Restrict(series(tc.has...), map[string]string{observer: tc.allowed})
-			run(t, func(ctx context.Context) error { return guide.Boundary(ctx, s, server, l) })
+			peers, err := guide.Peers()
+			if tc.allowed != nil {
+				peers, err = grpcstore.NewPeers(grpcstore.Peer{Name: tc.client, Labels: map[string][]string{"cluster": tc.allowed}})
+			}
+			testutil.Ok(t, err)
+			run(t, func(ctx context.Context) error { return guide.Boundary(ctx, series(tc.has...), peers, server, l) })
 			m, c, err := guide.Observee("eu", l.Addr().String(), "thanos.eu.example", client)
 			testutil.Ok(t, err)
 			t.Cleanup(func() { testutil.Ok(t, c.Close()) })
