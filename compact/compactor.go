@@ -37,6 +37,8 @@ type Compactor struct {
 	metrics *metrics
 	// merge is runJob.
 	merge func(ctx context.Context, job *Job, sources []string, out string, o *Options) (*JobResult, error)
+	// verify is verify, of sources.
+	verify func(ctx context.Context, dir string, depth block.VerifyDepth) error
 
 	// busy holds a value while a run goes on, cleaning while blocks are deleted.
 	busy, cleaning chan struct{}
@@ -85,7 +87,7 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
 		return nil, fmt.Errorf("new compactor: %w", err)
 	}
 	return &Compactor{
-		bkt: bkt, dir: filepath.Clean(dir), opts: o, fetcher: f, metrics: m, merge: runJob,
+		bkt: bkt, dir: filepath.Clean(dir), opts: o, fetcher: f, metrics: m, merge: runJob, verify: verify,
 		busy: make(chan struct{}, 1), cleaning: make(chan struct{}, 1),
 		indexBytes: map[ulid.ULID]int64{}, closed: make(chan struct{}),
 	}, nil

@@ -139,7 +139,8 @@ type Options struct {
 	Concurrency int
 	// DownsampleConcurrency is how many blocks are downsampled at a time. 0 is 1.
 	DownsampleConcurrency int
-	// FetchConcurrency is how many blocks of a job are downloaded at a time. 0 is 1.
+	// FetchConcurrency is how many blocks of a job are downloaded at a time, while
+	// those that are there are looked at. 0 is 1.
 	FetchConcurrency int
 	// FilesConcurrency is how many files of a block are transferred at a time. 0 is
 	// 1.

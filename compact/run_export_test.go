@@ -20,6 +20,14 @@ func (c *Compactor) SetMerge(f func(ctx context.Context, job *Job, sources []str
 	}
 }
 
+// SetVerify has f called before a source is looked at.
+func (c *Compactor) SetVerify(f func()) {
+	c.verify = func(ctx context.Context, dir string, depth block.VerifyDepth) error {
+		f()
+		return verify(ctx, dir, depth)
+	}
+}
+
 // NewJobQueue returns how jobs are handed out: what next and its release do.
 func NewJobQueue(jobs []*Job, o *Options) func(context.Context) (*Job, func()) {
 	return newQueue(jobs, o).next

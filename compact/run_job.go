@@ -151,11 +151,12 @@ func (c *Compactor) finish(ctx context.Context, w *work, res *JobResult) ([]stri
 }
 
 // fetchSources downloads the sources of a job, several at a time, and looks at all
-// of them, so that all that are bad are found.
+// of them, so that all that are bad are found. While one is looked at, the next is
+// downloaded.
 func (c *Compactor) fetchSources(ctx context.Context, job *Job, w *work, out *outcome) ([]string, error) {
 	dirs, errs := make([]string, len(job.Sources)), make([]error, len(job.Sources))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.opts.FetchConcurrency)
+	g.SetLimit(c.opts.FetchConcurrency + 1) // The one that is more waits, or is looked at.
 	for i, m := range job.Sources {
 		dirs[i] = w.source(m.ULID)
 		g.Go(func() error {
@@ -199,11 +200,7 @@ func (c *Compactor) fetchAnew(ctx context.Context, id ulid.ULID, w *work) error 
 // fetch downloads a block and looks at it. What is wrong with it is returned as it
 // is.
 func (c *Compactor) fetch(ctx context.Context, id ulid.ULID, w *work) error {
-	dir := w.source(id)
-	if err := begin(ctx, "download "+dir); err != nil {
-		return err
-	}
-	err := block.Download(ctx, c.bkt, id, dir, &block.DownloadOptions{Concurrency: c.opts.FilesConcurrency})
+	err := c.download(ctx, id, w)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -212,7 +209,20 @@ func (c *Compactor) fetch(ctx context.Context, id ulid.ULID, w *work) error {
 	case err != nil:
 		return mixedError(ctx, err)
 	}
-	return verify(ctx, dir, block.VerifyChecksums)
+	return c.verify(ctx, w.source(id), block.VerifyChecksums)
+}
+
+// download downloads a block as soon as few enough others of the job are.
+func (c *Compactor) download(ctx context.Context, id ulid.ULID, w *work) error {
+	if err := take(ctx, w.downloads); err != nil {
+		return err
+	}
+	defer func() { <-w.downloads }()
+	dir := w.source(id)
+	if err := begin(ctx, "download "+dir); err != nil {
+		return err
+	}
+	return block.Download(ctx, c.bkt, id, dir, &block.DownloadOptions{Concurrency: c.opts.FilesConcurrency})
 }
 
 // quarantineSource marks a source that is bad, if it still is in the bucket.

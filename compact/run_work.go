@@ -80,11 +80,16 @@ func jobKey(job *Job) string {
 type work struct {
 	dir    string
 	blocks string
+	// downloads holds a value for each block that is being downloaded.
+	downloads chan struct{}
 }
 
 // openWork makes the directory of a job, or goes on with it.
 func (c *Compactor) openWork(ctx context.Context, job *Job) (*work, error) {
-	w := &work{dir: filepath.Join(c.dir, jobsDir, jobKey(job)), blocks: filepath.Join(c.dir, blocksDir)}
+	w := &work{
+		dir: filepath.Join(c.dir, jobsDir, jobKey(job)), blocks: filepath.Join(c.dir, blocksDir),
+		downloads: make(chan struct{}, c.opts.FetchConcurrency),
+	}
 	if err := begin(ctx, "mkdir "+w.dir); err != nil {
 		return nil, err
 	}
