@@ -64,7 +64,9 @@ func (ca *CA) WriteFile(file string) error { return writeFile(file, ca.pem) }
 // Leaf is what a certificate to be issued says. The zero value is one without a
 // name, valid for a day.
 type Leaf struct {
-	// CommonName is for people to read; nothing is decided by it.
+	// CommonName is for people to read; nothing is decided by it. It is not that of
+	// the CA: OpenSSL takes a certificate whose subject is its issuer's for one that
+	// has signed itself, and refuses it.
 	CommonName string
 	// Hosts are DNS names, which may begin with "*.", and IP addresses.
 	Hosts []string
@@ -80,12 +82,14 @@ type Pair struct{ CertPEM, KeyPEM []byte }
 
 // IssueServer issues a certificate for a server, which it is good for by its Hosts.
 //
-// Errors: if a URI or date cannot be in a certificate.
+// Errors: if a URI or date cannot be in a certificate, or the common name is the
+// CA's.
 func (ca *CA) IssueServer(l Leaf) (*Pair, error) { return ca.issue(&l, x509.ExtKeyUsageServerAuth) }
 
 // IssueClient issues a certificate for a client.
 //
-// Errors: if a URI or date cannot be in a certificate.
+// Errors: if a URI or date cannot be in a certificate, or the common name is the
+// CA's.
 func (ca *CA) IssueClient(l Leaf) (*Pair, error) { return ca.issue(&l, x509.ExtKeyUsageClientAuth) }
 
 func (ca *CA) issue(l *Leaf, usage x509.ExtKeyUsage) (_ *Pair, err error) {
@@ -94,6 +98,9 @@ func (ca *CA) issue(l *Leaf, usage x509.ExtKeyUsage) (_ *Pair, err error) {
 			err = fmt.Errorf("issue certificate %q: %w", l.CommonName, err)
 		}
 	}()
+	if l.CommonName == ca.cert.Subject.CommonName {
+		return nil, errors.New("common name is that of the CA")
+	}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: l.CommonName}, NotBefore: l.NotBefore, NotAfter: l.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage}, BasicConstraintsValid: true,

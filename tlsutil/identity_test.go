@@ -118,3 +118,14 @@ func TestExpiry(t *testing.T) {
 	testutil.Ok(t, err)
 	testutil.Equals(t, 0, len(c.Expiry()))
 }
+
+// OpenSSL takes a certificate for self-signed whose subject is its issuer's.
+func TestNameOfTheCA(t *testing.T) {
+	t.Parallel()
+	ca := newCA(t, "observer")
+	for _, issue := range []func(tlsutil.Leaf) (*tlsutil.Pair, error){ca.IssueClient, ca.IssueServer} {
+		_, err := issue(tlsutil.Leaf{CommonName: "observer"})
+		testutil.NotOk(t, err)
+		testutil.Equals(t, `issue certificate "observer": common name is that of the CA`, err.Error())
+	}
+}

@@ -74,7 +74,7 @@ func clientOf(t testing.TB, addr string, serverCA, ca *tlsutil.CA) *tls.Conn {
 func TestListenerEndsConnections(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
-	ca, old, renewed := newCA(t, "server"), newCA(t, "old"), newCA(t, "new")
+	ca, old, renewed := newCA(t, "servers"), newCA(t, "old"), newCA(t, "new")
 	srv := serverOf(t, f, ca, 200*time.Millisecond, old.PEM(), renewed.PEM())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testutil.Ok(t, err)
@@ -98,7 +98,7 @@ func TestListenerEndsConnections(t *testing.T) {
 func TestListenerKeepsConnections(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
-	ca, old, renewed := newCA(t, "server"), newCA(t, "old"), newCA(t, "new")
+	ca, old, renewed := newCA(t, "servers"), newCA(t, "old"), newCA(t, "new")
 	srv := serverOf(t, f, ca, -1, old.PEM())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testutil.Ok(t, err)
