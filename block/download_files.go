@@ -131,8 +131,9 @@ func (d *download) copy(w io.Writer, r io.Reader, file File) error {
 	if file.Hash != nil && file.Hash.Func == HashSHA256 {
 		check.sum = sha256.New()
 	}
+	buf := make([]byte, max(min(copyBuffer, file.SizeBytes), 1)) // meta.json can say what it likes
 	// One more byte, to see whether there are more.
-	n, err := io.CopyBuffer(io.MultiWriter(w, check), io.LimitReader(r, file.SizeBytes+1), make([]byte, min(copyBuffer, file.SizeBytes+1)))
+	n, err := io.CopyBuffer(io.MultiWriter(w, check), io.LimitReader(r, file.SizeBytes+1), buf)
 	switch {
 	case err != nil:
 		return fmt.Errorf("copy %s: %w", file.RelPath, err)

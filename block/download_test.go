@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -207,6 +208,40 @@ func TestDownloadRefuses(t *testing.T) {
 			testutil.Assert(t, errors.Is(err, os.ErrNotExist), "%v", err)
 			testutil.Equals(t, 0, bkt.OpenBodies())
 		})
+	}
+}
+
+// sizeless is a bucket whose objects do not say how long they are.
+type sizeless struct{ *blocktest.Bucket }
+
+func (b sizeless) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	r, err := b.Bucket.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ io.ReadCloser }{r}, nil
+}
+
+// TestDownloadOfAnySize: no size that meta.json can give takes memory for it, nor is
+// there one that cannot be had.
+func TestDownloadOfAnySize(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{1, 1 << 40, math.MaxInt64 - 1, math.MaxInt64} {
+		m, bkt := uploaded(t)
+		rewrite(t, bkt, m, func(m *block.Meta) {
+			for i := range m.Thanos.Files {
+				if m.Thanos.Files[i].RelPath == block.IndexFile {
+					m.Thanos.Files[i].SizeBytes = size
+				}
+			}
+		})
+		want := io.ErrUnexpectedEOF
+		if size == 1 {
+			want = block.ErrCorrupt
+		}
+		err := block.Download(t.Context(), sizeless{bkt}, m.ULID, filepath.Join(t.TempDir(), m.ULID.String()), nil)
+		testutil.Assert(t, errors.Is(err, want), "%d bytes: %v", size, err)
+		testutil.Equals(t, 0, bkt.OpenBodies())
 	}
 }
 
