@@ -55,19 +55,19 @@ func (f *fold) runs(a *floats, values Values) bool {
 		v           = f.cur.raised()
 	)
 	for n < len(ts) && n < len(vs) && !turn.ended() {
-		stayed, k := turn, 0
+		k := 0
 		if turn.onLeft {
-			k, j, stayed = turn.stays(ts[n:], lts[i+1:], rts, j)
+			k, j, turn = turn.stays(ts[n:], lts[i+1:], rts, j)
 			i += k
 			raiseAll(vs[n:n+k], lvs[i+1-k:], l.raise, values)
 		} else {
-			k, i, stayed = turn.stays(ts[n:], rts[j+1:], lts, i)
+			k, i, turn = turn.stays(ts[n:], rts[j+1:], lts, i)
 			j += k
 			raiseAll(vs[n:n+k], rvs[j+1-k:], r.raise, values)
 		}
 		if k > 0 {
 			n += k
-			turn, v = stayed, vs[n-1]
+			v = vs[n-1]
 			continue
 		}
 		nextI, nextJ := i, j
@@ -125,8 +125,8 @@ func raiseAll(dst, vs []float64, raise float64, values Values) {
 // stays takes the samples that come next on the side whose turn it is, as long as they
 // certainly come out: they come before the other side's penalty ends, and that side
 // has samples in its run that come later. It copies their times to ts, and returns
-// how many there are, the other side's sample at which that is then, from at on, and
-// whose turn it is.
+// how many there are, at which sample the other side is then, which was at at, and
+// the turn after the last of them.
 func (t turn) stays(ts, own, other []int64, at int) (n, otherAt int, after turn) {
 	penalty, tie := t.penaltyRight, int64(0)
 	if !t.onLeft {
@@ -149,9 +149,11 @@ func (t turn) stays(ts, own, other []int64, at int) (n, otherAt int, after turn)
 	for other[at] < until {
 		at++
 	}
-	after = turn{last: last, onLeft: t.onLeft, penaltyLeft: penalty}
+	t.last = last
 	if t.onLeft {
-		after = turn{last: last, onLeft: true, penaltyRight: penalty}
+		t.penaltyRight = penalty
+	} else {
+		t.penaltyLeft = penalty
 	}
-	return n, at, after
+	return n, at, t
 }

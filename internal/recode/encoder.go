@@ -118,7 +118,8 @@ func (e *Encoder) FloatHistogram(t int64, h *histogram.FloatHistogram) error {
 
 // Chunks ends the series and returns its chunks, or those of all samples since the
 // last call. The list is valid until the next sample, the data is the caller's until
-// Reset. Chunks share memory: one that is kept can keep up to 64 KiB of others.
+// Reset. Chunks share memory: one that is kept can keep up to 64 KiB of others, and
+// after a Reset as much as there was in all before it.
 func (e *Encoder) Chunks() []Chunk {
 	e.cut()
 	out := e.out
