@@ -2,6 +2,9 @@ package compact
 
 import (
 	"context"
+	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/thanoskit/thanoskit/block"
 )
@@ -31,6 +34,12 @@ func (c *Compactor) SetVerify(f func()) {
 // NewJobQueue returns how jobs are handed out: what next and its release do.
 func NewJobQueue(jobs []*Job, o *Options) func(context.Context) (*Job, func()) {
 	return newQueue(jobs, o).next
+}
+
+// Newest says when the newest object of a block was written, and whether it has a
+// meta.json.
+func (c *Compactor) Newest(ctx context.Context, id ulid.ULID) (at time.Time, whole bool, err error) {
+	return c.newest(ctx, id)
 }
 
 // DetailsOf is what is in the details of a mark.

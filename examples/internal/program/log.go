@@ -68,7 +68,7 @@ func asText(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindAny:
 		switch v := a.Value.Any().(type) {
-		case error, json.Marshaler, encoding.TextMarshaler, slog.Level:
+		case error, json.Marshaler, encoding.TextMarshaler:
 		case fmt.Stringer:
 			a.Value = slog.StringValue(fmt.Sprint(v)) // fmt survives a nil pointer
 		}
