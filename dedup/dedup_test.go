@@ -188,6 +188,21 @@ func TestMergeRuns(t *testing.T) {
 	}
 }
 
+// TestPenaltyRunsTie has samples of both replicas at the very time at which the penalty
+// of the left one ends, when it is the right one's turn.
+func TestPenaltyRunsTie(t *testing.T) {
+	t.Parallel()
+	left := deduptest.Replica{float(15_000, 1), float(30_001, 2), float(50_000, 3), float(70_000, 4), float(90_000, 5)}
+	right := deduptest.Replica{float(0, 10), float(10_000, 11), float(30_001, 12), float(50_000, 13), float(70_000, 14)}
+	want := deduptest.Replica{float(0, 10), float(10_000, 11), float(30_001, 2), float(50_000, 3), float(70_000, 4), float(90_000, 5)}
+	for _, replicas := range [][]chunkenc.Iterable{{left, right}, {left.Runs(9), right.Runs(9)}} {
+		got, err := deduptest.Walk(dedup.Penalty{}.Merge(nil, dedup.Untyped, replicas...))
+		if i := deduptest.Differ(want, got); err != nil || i >= 0 {
+			t.Errorf("from sample %d on: want %v, got %v, %v", i, want, got, err)
+		}
+	}
+}
+
 // TestMergeAsksNoMore shows that a replica that has ended is left alone, whatever
 // it would say: some iterators of Prometheus go back to their last sample.
 func TestMergeAsksNoMore(t *testing.T) {

@@ -5,10 +5,12 @@ import (
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/downsample"
+	"github.com/thanoskit/thanoskit/internal/xor"
 )
 
 // TestKnownChunks: what is made of chunks that were made just before is what is made
@@ -52,4 +54,26 @@ func TestKnownChunks(t *testing.T) {
 		}
 		testutil.Equals(t, coarser(&raws, elsewhere(some)), coarser(&d, some), "some of series %d", i)
 	}
+}
+
+// TestNothingIsKnownAfterReset: what is made where something else was made before
+// Reset, as long as that, is not taken for it.
+func TestNothingIsKnownAfterReset(t *testing.T) {
+	t.Parallel()
+	constant := func(v float64) []block.Chunk {
+		ts, vs := make([]int64, 1000), make([]float64, 1000)
+		for i := range ts {
+			ts[i], vs[i] = int64(i)*15_000, v
+		}
+		return []block.Chunk{{MinTime: 0, MaxTime: ts[len(ts)-1], Encoding: chunkenc.EncXOR, Data: xor.Encode(nil, ts, vs)}}
+	}
+	var d, other downsample.Downsampler
+	_, err := d.Append(nil, block.Raw, block.FiveMinutes, constant(1))
+	testutil.Ok(t, err)
+	d.Reset()
+	got, err := d.Append(nil, block.FiveMinutes, block.OneHour, constant(2))
+	testutil.Ok(t, err)
+	want, err := other.Append(nil, block.FiveMinutes, block.OneHour, constant(2))
+	testutil.Ok(t, err)
+	testutil.Equals(t, want, got)
 }

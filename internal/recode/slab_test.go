@@ -28,6 +28,9 @@ func TestEncoderKeeps(t *testing.T) { // not parallel: it counts allocations
 	for i, c := range first {
 		want[i] = bytes.Clone(c.Data)
 	}
+	for _, c := range first { // which is to have no room for what is appended
+		_ = append(c.Data, 0xff)
+	}
 	encode(2, 300)
 	for i, c := range first {
 		testutil.Equals(t, want[i], c.Data, "chunk %d", i)
