@@ -184,6 +184,8 @@ func TestHTTPPeers(t *testing.T) {
 	testutil.Equals(t, "[] <nil>", get("other", "/x"))
 	testutil.Assert(t, strings.Contains(get("other", "/metrics"), "go_goroutines"))
 	testutil.Equals(t, "Forbidden\n", get("grafana", "/x"))
+	peers("peers: [{name: nobod.example, everything: true}]") // as long as it was
+	testutil.Equals(t, "Forbidden\n", get("other", "/x"))
 	peers("nonsense: 1")
 	testutil.Equals(t, "Service Unavailable\n", get("other", "/x"))
 	testutil.Equals(t, "Service Unavailable\n", get("other", "/metrics"))
