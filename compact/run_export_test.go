@@ -44,3 +44,18 @@ func (c *Compactor) Newest(ctx context.Context, id ulid.ULID) (at time.Time, who
 
 // DetailsOf is what is in the details of a mark.
 func DetailsOf(cause error) string { return detailsOf(cause) }
+
+// ProgressOf is how jobs are counted.
+type ProgressOf struct{ p progress }
+
+// Begin is a new plan.
+func (p *ProgressOf) Begin(jobs ...*Job) { p.p.begin(jobs) }
+
+// Run is a job that begins.
+func (p *ProgressOf) Run() { p.p.started() }
+
+// Ended is a job that has ended.
+func (p *ProgressOf) Ended(job *Job) { p.p.ended(job) }
+
+// Now is how far they are.
+func (p *ProgressOf) Now() Progress { return p.p.now() }
