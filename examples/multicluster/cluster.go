@@ -60,8 +60,7 @@ func (t *topology) startCluster(c *cluster) (err error) {
 // startPrometheus starts a replica that has been running for a while.
 func (t *topology) startPrometheus(dir string, i int, external labels.Labels) (*replica, error) {
 	r := &replica{external: external}
-	var err error
-	r.unit, err = t.launch("prometheus "+external.String(), dir, func(u *unit) error {
+	_, err := t.launch("prometheus "+external.String(), dir, func(u *unit) error { // r has it before it runs
 		had := u.link != nil // a life before this one
 		if err := r.open(u); err != nil {
 			return err

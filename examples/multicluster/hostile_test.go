@@ -38,7 +38,7 @@ import (
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
-var hostile = flag.Int("hostile", 120, "requests to make up in each state of the topology: the same ones for the same number")
+var hostile = flag.Int("hostile", 120/raceDivisor, "requests to make up in each state of the topology: the same ones for the same number")
 
 // hidden is in what clusters other than eu have of their own: metrics, labels and
 // values.
