@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,20 @@ func (s *teller) tell(out *store.Outcome) {
 	}
 }
 
+// required is the error of who is asked for what is required: whether there are such
+// members is for who lets the caller know of them to say.
+func required(require [][]*labels.Matcher) error {
+	if len(require) > 0 {
+		return errors.New("required of others")
+	}
+	return nil
+}
+
 func (s *teller) Series(_ context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
 	s.tell(req.Outcome)
+	if err := required(req.Require); err != nil {
+		return err
+	}
 	for _, warning := range s.warnings {
 		if err := w.Warn(warning); err != nil {
 			return err
@@ -51,12 +64,12 @@ func (s *teller) Series(_ context.Context, req *store.SeriesRequest, w store.Ser
 
 func (s *teller) LabelNames(_ context.Context, req *store.LabelNamesRequest) ([]string, error) {
 	s.tell(req.Outcome)
-	return []string{"cluster"}, s.err
+	return []string{"cluster"}, cmp.Or(s.err, required(req.Require))
 }
 
 func (s *teller) LabelValues(_ context.Context, req *store.LabelValuesRequest) ([]string, error) {
 	s.tell(req.Outcome)
-	return s.values, s.err
+	return s.values, cmp.Or(s.err, required(req.Require))
 }
 
 func (s *teller) Describe(context.Context) (store.Info, error) { return s.info, s.err }
@@ -129,6 +142,10 @@ func TestAllowedOutcome(t *testing.T) {
 	err = s.Series(t.Context(), &store.SeriesRequest{Require: ms}, &got)
 	incomplete, ok := errors.AsType[*store.IncompleteError](err)
 	testutil.Assert(t, ok && len(incomplete.Members) == 0, "%v", err)
+	_, err = store.LabelNames(t.Context(), s, &store.LabelNamesRequest{Require: ms})
+	testutil.Assert(t, errors.As(err, &incomplete) && len(incomplete.Members) == 0, "%v", err)
+	_, err = store.LabelValues(t.Context(), s, &store.LabelValuesRequest{Label: "cluster", Require: ms})
+	testutil.Assert(t, errors.As(err, &incomplete) && len(incomplete.Members) == 0, "%v", err)
 }
 
 func TestAllowedErrors(t *testing.T) {
