@@ -55,7 +55,7 @@ func (f *fold) runs(a *floats, values Values) bool {
 		v           = f.cur.raised()
 	)
 	for n < len(ts) && n < len(vs) && !turn.ended() {
-		k := 0
+		var k int
 		if turn.onLeft {
 			k, j, turn = turn.stays(ts[n:], lts[i+1:], rts, j)
 			i += k
