@@ -36,6 +36,7 @@ func TestPeers(t *testing.T) {
 		grpcstore.Peer{Name: "spiffe://example.org/eu", Labels: map[string][]string{"cluster": {"eu"}}},
 		grpcstore.Peer{Name: "both.example", Labels: map[string][]string{"cluster": {"eu", "us"}, "env": {"prod"}}},
 		grpcstore.Peer{Name: "192.0.2.1", Everything: true},
+		grpcstore.Peer{Name: "urn:example:x", Everything: true},
 	)
 	testutil.Ok(t, err)
 	uri := func(s string) []*url.URL {
@@ -49,6 +50,7 @@ func TestPeers(t *testing.T) {
 	}{
 		"URI":             {&x509.Certificate{URIs: uri("spiffe://example.org/eu")}, `[cluster="eu"]`},
 		"DNS name":        {&x509.Certificate{DNSNames: []string{"x.example", "both.example"}}, `[cluster=~"eu|us" env="prod"]`},
+		"URI of no host":  {&x509.Certificate{URIs: uri("urn:example:x")}, `[]`},
 		"address":         {&x509.Certificate{IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}, `[]`},
 		"the first entry": {&x509.Certificate{DNSNames: []string{"both.example"}, URIs: uri("spiffe://example.org/eu")}, `[cluster="eu"]`},
 		"somebody":        {&x509.Certificate{DNSNames: []string{"other.example"}, Subject: pkix.Name{CommonName: "o"}}, `denied: nothing is said of client "o" with URIs [] and DNS names ["other.example"]`},
