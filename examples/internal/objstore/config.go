@@ -89,7 +89,7 @@ func directory(content []byte) error {
 		Config struct{ Directory string }
 	}
 	if yaml.Unmarshal(content, &bucket) != nil || bucket.Config.Directory == "" || !strings.EqualFold(bucket.Type, string(objstore.FILESYSTEM)) {
-		return nil
+		return nil //nolint:nilerr // The client parses it again, and says what is wrong.
 	}
 	info, err := os.Stat(bucket.Config.Directory)
 	if err == nil && !info.IsDir() {
