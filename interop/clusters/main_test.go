@@ -17,7 +17,7 @@ var (
 )
 
 var (
-	examples *proc.Examples // thanoskit's programs
+	examples proc.Examples // thanoskit's programs
 	free     = &ports{given: map[int]bool{}}
 	client   = &http.Client{}
 )
@@ -36,13 +36,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "-swap is neither some nor all")
 		os.Exit(2)
 	}
-	dir, err := os.MkdirTemp("", "thanoskit-interop")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	examples = proc.NewExamples(dir)
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	examples.Main(m)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // examples are thanoskit's programs.
-var examples *proc.Examples
+var examples proc.Examples
 
 // kit has TestKit run. It fails wherever a component does, so that it is
 // TestComponents that runs it, in a process of its own, and judges.
@@ -24,13 +24,5 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	dir, err := os.MkdirTemp("", "thanoskit-interop-conformance")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	examples = proc.NewExamples(dir)
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	examples.Main(m)
 }

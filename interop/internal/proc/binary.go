@@ -57,17 +57,23 @@ func binaryDir() (string, error) {
 	return filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash.Sum(nil))), nil
 }
 
-// Examples builds thanoskit's example programs, each once. It is safe for
-// concurrent use.
+// Examples builds thanoskit's example programs, each once. The zero value is ready.
+// It is safe for concurrent use.
 type Examples struct {
-	dir   string
 	mu    sync.Mutex
+	dir   string // of what is built, once there is something
 	built map[string]string
 }
 
-// NewExamples returns Examples that are built into a directory, which is the
-// caller's to remove.
-func NewExamples(dir string) *Examples { return &Examples{dir: dir, built: map[string]string{}} }
+// Main runs a package's tests, removes what was built for them, and ends the
+// process: all that a TestMain has to do.
+func (e *Examples) Main(m *testing.M) {
+	code := m.Run()
+	if e.dir != "" {
+		_ = os.RemoveAll(e.dir)
+	}
+	os.Exit(code)
+}
 
 // Binary returns the path of an example's program. The test's directory is two
 // below the root module's.
@@ -77,6 +83,13 @@ func (e *Examples) Binary(t testing.TB, name string) string {
 	defer e.mu.Unlock()
 	if path := e.built[name]; path != "" {
 		return path
+	}
+	if e.dir == "" {
+		dir, err := os.MkdirTemp("", "thanoskit-interop")
+		if err != nil {
+			t.Fatalf("build examples/%s: %v", name, err)
+		}
+		e.dir, e.built = dir, map[string]string{}
 	}
 	path := filepath.Join(e.dir, name)
 	cmd := exec.Command("go", "build", "-o", path, "github.com/thanoskit/thanoskit/examples/"+name)
