@@ -54,8 +54,9 @@ type Endpoint struct {
 	Client ClientConfig `yaml:"client_config"`
 	// Serves are the external labels that all it serves must have: each name with
 	// one of the values. What has others is left out, and said; see
-	// store.WithServed. It may serve anything if there are none. It goes well with
-	// TLS and a name, so that it is known who serves. Not in Thanos.
+	// store.WithServed. If it is nil it may serve anything; no names are an error, lest
+	// a template that renders nothing lets anything through. It goes well with TLS and
+	// a name, so that it is known who serves. Not in Thanos.
 	Serves map[string]Values `yaml:"serves"`
 }
 
@@ -74,6 +75,9 @@ func (v *Values) UnmarshalYAML(unmarshal func(any) error) error {
 
 // served returns what the endpoint may serve, as matchers and as text.
 func (e *Endpoint) served() (ms []*labels.Matcher, text string, err error) {
+	if e.Serves != nil && len(e.Serves) == 0 {
+		return nil, "", fmt.Errorf("endpoint %s: serves: there are no labels", e.Address)
+	}
 	values := make(map[string][]string, len(e.Serves))
 	for name, v := range e.Serves {
 		values[name] = v

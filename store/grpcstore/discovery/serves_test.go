@@ -82,7 +82,7 @@ func TestServes(t *testing.T) {
 		{", serves: {cluster: eu}", "eu", 2},
 		{", serves: {cluster: [eu, us]}", "eu us", 1},
 		{", serves: {cluster: [eu, us], zone: a}", "", 3},
-		{", serves: {}", "ap eu us", 0},
+		{"", "ap eu us", 0},
 	} {
 		write(tc.serves)
 		testutil.Ok(t, s.Refresh(t.Context()))
@@ -118,6 +118,7 @@ func TestServesOfDuplicates(t *testing.T) {
 func TestServesErrors(t *testing.T) {
 	t.Parallel()
 	for serves, want := range map[string]string{
+		"{}":                "endpoint a:1: serves: there are no labels",
 		"{cluster: ''}":     `endpoint a:1: serves: invalid request: label "cluster": value is empty`,
 		"{cluster: []}":     "there are no values",
 		"{'': a}":           "name is empty",
