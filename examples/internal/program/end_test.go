@@ -39,6 +39,7 @@ func TestEndIsLogged(t *testing.T) {
 	}))
 	testutil.Equals(t, 1, strings.Count(log.String(), "shutting down"), log.String())
 	testutil.Assert(t, strings.Contains(log.String(), `level=INFO msg="shutting down" signal=terminated`), log.String())
+	testutil.Assert(t, !p.failed.Load(), "what fails after a signal would not be logged")
 
 	cause := errors.New("disk is full")
 	for _, tc := range []struct {
@@ -53,10 +54,11 @@ func TestEndIsLogged(t *testing.T) {
 		testutil.Equals(t, errors.Is(tc.err, cause), errors.Is(err, cause), "%v", err)
 		testutil.Equals(t, 1, strings.Count(log.String(), "shutting down"), log.String())
 		testutil.Assert(t, strings.Contains(log.String(), tc.want) && p.ending.Load(), log.String())
+		testutil.Equals(t, errors.Is(tc.err, cause), p.failed.Load())
 	}
 
 	// Who does not get as far leaves it to the caller.
 	p, log = logged(t)
 	err := untilSignal(p, func(context.Context, *Program) error { return cause })
-	testutil.Assert(t, errors.Is(err, cause) && !p.ending.Load() && log.Len() == 0, "%v %s", err, log)
+	testutil.Assert(t, errors.Is(err, cause) && !p.ending.Load() && !p.failed.Load() && log.Len() == 0, "%v %s", err, log)
 }

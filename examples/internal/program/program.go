@@ -45,6 +45,7 @@ type Program struct {
 	expiring   []func() []tlsutil.Expiry // certificates in use
 	background []func(context.Context) error
 	ending     atomic.Bool // it is logged that it ends
+	failed     atomic.Bool // so is the error that it ends with
 }
 
 // Main runs a component until it fails or is told to end by SIGINT or SIGTERM.
@@ -58,7 +59,7 @@ func MainHTTP(name string, run func(ctx context.Context, p *Program) error) {
 
 func runMain(p *Program, run func(ctx context.Context, p *Program) error) {
 	if err := untilSignal(p, run); err != nil && !errors.Is(err, flag.ErrHelp) {
-		if !p.ending.Load() {
+		if !p.failed.Load() {
 			p.Log.Error("program ended", "err", err)
 		}
 		os.Exit(1)
@@ -91,11 +92,14 @@ func untilSignal(p *Program, run func(ctx context.Context, p *Program) error) er
 	return run(ctx, p)
 }
 
-// logEnd logs why the program ends: the first reason that there is.
-func (p *Program) logEnd(level slog.Level, reason ...any) {
-	if p.ending.CompareAndSwap(false, true) {
+// logEnd logs why the program ends: the first reason that there is. It reports
+// whether this is it.
+func (p *Program) logEnd(level slog.Level, reason ...any) bool {
+	first := p.ending.CompareAndSwap(false, true)
+	if first {
 		p.Log.Log(context.Background(), level, "shutting down", reason...)
 	}
+	return first
 }
 
 // New returns a Program with the flags that every component has that serves a
@@ -258,7 +262,7 @@ func (p *Program) serve(ctx context.Context, g *errgroup.Group, web *web, l net.
 		case errors.Is(cause, ErrDone):
 			p.logEnd(slog.LevelInfo, "reason", ErrDone.Error())
 		case !errors.Is(cause, context.Canceled): // else it is a signal
-			p.logEnd(slog.LevelError, "err", cause)
+			p.failed.Store(p.logEnd(slog.LevelError, "err", cause))
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
