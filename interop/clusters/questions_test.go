@@ -223,31 +223,3 @@ func (w *world) awaitScrapes() {
 		})
 	}
 }
-
-// knows is nil if a querier knows what all of its endpoints hold.
-func (w *world) knows(ctx context.Context, p *part, endpoints int) error {
-	body, err := proc.Get(ctx, "http://"+p.http+"/api/v1/stores")
-	if err != nil {
-		return err
-	}
-	var stores struct {
-		Data map[string][]struct {
-			LastError any `json:"lastError"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(body, &stores); err != nil {
-		return err
-	}
-	well := 0
-	for _, kind := range stores.Data {
-		for _, e := range kind {
-			if e.LastError == nil {
-				well++
-			}
-		}
-	}
-	if well != endpoints {
-		return fmt.Errorf("%s knows %d of %d endpoints: %s", p.name, well, endpoints, body)
-	}
-	return nil
-}

@@ -192,7 +192,7 @@ func (w *world) querier(r role, cluster, name string, pos position, endpoints []
 	}
 	q := w.server(r, cluster, name, pos.kind(r, name), "--endpoint.sd-config-file="+w.write(name+".yml", "%s", b.String()),
 		"--query.replica-label=replica", "--deduplication.func="+w.algo, "--store.response-timeout="+responseTimeout.String(), "--query.timeout=30s")
-	q.ready = func(ctx context.Context) error { return w.knows(ctx, q, len(endpoints)) }
+	q.ready = func(ctx context.Context) error { return proc.Endpoints(ctx, q.http, len(endpoints)) }
 	return q
 }
 

@@ -55,38 +55,9 @@ func (w *world) start(name, path string, args ...string) string {
 		}
 	}
 	if endpoints > 0 {
-		proc.Await(w.t, "endpoints of "+name, p, time.Minute, func(ctx context.Context) error { return described(ctx, httpAddr, endpoints) })
+		proc.Await(w.t, "endpoints of "+name, p, time.Minute, func(ctx context.Context) error { return proc.Endpoints(ctx, httpAddr, endpoints) })
 	}
 	return grpcAddr
-}
-
-// described returns an error unless so many endpoints of a querier have described
-// themselves.
-func described(ctx context.Context, addr string, endpoints int) error {
-	body, err := proc.Get(ctx, "http://"+addr+"/api/v1/stores")
-	if err != nil {
-		return err
-	}
-	var stores struct {
-		Data map[string][]struct {
-			LastError any `json:"lastError"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(body, &stores); err != nil {
-		return err
-	}
-	known := 0
-	for _, kind := range stores.Data {
-		for _, e := range kind {
-			if e.LastError == nil {
-				known++
-			}
-		}
-	}
-	if known != endpoints {
-		return fmt.Errorf("%d of %d endpoints are known: %s", known, endpoints, body)
-	}
-	return nil
 }
 
 // prometheus returns the URL of a Prometheus that holds the fixture's raw data.

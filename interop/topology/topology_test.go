@@ -2,7 +2,6 @@ package topology
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"testing"
@@ -78,32 +77,7 @@ func querier(t testing.TB, kind string, compression string, endpoints ...*server
 		path = examples.Binary(t, "querier")
 	}
 	s := startServer(t, "query-"+kind, path, args...)
-	proc.Await(t, "endpoints", s.Process, time.Minute, func(ctx context.Context) error {
-		body, err := proc.Get(ctx, "http://"+s.http+"/api/v1/stores")
-		if err != nil {
-			return err
-		}
-		var stores struct {
-			Data map[string][]struct {
-				LastError any `json:"lastError"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal(body, &stores); err != nil {
-			return err
-		}
-		healthy := 0
-		for _, kind := range stores.Data {
-			for _, e := range kind {
-				if e.LastError == nil {
-					healthy++
-				}
-			}
-		}
-		if healthy != len(endpoints) {
-			return fmt.Errorf("%d of %d endpoints are known: %s", healthy, len(endpoints), body)
-		}
-		return nil
-	})
+	proc.Await(t, "endpoints", s.Process, time.Minute, func(ctx context.Context) error { return proc.Endpoints(ctx, s.http, len(endpoints)) })
 	return s
 }
 

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -137,6 +138,35 @@ func Get(ctx context.Context, url string) ([]byte, error) {
 		err = fmt.Errorf("%s: %s: %.300s", url, resp.Status, body)
 	}
 	return body, err
+}
+
+// Endpoints returns an error unless the querier at an HTTP address, ours or Thanos',
+// knows what so many endpoints hold.
+func Endpoints(ctx context.Context, addr string, want int) error {
+	body, err := Get(ctx, "http://"+addr+"/api/v1/stores")
+	if err != nil {
+		return err
+	}
+	var stores struct {
+		Data map[string][]struct {
+			LastError any `json:"lastError"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(body, &stores); err != nil {
+		return err
+	}
+	known := 0
+	for _, kind := range stores.Data {
+		for _, e := range kind {
+			if e.LastError == nil {
+				known++
+			}
+		}
+	}
+	if known != want {
+		return fmt.Errorf("%s knows %d of %d endpoints: %s", addr, known, want, body)
+	}
+	return nil
 }
 
 // FreeAddr returns a loopback address that nobody listens on. The kernel does not
