@@ -11,11 +11,14 @@ import (
 var (
 	// ErrNotFound says that there is no such block, mark or object.
 	ErrNotFound = errors.New("not found")
-	// ErrPartial says that a block has no meta.json: its upload or its deletion
-	// has not ended, and nothing in it is to be read.
-	ErrPartial = errors.New("block has no meta.json")
+	// ErrPartial says that a block has no meta.json, or in a filesystem a torn one:
+	// its upload or its deletion has not ended, and nothing in it is to be read.
+	ErrPartial = errors.New("block has no whole meta.json")
 	// ErrCorrupt says that a file of a block does not hold what it must.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrTorn is the cause of an ErrCorrupt for a meta.json or a mark that ends
+	// before its JSON does: whoever wrote it did not come to the end.
+	ErrTorn = errors.New("ends early")
 	// ErrUnsupported says that a file of a block is of a kind that this version
 	// does not know. Another one may.
 	ErrUnsupported = errors.New("not supported")

@@ -124,8 +124,8 @@ func (l *load) findMeta(ctx context.Context, e *entry, id ulid.ULID, before *ent
 	case err == nil:
 		e.meta = m
 		l.f.cache.write(id, MetaFile, b, e.listed.MetaModified)
-	case errors.Is(err, ErrNotFound):
-		// Deleted since it was listed.
+	case errors.Is(err, ErrNotFound), TornUpload(l.f.bkt, err):
+		// Deleted since it was listed, or not written to its end.
 		e.partial = fmt.Errorf("block %s: %w: %w", id, ErrPartial, err)
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnsupported):
 		e.partial = err
@@ -152,8 +152,8 @@ func (l *load) findMark(ctx context.Context, e *entry, id ulid.ULID, kind MarkKi
 		if b, err := m.Encode(); err == nil && !modified.IsZero() {
 			l.f.cache.write(id, kind.File(), b, modified)
 		}
-	case errors.Is(err, ErrNotFound):
-		// Taken away since it was listed.
+	case errors.Is(err, ErrNotFound), TornUpload(l.f.bkt, err):
+		// Taken away since it was listed, or never put as a whole.
 		e.listed.Marks[kind] = false
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrUnsupported):
 		e.marks[kind] = markState{err: err}

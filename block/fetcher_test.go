@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -471,6 +473,68 @@ func TestUnreadableMarks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// In a filesystem, what ends early has not been uploaded.
+func TestTornUploads(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		end  func([]byte) []byte
+		torn bool
+	}{
+		"empty":      {func([]byte) []byte { return nil }, true},
+		"half":       {func(b []byte) []byte { return b[:len(b)/2] }, true},
+		"no end":     {func(b []byte) []byte { return bytes.TrimRight(b, "}\n ") }, true},
+		"zeros":      {func(b []byte) []byte { return make([]byte, len(b)) }, true},
+		"half zeros": {func(b []byte) []byte { return append(b[:len(b)/2:len(b)/2], make([]byte, len(b))...) }, true},
+		"garbage":    {func(b []byte) []byte { return append([]byte("!"), b[:len(b)/2]...) }, false},
+		"too much":   {func(b []byte) []byte { return append(slices.Clip(b), '}') }, false},
+	} {
+		for kind, open := range buckets(t) {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				torn, inner := tc.torn && kind == "filesystem", open()
+				bkt := world(t, inner)
+				whole := map[string][]byte{}
+				tear := func(n int, file string) {
+					object := block.ObjectName(newID(n), file)
+					r, err := inner.Get(t.Context(), object)
+					testutil.Ok(t, err)
+					whole[object], err = io.ReadAll(r)
+					testutil.Ok(t, errors.Join(err, r.Close()))
+					put(t, inner, object, string(tc.end(whole[object])))
+				}
+				tear(0, block.MetaFile)
+				for k := block.DeletionMark; k <= block.NoDownsampleMark; k++ {
+					mark(t, inner, block.Mark{Kind: k, Block: newID(1), Reason: block.ReasonManual})
+					tear(1, k.File())
+				}
+				f := newFetcher(t, bkt, "", nil)
+				v := fetchWith(t, f)
+				testutil.Ok(t, v.Incomplete)
+				testutil.Assert(t, errors.Is(v.Partial[newID(0)], block.ErrCorrupt), "%v", v.Partial[newID(0)])
+				testutil.Equals(t, tc.torn, errors.Is(v.Partial[newID(0)], block.ErrTorn), "%v", v.Partial[newID(0)])
+				testutil.Equals(t, torn, errors.Is(v.Partial[newID(0)], block.ErrPartial), "%v", v.Partial[newID(0)])
+				for k := block.DeletionMark; k <= block.NoDownsampleMark; k++ {
+					testutil.Equals(t, !torn, v.Marked(newID(1), k))
+				}
+				// They are looked at again when they have been written, however soon.
+				if !torn {
+					return
+				}
+				for object, content := range whole {
+					put(t, inner, object, string(content))
+				}
+				v = fetchWith(t, f)
+				testutil.Assert(t, v.Metas[newID(0)] != nil)
+				for k := block.DeletionMark; k <= block.NoDownsampleMark; k++ {
+					m, err := v.Mark(newID(1), k)
+					testutil.Ok(t, err)
+					testutil.Assert(t, m != nil, "%s", k)
+				}
+			})
+		}
 	}
 }
 

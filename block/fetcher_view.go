@@ -12,8 +12,8 @@ type View struct {
 	// Metas are the blocks that the filters left.
 	Metas map[ulid.ULID]*Meta
 	// Partial are prefixes that are no block that can be read, with the reason:
-	// ErrPartial if there is no meta.json, and only then may it be an upload that
-	// nobody goes on with; *MetaError; *UnsupportedError, where for Thanos the whole
+	// ErrPartial if there is no meta.json, or one that is a TornUpload, and only then
+	// may it be an upload that nobody goes on with; *MetaError; *UnsupportedError, where for Thanos the whole
 	// view is incomplete.
 	Partial map[ulid.ULID]error
 	// Excluded says for each block that a filter took out which state it got, as in
@@ -58,7 +58,8 @@ func newView(known map[ulid.ULID]*entry) *View {
 	return v
 }
 
-// Marked reports whether a block has a mark of that kind, readable or not.
+// Marked reports whether a block has a mark of that kind, readable or not, that is
+// not a TornUpload.
 //
 // A mark that cannot be understood counts on the side where nothing is lost: a
 // block with such a no-compact or no-downsample mark is left alone; one with such

@@ -74,13 +74,13 @@ func ParseMark(id ulid.ULID, kind MarkKind, data []byte) (*Mark, error) {
 	switch kind {
 	case DeletionMark:
 		d := deletionJSON{}
-		err, common, when, field = json.Unmarshal(data, &d), &d.markJSON, &d.Time, "deletion_time"
+		err, common, when, field = unmarshal(data, &d), &d.markJSON, &d.Time, "deletion_time"
 	case NoCompactMark:
 		d := noCompactJSON{}
-		err, common, when, field, reason = json.Unmarshal(data, &d), &d.markJSON, &d.Time, "no_compact_time", &d.Reason
+		err, common, when, field, reason = unmarshal(data, &d), &d.markJSON, &d.Time, "no_compact_time", &d.Reason
 	case NoDownsampleMark:
 		d := noDownsampleJSON{}
-		err, common, when, field, reason = json.Unmarshal(data, &d), &d.markJSON, &d.Time, "no_downsample_time", &d.Reason
+		err, common, when, field, reason = unmarshal(data, &d), &d.markJSON, &d.Time, "no_downsample_time", &d.Reason
 	default:
 		return nil, &UnsupportedError{Block: id, File: kind.File(), What: kind.String()}
 	}

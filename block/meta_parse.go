@@ -19,7 +19,7 @@ import (
 // *UnsupportedError for versions that are not known.
 func ParseMeta(data []byte) (*Meta, error) {
 	m := &Meta{}
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := unmarshal(data, m); err != nil {
 		return nil, &MetaError{Block: m.ULID, File: MetaFile, Field: jsonField(err), Err: err}
 	}
 	if m.Thanos.Labels == nil {

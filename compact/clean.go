@@ -77,13 +77,18 @@ func (c *Compactor) stillToDelete(ctx context.Context, d *DeleteAction) (bool, e
 		}
 		return !m.Time.After(d.Since), nil
 	}
-	newest, whole, err := c.newest(ctx, d.Block)
-	return err == nil && !whole && PartialAbandoned(newest, time.Now(), c.opts), err
+	newest, meta, err := c.newest(ctx, d.Block)
+	if err == nil && meta {
+		if _, torn := block.FetchMeta(ctx, c.bkt, d.Block); !block.TornUpload(c.bkt, torn) {
+			return false, nil
+		}
+	}
+	return err == nil && PartialAbandoned(newest, time.Now(), c.opts), err
 }
 
 // newest returns when the newest object of a block was written, zero if there is
 // none or the bucket does not say, and whether meta.json is among them.
-func (c *Compactor) newest(ctx context.Context, id ulid.ULID) (at time.Time, whole bool, err error) {
+func (c *Compactor) newest(ctx context.Context, id ulid.ULID) (at time.Time, meta bool, err error) {
 	supported := c.bkt.SupportedIterOptions()
 	if !slices.Contains(supported, objstore.UpdatedAt) {
 		return time.Time{}, false, nil
@@ -92,7 +97,7 @@ func (c *Compactor) newest(ctx context.Context, id ulid.ULID) (at time.Time, who
 	if slices.Contains(supported, objstore.Recursive) {
 		opts = append(opts, objstore.WithRecursiveIter())
 	}
-	meta := block.ObjectName(id, block.MetaFile)
+	metaName := block.ObjectName(id, block.MetaFile)
 	for dirs := []string{id.String()}; len(dirs) > 0; dirs = dirs[1:] {
 		err := c.bkt.IterWithAttributes(ctx, dirs[0], func(a objstore.IterObjectAttributes) error {
 			if strings.HasSuffix(a.Name, objstore.DirDelim) {
@@ -100,14 +105,14 @@ func (c *Compactor) newest(ctx context.Context, id ulid.ULID) (at time.Time, who
 			} else if modified, ok := a.LastModified(); ok && modified.After(at) {
 				at = modified
 			}
-			whole = whole || a.Name == meta
+			meta = meta || a.Name == metaName
 			return nil
 		}, opts...)
 		if err != nil {
 			return time.Time{}, false, fmt.Errorf("list %s: %w", dirs[0], err)
 		}
 	}
-	return at, whole, nil
+	return at, meta, nil
 }
 
 // mark puts the marks that a plan asks for.

@@ -80,8 +80,9 @@
 //
 // What is left of an upload that did not end is deleted when the newest of its
 // objects is older than Options.PartialAge, however old the block's ULID is. If the
-// bucket does not say when objects were written, it is not. A block whose meta.json
-// cannot be read stays.
+// bucket does not say when objects were written, it is not. In a filesystem, a
+// meta.json or a mark that ends early is none (see [block.TornUpload]). Any other
+// block whose meta.json cannot be read stays.
 //
 // # Bad blocks
 //

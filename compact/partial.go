@@ -44,11 +44,11 @@ func (p *planner) partials() {
 		case !errors.Is(part.Err, block.ErrPartial):
 			skip(SkipUnreadable, "%v", part.Err)
 		case PartialAbandoned(part.Newest, p.s.Now, p.o):
-			del(DeletePartial, part.Newest, "no meta.json, and nothing has been written since %s", when(part.Newest))
+			del(DeletePartial, part.Newest, "no whole meta.json, and nothing has been written since %s", when(part.Newest))
 		case part.Newest.IsZero():
-			skip(SkipPartial, "no meta.json; when its objects were written is not known")
+			skip(SkipPartial, "no whole meta.json; when its objects were written is not known")
 		default:
-			skip(SkipPartial, "no meta.json; newest object written %s", when(part.Newest))
+			skip(SkipPartial, "no whole meta.json; newest object written %s", when(part.Newest))
 		}
 	}
 }

@@ -66,7 +66,7 @@ func ExamplePlan_WriteTable() {
 	// Output:
 	// DELETIONS
 	// BLOCK                       CAUSE    SINCE                 WHY
-	// 00000000000000000000000001  partial  2026-02-27 00:00:00Z  no meta.json, and nothing has been written since 2026-02-27 00:00:00Z
+	// 00000000000000000000000001  partial  2026-02-27 00:00:00Z  no whole meta.json, and nothing has been written since 2026-02-27 00:00:00Z
 	//
 	// Until nothing is left to do: 0 compactions of 0 blocks, 0 downsampled blocks made. 0 blocks past retention.
 }

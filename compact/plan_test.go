@@ -396,7 +396,7 @@ func TestPlanPartials(t *testing.T) {
 		return p
 	}
 	// It was made long ago, and somebody still uploads it.
-	testutil.Equals(t, "no meta.json; newest object written 2024-06-04 00:00:00Z", partial(func(*compact.Partial) {}).Skipped[0].Why)
+	testutil.Equals(t, "no whole meta.json; newest object written 2024-06-04 00:00:00Z", partial(func(*compact.Partial) {}).Skipped[0].Why)
 	testutil.Equals(t, compact.SkipPartial, partial(func(p *compact.Partial) { p.Newest = time.Time{} }).Skipped[0].Cause)
 	p := partial(func(p *compact.Partial) { p.Newest = now.Add(-48*hour - 1) })
 	testutil.Equals(t, compact.DeletePartial, p.Deletes[0].Cause)

@@ -147,7 +147,7 @@ func (c *Compactor) quarantineMetas(ctx context.Context, v *block.View) ([]*Quar
 	)
 	for _, id := range sortedBlocks(v.Partial) {
 		cause := v.Partial[id]
-		if !errors.Is(cause, block.ErrCorrupt) && !errors.Is(cause, block.ErrUnsupported) || v.Marked(id, block.NoCompactMark) || v.Marked(id, block.DeletionMark) {
+		if errors.Is(cause, block.ErrPartial) || !errors.Is(cause, block.ErrCorrupt) && !errors.Is(cause, block.ErrUnsupported) || v.Marked(id, block.NoCompactMark) || v.Marked(id, block.DeletionMark) {
 			continue
 		}
 		if l, ok := v.Listed(id); ok && !l.MetaModified.IsZero() && time.Since(l.MetaModified) < metaSettles {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thanos-io/objstore"
+	"github.com/thanos-io/objstore/providers/filesystem"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/compact"
@@ -105,6 +108,48 @@ func TestCleanFails(t *testing.T) {
 	testutil.Equals(t, []ulid.ULID{left}, deleted)
 	testutil.Equals(t, 1.0, valueOf(t, reg, "thanos_compact_block_cleanup_loops_total"))
 	testutil.Equals(t, 1.0, valueOf(t, reg, "thanos_compact_blocks_cleaned_total"))
+}
+
+// In a filesystem, an upload that a process died of at its last object is like any
+// other that nobody goes on with, and a mark that it died of is none.
+func TestTornUploads(t *testing.T) {
+	t.Parallel()
+	mem, _, ids := newRun(t, nil)
+	root := t.TempDir()
+	bkt, err := filesystem.NewBucket(root)
+	testutil.Ok(t, err)
+	for name, content := range mem.Objects() {
+		testutil.Ok(t, bkt.Upload(t.Context(), name, bytes.NewReader(content)))
+	}
+	put := func(id ulid.ULID, file, content string, age time.Duration) {
+		name := block.ObjectName(id, file)
+		testutil.Ok(t, bkt.Upload(t.Context(), name, strings.NewReader(content)))
+		at := time.Now().Add(-age)
+		testutil.Ok(t, os.Chtimes(filepath.Join(root, name), at, at))
+	}
+	old, young, garbage, resumed := ulid.MustNewDefault(time.Now()), ulid.MustNewDefault(time.Now()), ulid.MustNewDefault(time.Now()), ulid.MustNewDefault(time.Now())
+	for id, meta := range map[ulid.ULID]string{old: `{"ulid":`, young: "", garbage: "?", resumed: ""} {
+		put(id, "chunks/000001", "x", 50*time.Hour)
+		put(id, block.MetaFile, meta, 49*time.Hour)
+	}
+	put(old, block.MetaFile, `{"ulid":`, 50*time.Hour) // which is the first to be deleted
+	put(young, "index", "x", 47*time.Hour)
+	put(ids[0], block.DeletionMarkFile, `{"id":`, time.Hour)
+	hook, deleted := &hooked{Bucket: bkt}, 0
+	hook.del = func(string) error {
+		if deleted++; deleted == 1 {
+			// What was planned to be deleted, too, has been uploaded whole by now.
+			put(resumed, block.MetaFile, string(mem.Objects()[block.ObjectName(ids[4], block.MetaFile)]), 49*time.Hour)
+		}
+		return nil
+	}
+	c, err := compact.New(hook, t.TempDir(), nil)
+	testutil.Ok(t, err)
+	defer func() { testutil.Ok(t, c.Close()) }()
+	r, err := c.RunOnce(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, 1, r.Compactions)
+	testutil.Equals(t, []ulid.ULID{old}, r.Deleted)
 }
 
 // Sources that could not be marked are by a later run, and counted once, whoever

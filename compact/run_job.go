@@ -262,12 +262,16 @@ func (c *Compactor) stillThere(ctx context.Context, job *Job) error {
 		if err := c.present(ctx, m.ULID); err != nil {
 			return err
 		}
-		there, err := c.bkt.Exists(ctx, block.ObjectName(m.ULID, block.DeletionMarkFile))
-		if err != nil {
-			return mixedError(ctx, fmt.Errorf("look for mark of block %s: %w", m.ULID, err))
+		if job.Kind != Compact {
+			continue
 		}
-		if there && job.Kind == Compact {
+		_, err := block.ReadMark(ctx, c.bkt, m.ULID, block.DeletionMark)
+		switch {
+		case errors.Is(err, block.ErrNotFound), block.TornUpload(c.bkt, err):
+		case err == nil, errors.Is(err, block.ErrCorrupt), errors.Is(err, block.ErrUnsupported):
 			return fmt.Errorf("%w: block %s has been marked for deletion", ErrStale, m.ULID)
+		default:
+			return mixedError(ctx, fmt.Errorf("look for mark of block %s: %w", m.ULID, err))
 		}
 	}
 	return nil

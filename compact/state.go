@@ -49,7 +49,7 @@ type Mark struct {
 // Partial is what there is of a block that cannot be read.
 type Partial struct {
 	Block ulid.ULID
-	// Err is a block.ErrPartial if there is no meta.json.
+	// Err is a block.ErrPartial if there is no whole meta.json.
 	Err error
 	// Newest is when the newest of all its objects was written, zero if that is not
 	// known. The time of the ULID says nothing: a block can be uploaded long after

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -101,6 +102,14 @@ func (c *cycle) settle(t testing.TB, bkt objstore.Bucket, dir, what string) {
 		testutil.Equals(t, 0, len(r.Failed), what)
 		noneWithin(t, bkt, c.replica...)
 		<-time.After(49 * time.Hour)
+	}
+	v := fetch(t, bkt, nil)
+	for id := range v.Metas {
+		testutil.Assert(t, !v.Marked(id, block.DeletionMark), "%s: block %s is marked, and not deleted\n%s", what, id, list(t, bkt))
+	}
+	for id, err := range v.Partial {
+		// Files have the time of the machine's clock, at which it is not old.
+		testutil.Assert(t, bkt.Provider() == objstore.FILESYSTEM && errors.Is(err, block.ErrPartial), "%s: block %s is left\n%s", what, id, list(t, bkt))
 	}
 	left, err := os.ReadDir(filepath.Join(dir, "jobs"))
 	testutil.Ok(t, err)
