@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"net/http"
 	"net/url"
 	"os"
@@ -81,7 +81,7 @@ type server struct {
 // is ready. Its log is shown if the test fails.
 func start(t testing.TB, name, path string, args ...string) *server {
 	t.Helper()
-	s := &server{grpc: freeAddr(t), http: freeAddr(t), log: filepath.Join(t.TempDir(), name+".log"), done: make(chan struct{})}
+	s := &server{grpc: proc.FreeAddr(t), http: proc.FreeAddr(t), log: filepath.Join(t.TempDir(), name+".log"), done: make(chan struct{})}
 	f, err := os.Create(s.log)
 	if err != nil {
 		t.Fatal(err)
@@ -187,16 +187,4 @@ func answer(ctx context.Context, s *server, query string) (series, warnings []st
 	}
 	slices.Sort(series)
 	return series, a.Warnings, nil
-}
-
-// freeAddr returns a loopback address that nobody listens on. The kernel does not
-// hand the same port out again soon.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -29,6 +28,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/tsdbutil"
 	"go.uber.org/goleak"
 
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/memstore"
 )
@@ -172,20 +172,11 @@ func queryHTTP(t testing.TB, base, api string, params url.Values) string {
 	return string(answer.Data.Result)
 }
 
-// freeAddr returns a loopback address that nobody listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // startPrometheus runs a version of Prometheus that scrapes nothing, and returns
 // its URL. more is added to its configuration.
 func startPrometheus(t testing.TB, version, data, more string, flags ...string) string {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := proc.FreeAddr(t)
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	ok(t, os.WriteFile(config, []byte("global: {external_labels: {prometheus: test}}\n"+more), 0o600))
 	args := append([]string{

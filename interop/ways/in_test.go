@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/grpc"
 
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/memstore"
@@ -106,8 +107,8 @@ func TestThanosURL(t *testing.T) {
 		}
 		members = append(members, "--endpoint="+serveGRPC(t, s))
 	}
-	addr := freeAddr(t)
-	start(t, "http://"+addr+"/-/ready", binary(t, "thanos"), append([]string{"query", "--http-address=" + addr, "--grpc-address=" + freeAddr(t),
+	addr := proc.FreeAddr(t)
+	start(t, "http://"+addr+"/-/ready", binary(t, "thanos"), append([]string{"query", "--http-address=" + addr, "--grpc-address=" + proc.FreeAddr(t),
 		"--query.replica-label=replica", "--query.auto-downsampling"}, members...)...)
 	await(t, nil, func(ctx context.Context) error {
 		b, err := fetch(ctx, "http://"+addr+"/api/v1/stores", nil)

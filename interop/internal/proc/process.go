@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -167,16 +166,4 @@ func Endpoints(ctx context.Context, addr string, want int) error {
 		return fmt.Errorf("%s knows %d of %d endpoints: %s", addr, known, want, body)
 	}
 	return nil
-}
-
-// FreeAddr returns a loopback address that nobody listens on. The kernel does not
-// hand the same port out again soon.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/memstore"
 	"github.com/thanoskit/thanoskit/tlsutil"
@@ -112,7 +113,7 @@ func start(t *testing.T, p pki) ports {
 	}
 	srv, err := tlsutil.NewServer(p.path("server.crt"), p.path("server.key"), &tlsutil.ServerOptions{ClientCAFile: p.path("ca.crt")})
 	testutil.Ok(t, err)
-	ps := ports{freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)}
+	ps := ports{proc.FreeAddr(t), proc.FreeAddr(t), proc.FreeAddr(t), proc.FreeAddr(t), proc.FreeAddr(t), proc.FreeAddr(t), proc.FreeAddr(t)}
 	dir := t.TempDir()
 	text := strings.NewReplacer("DIR", dir, "PKI", p.dir, "FRONT", ps.front, "AGAIN", ps.again, "STRICT", ps.strict,
 		"HTTP1", ps.http1, "PLAIN", ps.plain, "OLD", ps.old, "DOWN", ps.down,
@@ -163,15 +164,6 @@ func await(ctx context.Context, addr string) error {
 			return errors.Join(err, ctx.Err())
 		}
 	}
-}
-
-// freeAddr returns a loopback address that nobody listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Doctor says of real nginx what is wrong, and nothing else.
