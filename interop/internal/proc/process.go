@@ -93,10 +93,14 @@ func Await(t testing.TB, what string, p *Process, most time.Duration, cond func(
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	var last error
+	var last error // but for that of the deadline
 	for {
-		if last = cond(ctx); last == nil {
+		err := cond(ctx)
+		if err == nil {
 			return
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
 		}
 		var gone <-chan struct{}
 		if p != nil {
