@@ -33,5 +33,6 @@
 //
 // --http-peers-file is the same for HTTP, where --http.config has client_auth_type
 // RequireAndVerifyClientCert. Who may not have everything gets neither /metrics nor
-// /api/v1/stores.
+// /api/v1/stores. One of the two says nothing of the other side, which a warning in
+// the log points out.
 package main

@@ -19,5 +19,6 @@
 // With --grpc-server-tls-cert and --grpc-server-tls-key it speaks TLS, and with
 // --grpc-server-tls-client-ca to clients with a certificate only. The files may
 // change while it runs. What each client may have, by the names in its certificate,
-// is in --grpc-server-peers-file (not in Thanos).
+// is in --grpc-server-peers-file (not in Thanos); for HTTP, which has metrics, that
+// is --http-peers-file.
 package main

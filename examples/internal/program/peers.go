@@ -44,8 +44,41 @@ type peersFile struct {
 	said  string // what has been logged
 }
 
-func newPeersFlag(flags *flag.FlagSet, name string) *string {
-	return flags.String(name, "", "file that says what clients may have, by the names in their certificates; everybody may have everything if empty (not in Thanos)")
+// The flags for such files, one for each side.
+const (
+	grpcPeersFlag = "grpc-server-peers-file"
+	httpPeersFlag = "http-peers-file"
+)
+
+func newPeersFlag(flags *flag.FlagSet, name, server, needs string) *string {
+	return flags.String(name, "", "file that says what clients of the "+server+" server may have, by the names in their certificates, which "+needs+" must demand; every client may have everything if empty (not in Thanos)")
+}
+
+// newPeersFlags declares both.
+func (p *Program) newPeersFlags() {
+	p.grpcPeers = newPeersFlag(p.Flags, grpcPeersFlag, "gRPC", "--grpc-server-tls-client-ca")
+	p.httpPeers = newPeersFlag(p.Flags, httpPeersFlag, "HTTP", "--http.config")
+}
+
+// warnOpen logs which side lets every client have everything while the other one
+// does not: who gave one flag may have meant both.
+func (p *Program) warnOpen() {
+	var server, name, clients string
+	switch grpc, http := *p.grpcPeers != "", *p.httpPeers != ""; {
+	case grpc == http:
+		return
+	case grpc:
+		server, name, clients = "HTTP", httpPeersFlag, "whoever connects"
+		if *p.httpConfig != "" {
+			clients = "whoever --http.config lets in"
+		}
+	default:
+		server, name, clients = "gRPC", grpcPeersFlag, "whoever connects"
+		if p.grpcTLS.clientCA != "" {
+			clients = "whoever has a certificate of --grpc-server-tls-client-ca"
+		}
+	}
+	p.Log.Warn("clients of this server may have everything, unlike those of the other one", "server", server, "clients", clients, "flag", "--"+name)
 }
 
 // HTTPAllow returns what says for store.WithAllowed what the HTTP client may have

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -135,6 +136,47 @@ func TestPeersFileErrors(t *testing.T) {
 	testutil.Assert(t, errors.Is(err, os.ErrNotExist), "%v", err)
 }
 
+// Who says what clients of one side may have is told that those of the other may
+// have everything, and who they are.
+func TestOneSideIsOpen(t *testing.T) {
+	t.Parallel()
+	dir, config := webFiles(t, `tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert}`)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	testutil.Ok(t, os.WriteFile(path("peers.yml"), []byte("peers: []"), 0o600))
+	grpcTLS := []string{"--grpc-server-tls-cert=" + path("tls.crt"), "--grpc-server-tls-key=" + path("tls.key"), "--grpc-server-tls-client-ca=" + path("ca.crt")}
+	httpTLS := []string{"--http.config=" + config}
+	grpcPeers, httpPeers := "--grpc-server-peers-file="+path("peers.yml"), "--http-peers-file="+path("peers.yml")
+	for name, tc := range map[string]struct {
+		args []string
+		want string // empty: nothing
+	}{
+		"neither":                    {nil, ""},
+		"certificates":               {slices.Concat(grpcTLS, httpTLS), ""},
+		"both":                       {slices.Concat(grpcTLS, httpTLS, []string{grpcPeers, httpPeers}), ""},
+		"gRPC":                       {slices.Concat(grpcTLS, []string{grpcPeers}), `server=HTTP clients="whoever connects" flag=--http-peers-file`},
+		"gRPC, HTTP by certificates": {slices.Concat(grpcTLS, httpTLS, []string{grpcPeers}), `server=HTTP clients="whoever --http.config lets in" flag=--http-peers-file`},
+		"HTTP":                       {slices.Concat(httpTLS, []string{httpPeers}), `server=gRPC clients="whoever connects" flag=--grpc-server-peers-file`},
+		"HTTP, gRPC by certificates": {slices.Concat(grpcTLS, httpTLS, []string{httpPeers}), `server=gRPC clients="whoever has a certificate of --grpc-server-tls-client-ca" flag=--grpc-server-peers-file`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			p := New("test")
+			p.Log = slog.New(slog.NewTextHandler(&log, nil))
+			testutil.Ok(t, p.Flags.Parse(append(tc.args, "--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			testutil.Ok(t, p.Serve(ctx, memstore.New(nil), grpcstore.ServerOptions{}, nil, func(context.Context) error { cancel(); return nil }))
+			warnings := 0
+			if tc.want != "" {
+				warnings = 1
+			}
+			testutil.Equals(t, warnings, strings.Count(log.String(), "may have everything"), log.String())
+			testutil.Equals(t, warnings, strings.Count(log.String(), `level=WARN msg="clients of this server may have everything, unlike those of the other one" `+tc.want+"\n"), log.String())
+		})
+	}
+}
+
 // HTTP clients get what the file says, too: who may not have everything gets no
 // metrics, and who is not known nothing but probes.
 func TestHTTPPeers(t *testing.T) {
@@ -148,7 +190,7 @@ func TestHTTPPeers(t *testing.T) {
 	testutil.Ok(t, err)
 	addr := l.Addr().String()
 	testutil.Ok(t, l.Close())
-	p.httpPeers = newPeersFlag(p.Flags, "http-peers-file")
+	p.httpPeers = newPeersFlag(p.Flags, httpPeersFlag, "HTTP", "--http.config")
 	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=" + addr, "--http.config=" + config, "--http-peers-file=" + path("peers.yml")}))
 	allow, err := p.HTTPAllow()
 	testutil.Ok(t, err)

@@ -109,8 +109,7 @@ func New(name string) *Program {
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
 	p.grpcTLS = newServerTLS(p.Flags)
-	p.grpcPeers = newPeersFlag(p.Flags, "grpc-server-peers-file")
-	p.httpPeers = newPeersFlag(p.Flags, "http-peers-file")
+	p.newPeersFlags()
 	p.limits = newLimits(p.Flags)
 	return p
 }
@@ -162,7 +161,7 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	opts.GRPC = append(connections, opts.GRPC...)
 	if *p.grpcPeers != "" {
 		if p.grpcTLS.clientCA == "" {
-			return errors.New("--grpc-server-peers-file needs --grpc-server-tls-client-ca")
+			return errors.New("--" + grpcPeersFlag + " needs --grpc-server-tls-client-ca")
 		}
 		peers, err := openPeers(*p.grpcPeers, p.Log)
 		if err != nil {
@@ -187,6 +186,7 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	if err != nil {
 		return errors.Join(err, grpcListener.Close())
 	}
+	p.warnOpen()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
 	p.serve(ctx, g, web, httpListener, *p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
@@ -224,7 +224,7 @@ func (p *Program) listenHTTP() (*web, net.Listener, error) {
 		return nil, nil, err
 	}
 	if p.httpAllow != nil && !w.demandsCertificates {
-		return nil, nil, errors.New("--http-peers-file needs an --http.config with client_auth_type " + requireClientCert)
+		return nil, nil, errors.New("--" + httpPeersFlag + " needs an --http.config with client_auth_type " + requireClientCert)
 	}
 	l, err := net.Listen("tcp", *p.httpAddr)
 	if err != nil {
