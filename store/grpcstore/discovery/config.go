@@ -54,10 +54,29 @@ type Endpoint struct {
 	Client ClientConfig `yaml:"client_config"`
 	// Serves are the external labels that all it serves must have: each name with
 	// one of the values. What has others is left out, and said; see
-	// store.WithServed. If it is nil it may serve anything; no names are an error, lest
-	// a template that renders nothing lets anything through. It goes well with TLS and
-	// a name, so that it is known who serves. Not in Thanos.
+	// store.WithServed. If it is nil it may serve anything; no names are an error, in
+	// YAML also a key without a value, lest a template that renders nothing lets
+	// anything through. It goes well with TLS and a name, so that it is known who
+	// serves. Not in Thanos.
 	Serves map[string]Values `yaml:"serves"`
+}
+
+// UnmarshalYAML reads an endpoint, and tells serves that says nothing from serves
+// that is not there.
+func (e *Endpoint) UnmarshalYAML(unmarshal func(any) error) error {
+	type endpoint Endpoint // without this method
+	if err := unmarshal((*endpoint)(e)); err != nil || e.Serves != nil {
+		return err
+	}
+	// Only a key without a value makes nil of what is not.
+	again := endpoint{Serves: map[string]Values{}}
+	if err := unmarshal(&again); err != nil {
+		return err
+	}
+	if again.Serves == nil {
+		e.Serves = map[string]Values{}
+	}
+	return nil
 }
 
 // Values are those that a label may have: in YAML a list, or one by itself.

@@ -119,6 +119,11 @@ func TestServesErrors(t *testing.T) {
 	t.Parallel()
 	for serves, want := range map[string]string{
 		"{}":                "endpoint a:1: serves: there are no labels",
+		"":                  "endpoint a:1: serves: there are no labels",
+		"~":                 "endpoint a:1: serves: there are no labels",
+		"null":              "endpoint a:1: serves: there are no labels",
+		"{cluster: }":       `endpoint a:1: serves: invalid request: label "cluster": there are no values`,
+		"{cluster: [~]}":    `endpoint a:1: serves: invalid request: label "cluster": value is empty`,
 		"{cluster: ''}":     `endpoint a:1: serves: invalid request: label "cluster": value is empty`,
 		"{cluster: []}":     "there are no values",
 		"{'': a}":           "name is empty",
@@ -127,6 +132,24 @@ func TestServesErrors(t *testing.T) {
 	} {
 		_, err := discovery.ParseConfig([]byte("endpoints: [{address: 'a:1', serves: " + serves + "}]"))
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), want), "%s: %v", serves, err)
+	}
+}
+
+// What says nothing by mistake is told from what is not there, in endpoints that
+// share what they say, too.
+func TestServesIsBare(t *testing.T) {
+	t.Parallel()
+	got, err := discovery.ParseConfig([]byte("endpoints:\n- &a {address: 'a:1', strict: true}\n- {<<: *a, address: 'b:1', serves: {cluster: eu}}"))
+	testutil.Ok(t, err)
+	testutil.Equals(t, []discovery.Endpoint{
+		{Address: "a:1", Strict: true},
+		{Address: "b:1", Strict: true, Serves: map[string]discovery.Values{"cluster": {"eu"}}},
+	}, got.Endpoints)
+	_, err = discovery.ParseConfig([]byte("endpoints:\n- address: a:1\n  serves:\n- address: b:1\n- &c {address: 'c:1', serves: }\n- {<<: *c, address: 'd:1'}\n- {<<: *c, address: 'e:1', serves: {cluster: eu}}\n"))
+	testutil.NotOk(t, err)
+	const want = "endpoint %s:1: serves: there are no labels"
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		testutil.Equals(t, name != "b" && name != "e", strings.Contains(err.Error(), fmt.Sprintf(want, name)), "%s: %v", name, err)
 	}
 }
 
