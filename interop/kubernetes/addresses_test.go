@@ -143,45 +143,68 @@ var (
 	hostName = regexp.MustCompile(`^dns\+([a-z0-9-]+)\.([a-z0-9-]+)\.svc\.cluster\.local:([0-9]+)$`)
 )
 
-// endpoints returns the addresses that the querier of a cluster asks.
-func (c *cluster) endpoints() ([]string, error) {
-	var out []string
+// endpoint is whom a querier asks.
+type endpoint struct {
+	Address string
+	Serves  map[string]string
+	inFile  bool
+}
+
+// endpoints returns whom the querier of a cluster asks.
+func (c *cluster) endpoints() ([]endpoint, error) {
+	var out []endpoint
 	for _, w := range c.workloads {
 		for _, container := range w.pod.Spec.Containers {
 			for _, arg := range container.Args {
 				if flag, value, _ := strings.Cut(arg, "="); strings.HasPrefix(flag, "--endpoint") && !strings.Contains(flag, "sd-config") {
-					out = append(out, value)
+					out = append(out, endpoint{Address: value})
 				}
 			}
 		}
 	}
 	for _, m := range c.configs {
-		var config struct {
-			Endpoints []struct{ Address string }
-		}
+		var config struct{ Endpoints []endpoint }
 		if err := yaml.Unmarshal([]byte(m.Data["endpoints.yaml"]), &config); err != nil {
 			return nil, fmt.Errorf("ConfigMap %s: %w", m.Name, err)
 		}
 		for _, e := range config.Endpoints {
-			out = append(out, e.Address)
+			e.inFile = true
+			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// checkAddresses says which addresses lead nowhere: DNS has names of headless
-// Services' pods and named ports alone.
-func checkAddresses(c *cluster) []string {
-	addresses, err := c.endpoints()
+// checkServes says which endpoints may say that they are any cluster: those of the
+// observer, which other people run.
+func checkServes(c *cluster) []string {
+	endpoints, err := c.endpoints()
 	if err != nil {
 		return []string{err.Error()}
 	}
-	if len(addresses) == 0 {
+	var bad []string
+	for _, e := range endpoints {
+		if e.inFile && e.Serves["cluster"] == "" {
+			bad = append(bad, fmt.Sprintf("endpoint %s may serve any cluster", e.Address))
+		}
+	}
+	return bad
+}
+
+// checkAddresses says which addresses lead nowhere: DNS has names of headless
+// Services' pods and named ports alone.
+func checkAddresses(c *cluster) []string {
+	endpoints, err := c.endpoints()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if len(endpoints) == 0 {
 		return []string{"nobody is asked"}
 	}
 	var bad []string
 	say := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
-	for _, a := range addresses {
+	for _, e := range endpoints {
+		a := e.Address
 		var service *corev1.Service
 		var port *corev1.ServicePort
 		if m := srvName.FindStringSubmatch(a); m != nil {

@@ -31,6 +31,7 @@ import (
 	_ "k8s.io/kubernetes/pkg/apis/rbac/install"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 )
 
 // source is where the manifests are.
@@ -203,7 +204,7 @@ func check(dir string) []string {
 	}
 	var bad []string
 	for _, of := range []func(*cluster) []string{
-		checkValid, checkSecurity, checkSelectors, checkPorts, checkReferences, checkContainers, checkIngresses, checkAddresses, checkFlows,
+		checkValid, checkSecurity, checkSelectors, checkPorts, checkReferences, checkContainers, checkIngresses, checkAddresses, checkServes, checkFlows,
 	} {
 		bad = append(bad, of(c)...)
 	}
@@ -221,4 +222,36 @@ func TestManifests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServes: the observer takes from the ingress of an observee what its Prometheus
+// says that it is, and as much from its bucket.
+func TestServes(t *testing.T) {
+	t.Parallel()
+	observee, err := build(filepath.Join(prepared(t), "observee"))
+	testutil.Ok(t, err)
+	var prometheus struct {
+		Global struct {
+			Labels map[string]string `json:"external_labels"`
+		}
+	}
+	for _, m := range observee.configs {
+		testutil.Ok(t, yaml.Unmarshal([]byte(m.Data["prometheus.yml"]), &prometheus), m.Name)
+	}
+	cluster := prometheus.Global.Labels["cluster"]
+	testutil.Assert(t, cluster != "")
+	observer, err := build(filepath.Join(prepared(t), "observer"))
+	testutil.Ok(t, err)
+	endpoints, err := observer.endpoints()
+	testutil.Ok(t, err)
+	serves := map[string]string{}
+	for _, e := range endpoints {
+		serves[e.Address] = e.Serves["cluster"]
+	}
+	testutil.Equals(t, map[string]string{
+		observee.ingresses[0].Spec.Rules[0].Host + ":443":            cluster,
+		"dns+store-" + cluster + ".observer.svc.cluster.local:10901": cluster,
+		"thanos.us.example:443":                                      "us",
+		"dns+store-us.observer.svc.cluster.local:10901":              "us",
+	}, serves)
 }

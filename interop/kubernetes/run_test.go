@@ -319,6 +319,7 @@ func TestRunBroken(t *testing.T) {
 		{"configuration of Prometheus", "observee", "prometheus", patch{"observee/prometheus.yml", "scrape_interval", "scrape_intervals"}, "field scrape_intervals not found"},
 		{"flags of Prometheus", "observee", "prometheus", patch{"observee/prometheus.yaml", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.min-block-duration=2 h"}, "2 h"},
 		{"endpoints", "observer", "querier", patch{"observer/endpoints.yaml", "client_config: &boundary", "client: &boundary"}, "field client not found"},
+		{"serves nothing", "observer", "querier", patch{"observer/endpoints.yaml", "serves: {cluster: us}\n    client_config", "serves:\n    client_config"}, "endpoint thanos.us.example:443: serves: there are no labels"},
 		{"bucket", "observee", "compactor", patch{"observee/secrets/objstore.yaml", "access_key", "acces_key"}, "field acces_key not found"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
