@@ -2,12 +2,9 @@ package tls_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,30 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// thanos returns the path of the real Thanos; see package interop.
-func thanos(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("THANOSKIT_INTEROP_BIN")
-	if dir == "" {
-		sum, err := os.ReadFile("../go.sum")
-		if err != nil {
-			t.Fatal(err)
-		}
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		hash := sha256.Sum256(sum)
-		dir = filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash[:]))
-	}
-	path := filepath.Join(dir, "thanos")
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("find thanos: %v; .ci/run builds it, or set THANOSKIT_INTEROP_BIN", err)
-	}
-	return path
-}
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
+)
 
 // ours are thanoskit's example programs, built once per run.
 var ours = struct {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/efficientgo/core/testutil"
 
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
@@ -77,7 +78,7 @@ func querier(t testing.TB, kind string, p *pki, args ...string) *server {
 	t.Helper()
 	args = append(args, p.serverFlags()...)
 	if kind == "thanos" {
-		return start(t, "query-thanos", thanos(t), append([]string{"query"}, args...)...)
+		return start(t, "query-thanos", proc.Binary(t, "thanos"), append([]string{"query"}, args...)...)
 	}
 	return start(t, "query-ours", ourBinary(t, "querier"), args...)
 }

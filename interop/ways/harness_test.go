@@ -2,8 +2,6 @@ package ways
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,25 +40,6 @@ const (
 )
 
 var versions = []string{currentPrometheus, debianPrometheus}
-
-// binary returns the path of a real component's program.
-func binary(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("THANOSKIT_INTEROP_BIN")
-	if dir == "" { // where .ci/run puts them: keyed by what they are built from
-		sum, err := os.ReadFile("../go.sum")
-		ok(t, err)
-		cache, err := os.UserCacheDir()
-		ok(t, err)
-		hash := sha256.Sum256(sum)
-		dir = filepath.Join(cache, "thanoskit-interop", hex.EncodeToString(hash[:]))
-	}
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("find %s: %v; .ci/run builds it, or set THANOSKIT_INTEROP_BIN", name, err)
-	}
-	return path
-}
 
 func ok(t testing.TB, err error) {
 	t.Helper()
@@ -182,7 +161,7 @@ func startPrometheus(t testing.TB, version, data, more string, flags ...string) 
 	args := append([]string{
 		"--config.file=" + config, "--storage.tsdb.path=" + data, "--web.listen-address=" + addr, "--storage.tsdb.retention.time=10y",
 	}, flags...)
-	start(t, "http://"+addr+"/-/ready", binary(t, version), args...)
+	start(t, "http://"+addr+"/-/ready", proc.Binary(t, version), args...)
 	return "http://" + addr
 }
 

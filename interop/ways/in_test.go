@@ -108,7 +108,7 @@ func TestThanosURL(t *testing.T) {
 		members = append(members, "--endpoint="+serveGRPC(t, s))
 	}
 	addr := proc.FreeAddr(t)
-	start(t, "http://"+addr+"/-/ready", binary(t, "thanos"), append([]string{"query", "--http-address=" + addr, "--grpc-address=" + proc.FreeAddr(t),
+	start(t, "http://"+addr+"/-/ready", proc.Binary(t, "thanos"), append([]string{"query", "--http-address=" + addr, "--grpc-address=" + proc.FreeAddr(t),
 		"--query.replica-label=replica", "--query.auto-downsampling"}, members...)...)
 	await(t, nil, func(ctx context.Context) error {
 		b, err := fetch(ctx, "http://"+addr+"/api/v1/stores", nil)
