@@ -205,6 +205,24 @@ func TestReplicate(t *testing.T) {
 	w.run(statusFailed, "replicate", "--objstore-to.config={type: FLOPPY}")
 }
 
+// What a command logs is as the flags say.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	testutil.Ok(t, os.Remove(filepath.Join(w.dir, w.id(0), block.MetaFile)))
+	const message = "no block that can be read"
+	_, log := w.both(statusOK, "ls")
+	testutil.Equals(t, 1, strings.Count(log, `level=WARN msg="`+message+`" component=bucket block=`+w.id(0)), log)
+	_, log = w.both(statusOK, "ls", "--log.level=error")
+	testutil.Equals(t, "", log)
+	_, log = w.both(statusOK, "ls", "--log.format=json", "--log.level=warn")
+	var line struct{ Level, Msg, Component, Block string }
+	testutil.Ok(t, json.Unmarshal([]byte(log), &line), log)
+	testutil.Equals(t, []string{"WARN", message, "bucket", w.id(0)}, []string{line.Level, line.Msg, line.Component, line.Block})
+	_, log = w.both(statusFailed, "verify", "--id="+ulid.Make().String(), "--log.format=json", "--log.level=error")
+	testutil.Assert(t, json.Valid([]byte(log)) && strings.Contains(log, "command ended"), log)
+}
+
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/examples/internal/objstore"
+	"github.com/thanoskit/thanoskit/examples/internal/program"
 )
 
 // What the program ends with.
@@ -54,11 +55,10 @@ type tool struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	log := slog.New(slog.NewTextHandler(stderr, nil)).With("component", "bucket")
 	if len(args) > 0 {
 		for _, c := range commands() {
 			if c.name == args[0] {
-				return c.run(ctx, args[1:], stdout, stderr, log)
+				return c.run(ctx, args[1:], stdout, stderr)
 			}
 		}
 		fmt.Fprintf(stderr, "%q is no command\n", args[0])
@@ -70,9 +70,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return statusUsage
 }
 
-func (c command) run(ctx context.Context, args []string, stdout, stderr io.Writer, log *slog.Logger) int {
+func (c command) run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bucket "+c.name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
+	logging := program.NewLog(flags, stderr, "component", "bucket")
 	config := objstore.NewConfig(flags, "objstore")
 	do := c.declare(flags)
 	err := flags.Parse(args)
@@ -85,6 +86,7 @@ func (c command) run(ctx context.Context, args []string, stdout, stderr io.Write
 		fmt.Fprintf(stderr, "%q is no flag\n", flags.Arg(0))
 		return statusUsage
 	}
+	log := logging.Logger()
 	err = withBucket(config.OpenExisting, log, func(bkt objectstore.Bucket) error {
 		return do(ctx, &tool{bkt: bkt, out: stdout, log: log})
 	})

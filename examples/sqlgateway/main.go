@@ -32,10 +32,13 @@ import (
 )
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", "sqlgateway")
-	err := run(ctx, os.Args[1:], os.Stdout, log)
-	cancel()
+	c, err := parse(os.Args[1:], os.Stdout)
+	log := c.log.logger(os.Stderr)
+	if err == nil {
+		ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err = c.run(ctx, os.Stdout, log)
+		cancel()
+	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		log.Error("program ended", "err", err)
 		os.Exit(1)
@@ -53,12 +56,15 @@ type config struct {
 	ciphers, curves              []string
 	maxConnectionAge             time.Duration
 	check                        bool
+	log                          logging
 }
 
+// parse reads the command line. It prints to out what there is, if it is asked for
+// help; what is wrong it returns. Either way log is what was said until then.
 func parse(args []string, out io.Writer) (*config, error) {
 	c := &config{schema: demoSchema()}
 	f := flag.NewFlagSet("sqlgateway", flag.ContinueOnError)
-	f.SetOutput(out)
+	f.SetOutput(io.Discard)
 	f.StringVar(&c.database, "sql.database", "", "SQLite database, as its driver names it: a file, or file:NAME?mode=ro; demo data if empty")
 	f.StringVar(&c.schema.Table, "sql.table", c.schema.Table, "table or view of samples")
 	f.StringVar(&c.schema.Time, "sql.time-column", c.schema.Time, "column of times, in milliseconds since the epoch")
@@ -96,11 +102,17 @@ func parse(args []string, out io.Writer) (*config, error) {
 	list(&c.curves, "grpc-server-tls-curves", "key exchange, as Go names it")
 	f.DurationVar(&c.maxConnectionAge, "grpc-server-max-connection-age", time.Hour, "age at which a connection is replaced, with a new TLS handshake; 0 is never")
 	f.BoolVar(&c.check, "check", false, "check the gateway with thanoskit's conformance kit instead of serving it")
-	if err := f.Parse(args); err != nil {
-		return nil, err
-	}
-	if f.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	c.log.declare(f)
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		f.SetOutput(out)
+		_, _ = fmt.Fprintln(out, "Usage: sqlgateway [flags]")
+		f.PrintDefaults()
+		return c, err
+	case err != nil:
+		return c, fmt.Errorf("%w; see --help", err)
+	case f.NArg() > 0:
+		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	if len(given) > 0 {
 		c.schema.Labels = given
@@ -125,11 +137,8 @@ func add(to map[string]string, label, value string) error {
 	return nil
 }
 
-func run(ctx context.Context, args []string, out io.Writer, log *slog.Logger) (err error) {
-	c, err := parse(args, out)
-	if err != nil {
-		return err
-	}
+// run serves the table until ctx ends, or checks the gateway.
+func (c *config) run(ctx context.Context, out io.Writer, log *slog.Logger) (err error) {
 	if c.database == "" {
 		dir, err := os.MkdirTemp("", "sqlgateway")
 		if err != nil {

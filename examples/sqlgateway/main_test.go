@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"go/parser"
@@ -27,6 +28,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// run does what a command line says.
+func run(ctx context.Context, args []string, out io.Writer, log *slog.Logger) error {
+	c, err := parse(args, out)
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, out, log)
+}
 
 // The demo data passes every check that does not need data of another kind.
 func TestCheck(t *testing.T) {
@@ -58,7 +68,9 @@ func TestCommandLine(t *testing.T) {
 		{"--external-label=a", "not NAME=VALUE"},
 		{"--external-label=a=", "not NAME=VALUE"},
 		{"--external-label=a=1 --external-label=a=2", "given twice"},
-		{"--nothing", "not defined"},
+		{"--nothing", "flag provided but not defined: -nothing; see --help"},
+		{"--log.level=INFO", "not one of debug, info, warn, error"},
+		{"--log.format=journald", "not one of logfmt, json"},
 		{"x", `unexpected argument "x"`},
 		{"--grpc-address=nowhere:-1", "listen for gRPC"},
 		{"--grpc-server-tls-cert=a --grpc-server-tls-min-version=9", "--grpc-server-tls-min-version"},
@@ -72,7 +84,42 @@ func TestCommandLine(t *testing.T) {
 		err := run(t.Context(), strings.Fields(tc.args), io.Discard, quiet())
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "%s: %v", tc.args, err)
 	}
-	testutil.Assert(t, errors.Is(run(t.Context(), []string{"-h"}, io.Discard, quiet()), flag.ErrHelp))
+	var out bytes.Buffer
+	testutil.Assert(t, errors.Is(run(t.Context(), []string{"-h"}, &out, quiet()), flag.ErrHelp))
+	testutil.Assert(t, strings.Contains(out.String(), "-sql.database") && strings.Contains(out.String(), "(default \"0.0.0.0:10901\")"), out.String())
+}
+
+// The log is as the flags say, and that of a command line that is wrong is, too.
+func TestLog(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		want []string
+		json bool
+	}{
+		{"", []string{"INFO", "WARN", "ERROR"}, false},
+		{"--log.level=debug --log.format=logfmt", []string{"DEBUG", "INFO", "WARN", "ERROR"}, false},
+		{"--log.format=json --log.level=warn", []string{"WARN", "ERROR"}, true},
+		{"--log.format=json --log.level=error --nothing", []string{"ERROR"}, true},
+	} {
+		c, err := parse(strings.Fields(tc.args), io.Discard)
+		testutil.Equals(t, strings.Contains(tc.args, "--nothing"), err != nil, "%v", err)
+		var out bytes.Buffer
+		log := c.log.logger(&out)
+		log.Debug("x")
+		log.Info("x")
+		log.Warn("x")
+		log.Error("x")
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		testutil.Equals(t, len(tc.want), len(lines), out.String())
+		for i, line := range lines {
+			want := "level=" + tc.want[i] + " msg=x component=sqlgateway"
+			if tc.json {
+				want = `"level":"` + tc.want[i] + `","msg":"x","component":"sqlgateway"}`
+			}
+			testutil.Assert(t, strings.HasSuffix(line, want), line)
+			testutil.Equals(t, tc.json, json.Valid([]byte(line)))
+		}
+	}
 }
 
 // A program elsewhere could not import what is internal; this one could.
