@@ -2,11 +2,13 @@ package compact_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -85,15 +87,20 @@ func onlyBlocks(t testing.TB, dir string, n int) {
 // block nothing is in it.
 func cut(t testing.TB, opts blocktest.Options, series []block.Series, bounds ...int64) []string {
 	t.Helper()
+	samples := make([][]blocktest.Sample, len(series)) // of which no block has had any yet
+	for i, s := range series {
+		var err error
+		samples[i], err = blocktest.Samples(s.Chunks...)
+		testutil.Ok(t, err)
+		samples[i] = samples[i][countBefore(samples[i], bounds[0]):]
+	}
 	var dirs []string
 	for i := range bounds[:len(bounds)-1] {
 		var in []block.Series
-		for _, s := range series {
-			samples, err := blocktest.Samples(s.Chunks...)
-			testutil.Ok(t, err)
-			samples = slices.DeleteFunc(samples, func(s blocktest.Sample) bool { return s.T < bounds[i] || s.T >= bounds[i+1] })
-			if len(samples) > 0 {
-				in = append(in, blocktest.Series(s.Labels, samples...))
+		for k, s := range series {
+			if n := countBefore(samples[k], bounds[i+1]); n > 0 {
+				in = append(in, blocktest.Series(s.Labels, samples[k][:n]...))
+				samples[k] = samples[k][n:]
 			}
 		}
 		if len(in) == 0 {
@@ -104,6 +111,13 @@ func cut(t testing.TB, opts blocktest.Options, series []block.Series, bounds ...
 		dirs = append(dirs, blocktest.Build(t, t.TempDir(), &o, in...))
 	}
 	return dirs
+}
+
+// countBefore returns how many of some samples, which ascend in time, come before a
+// time.
+func countBefore(samples []blocktest.Sample, maxt int64) int {
+	n, _ := slices.BinarySearchFunc(samples, maxt, func(s blocktest.Sample, maxt int64) int { return cmp.Compare(s.T, maxt) })
+	return n
 }
 
 // replicaLabels are the external labels of a replica.
@@ -153,11 +167,23 @@ func equalSamples(t testing.TB, want, got map[string][]blocktest.Sample) {
 				t.Fatalf("%s: there is %s, and nothing more should be", lset, g[i])
 			case i >= len(g):
 				t.Fatalf("%s: there is nothing more, and %s should be", lset, w[i])
-			case w[i].String() != g[i].String():
+			case !sameSample(w[i], g[i]):
 				t.Fatalf("%s: sample %d of %d is %s, not %s", lset, i, len(w), g[i], w[i])
 			}
 		}
 	}
+}
+
+func sameSample(a, b blocktest.Sample) bool {
+	switch {
+	case a.T != b.T || a.Type() != b.Type():
+		return false
+	case a.H != nil:
+		return a.H.CounterResetHint == b.H.CounterResetHint && a.H.Equals(b.H)
+	case a.FH != nil:
+		return a.FH.CounterResetHint == b.FH.CounterResetHint && a.FH.Equals(b.FH)
+	}
+	return math.Float64bits(a.F) == math.Float64bits(b.F)
 }
 
 // sameFiles checks that two blocks have the same index and the same segments.

@@ -28,6 +28,14 @@ const (
 // each, so that no two have the same symbols.
 func wideBlocks(t testing.TB, n int) []string {
 	t.Helper()
+	wide := make([]labels.Labels, wideSeries)
+	for s := range wide {
+		lset := []string{"__name__", "wide"}
+		for l := range wideLabels {
+			lset = append(lset, fmt.Sprintf("label_%d", l), fmt.Sprintf("value %d of series %d, which is long", l, s))
+		}
+		wide[s] = labels.FromStrings(lset...)
+	}
 	dirs := make([]string, n)
 	var g errgroup.Group
 	g.SetLimit(16) // which mostly wait for the disk
@@ -36,12 +44,8 @@ func wideBlocks(t testing.TB, n int) []string {
 		g.Go(func() error {
 			from := jobStart + int64(i)*hourMS
 			var series []block.Series
-			for s := range wideSeries {
-				lset := []string{"__name__", "wide"}
-				for l := range wideLabels {
-					lset = append(lset, fmt.Sprintf("label_%d", l), fmt.Sprintf("value %d of series %d, which is long", l, s))
-				}
-				series = append(series, blocktest.Floats(labels.FromStrings(lset...), from, 60_000, float64(s), float64(i)))
+			for s, lset := range wide {
+				series = append(series, blocktest.Floats(lset, from, 60_000, float64(s), float64(i)))
 			}
 			series = append(series, blocktest.Floats(labels.FromStrings("__name__", "own", "block", fmt.Sprint(i)), from, 1000, 1))
 			m, err := block.WriteBlock(parent, (&blocktest.Options{MinTime: from, MaxTime: from + hourMS}).Meta(), series, nil)

@@ -165,7 +165,7 @@ func TestHostileSources(t *testing.T) {
 	} {
 		files := []string{block.IndexFile, filepath.Join(block.ChunksDir, "000001")}
 		job := jobOf(t, tc.dirs, tc.outputs...)
-		for range 60 {
+		for range 60 / raceDivisor {
 			last := len(tc.dirs) - 1
 			damaged := copyDir(t, tc.dirs[last])
 			file := filepath.Join(damaged, files[rnd.IntN(2)])
@@ -196,7 +196,7 @@ func TestHostileChunks(t *testing.T) {
 	whole := blocktest.Random(3, &blocktest.RandomOptions{Start: jobStart, Samples: 200, Series: 13})
 	good := cut(t, blocktest.Options{}, blocktest.Random(3, &blocktest.RandomOptions{Start: jobStart + 5000, Samples: 200, Series: 13}), jobStart, jobStart+hourMS)[0]
 	failed := 0
-	for range 60 {
+	for range 60 / raceDivisor {
 		series := make([]block.Series, len(whole))
 		for i, s := range whole {
 			series[i] = block.Series{Labels: s.Labels}

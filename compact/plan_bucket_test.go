@@ -1,6 +1,7 @@
 package compact_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -183,7 +184,7 @@ func (b *bucket) live() []*block.Meta {
 		}
 	}
 	slices.SortFunc(out, func(x, y *block.Meta) int {
-		return strings.Compare(fmt.Sprintf("%020d %s", x.MinTime, x.ULID), fmt.Sprintf("%020d %s", y.MinTime, y.ULID))
+		return cmp.Or(cmp.Compare(x.MinTime, y.MinTime), x.ULID.Compare(y.ULID))
 	})
 	return out
 }

@@ -186,7 +186,7 @@ func (b *bucket) checkJobs(t *testing.T, p *compact.Plan) {
 // while time goes on, until nothing is left to do.
 func TestPlansLoseNothingAndEnd(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(60 / raceDivisor) {
 		r := rand.New(rand.NewPCG(seed, 6))
 		o := randomOptions(r)
 		b := randomBucket(r, r.IntN(2) == 0)
