@@ -1,9 +1,9 @@
 // Package thanoskit is the root of a set of packages that Thanos is made of:
 // clients and servers of the StoreAPI, the fan-out between them, deduplication
-// of replicas, PromQL over all of it, and blocks in object storage, to import and
-// wire into the topology that one needs. They speak Thanos' own protocols and
-// formats, so any part can stand beside, in front of or behind a real Thanos
-// component, on the wire and in the bucket.
+// of replicas, PromQL over all of it, and blocks in object storage with their
+// compaction and downsampling, to import and wire into the topology that one needs.
+// They speak Thanos' own protocols and formats, so any part can stand beside, in
+// front of or behind a real Thanos component, on the wire and in the bucket.
 //
 // The packages:
 //
@@ -24,6 +24,8 @@
 //	                    download, read, write, verify, rewrite
 //	block/shipper       finished blocks of a Prometheus to a bucket: a sidecar's writing half
 //	block/blocktest     blocks, and a bucket that fails, for tests
+//	compact             a compactor: plans, merges, downsamples, keeps for a time, deletes
+//	downsample          raw data to 5m, 5m to 1h: chunks, a block, a bucket
 //	dedup               one series from many replicas; below it, deduptest: replicas to try it on
 //	query               PromQL over a Store
 //	query/httpapi       the Prometheus HTTP API over a query.Querier

@@ -14,12 +14,12 @@
 // Around a bucket there are [Upload], [Download], [Delete], [Replicate], marks
 // ([PutMark], [ReadMark], [RemoveMark]) and the [Fetcher]. On disk there are
 // [Open], [NewWriter], [Verify] and [RewriteBlock], which read and write indexes
-// themselves, and chunks by Prometheus' tsdb/chunkenc. Its tsdb, which links the
-// SDKs of clouds, they do without.
+// themselves, and chunks by Prometheus' tsdb/chunkenc. They do without its tsdb,
+// which links the SDKs of clouds.
 //
 // Nothing here chooses blocks. Package block/shipper sends those of a running
-// Prometheus, store/bucketstore answers from those in a bucket, and compacting and
-// downsampling are a compactor's.
+// Prometheus, store/bucketstore answers from those in a bucket, compact merges them,
+// and downsample makes 5m and 1h of them.
 //
 // # Layout
 //

@@ -56,7 +56,8 @@ type Compactor struct {
 }
 
 // New returns a Compactor of a bucket that works in a directory, which is made when
-// it is needed. It asks nothing of the bucket yet, and does not close it.
+// it is needed. It asks nothing of the bucket yet, and does not close it. opts may be
+// nil.
 //
 // Errors: options that are not valid, the registerer's.
 func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
@@ -93,7 +94,8 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
 	}, nil
 }
 
-// Close ends what runs, and waits for it. The Compactor cannot be used any more.
+// Close ends what runs, and waits for it. It is idempotent. Calls after it fail with
+// an error that is context.Canceled.
 func (c *Compactor) Close() error {
 	c.closing.Do(func() {
 		c.mu.Lock()

@@ -87,7 +87,7 @@ type JobError struct {
 	Err error
 }
 
-// Error returns "KIND of N blocks of group GROUP [first ... last]: cause".
+// Error returns "KIND N blocks of group GROUP, ULID of the first: cause".
 func (e *JobError) Error() string {
 	return fmt.Sprintf("%s: %v", describe(e.Job), e.Err)
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // Run calls RunOnce at once and then again Options.WaitInterval after each has
-// ended, and Clean every Options.CleanupInterval meanwhile. It logs what goes wrong:
-// nothing does for good, and the next run tries again. It returns nil when the
-// context ends, or with Close.
+// ended, and Clean every Options.CleanupInterval meanwhile. What goes wrong is logged,
+// and tried again by the next run. It returns nil when the context ends, or with
+// Close.
 func (c *Compactor) Run(ctx context.Context) error {
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {

@@ -6,8 +6,8 @@
 //
 // [Block] makes a block of a block, on several cores; [Bucket] all that is due in a
 // bucket, which [Due] says of one block. [Downsampler] makes chunks of chunks, for
-// who has a series at hand: what a compactor writes can be downsampled while it is
-// written.
+// those who have a series at hand: what a compactor writes can be downsampled while
+// it is written.
 //
 // The package does not compact, does not delete, and knows nothing of retention.
 //

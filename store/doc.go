@@ -17,11 +17,12 @@
 //
 // [Wrap] adds what every Store needs but none should write again: external
 // labels with their matcher algebra and re-sorting, replica-label removal and
-// sharding ([WithExternalLabels]), limits ([WithLimits]), who may see what
-// ([WithAllowed]) and panic recovery ([WithRecovery]). Package store/grpcstore
-// serves a Store to any Thanos querier and dials any Thanos component as a
-// Store; store/fanout makes many Stores one; package query evaluates PromQL over
-// a Store.
+// sharding ([WithExternalLabels]), order where the source has none ([WithSorting]),
+// limits ([WithLimits]), who may see what ([WithAllowed]), who may serve what
+// ([WithServed]) and panic recovery ([WithRecovery]). Package store/storetest says
+// whether a Store is right; store/grpcstore serves it to any Thanos querier and
+// dials any Thanos component as a Store; store/fanout makes many Stores one;
+// package query evaluates PromQL over a Store.
 //
 // # The contract of Series
 //
@@ -47,7 +48,8 @@
 //
 // # Neighbours
 //
-// Package store holds no transport and no storage: see store/grpcstore,
-// store/fanout, store/promstore, store/tsdbstore and store/memstore. It does
-// not deduplicate: see packages dedup and query.
+// Package store holds no transport and no storage. Stores of Prometheus are in
+// store/promstore and store/tsdbstore, of whatever answers PromQL in
+// store/promqlstore, of blocks in object storage in store/bucketstore, and in memory
+// in store/memstore. It does not deduplicate: see packages dedup and query.
 package store

@@ -72,9 +72,8 @@
 //
 // # Who it is, and what is wrong
 //
-// PeerIdentity says who the peer is, by the names in its certificate; what it is
-// allowed, once it is known who it is, is not decided here: see store.WithAllowed
-// and store.WithServed. Expiry says when
-// certificates end. Doctor finds out why a client cannot talk to a server, and
-// says it in words: examples/tlsdoctor is a program around it.
+// [PeerIdentity] says who a peer is, by the names in its certificate. What it may
+// have and serve is decided elsewhere: by store.WithAllowed and store.WithServed.
+// [Expiry] says when certificates end. [Doctor] finds out why a client cannot talk to
+// a server, and says it in words; examples/tlsdoctor is a program around it.
 package tlsutil

@@ -43,6 +43,7 @@ type ValidityError struct {
 	Now                 time.Time // when it was looked at
 }
 
+// Error says whose certificate it is, and since or until when.
 func (e *ValidityError) Error() string {
 	if e.Is(ErrExpired) {
 		return fmt.Sprintf("certificate of %q expired on %s", e.Subject, e.NotAfter.UTC().Format(time.RFC3339))

@@ -44,6 +44,7 @@ type Request struct {
 	Off, Length int64
 }
 
+// String returns the number, the operation and the name, and of OpGetRange the range.
 func (r Request) String() string {
 	if r.Op == objstore.OpGetRange {
 		return fmt.Sprintf("%d %s %s [%d, +%d)", r.N, r.Op, r.Name, r.Off, r.Length)
@@ -135,6 +136,7 @@ const (
 	After
 )
 
+// String returns "before", "torn" or "after".
 func (w When) String() string {
 	return [...]string{"before", "torn", "after"}[w]
 }

@@ -24,8 +24,8 @@
 //
 //	--retention.rule='{tenant="trial"} raw=7d 5m=30d 1h=30d'
 //
-// Nothing halts it. A block that is bad is marked no-compact or no-downsample with
-// the reason quarantined, which Thanos heeds as well, and all else goes on; what
+// Nothing halts it. A block that is bad is marked no-compact or no-downsample, which
+// Thanos heeds as well, with what is wrong as the reason, and all else goes on; what
 // fails for other reasons is tried again. What is in --data-dir is gone on with
 // after a restart, and may be deleted while the program does not run. At a terminal
 // it says how far it is.

@@ -77,6 +77,7 @@
 // # What is not done
 //
 // There is no authentication, no TLS and no path prefix: net/http and its
-// handlers do that. Rules, targets, metadata, exemplars and the page to look at
-// are not here either.
+// handlers do that. /api/v1/stores is not here, since a Querier does not know whom
+// its Store asks: examples/querier makes it of fanout.Store.Health. Nor are rules,
+// targets, metadata, exemplars, and a page to look at.
 package httpapi
