@@ -5,6 +5,8 @@
 //	go test ./internal/archtest           # check
 //	go test ./internal/archtest -update   # rewrite the committed module lists
 //
+// It also holds pages to what is there: their links, and the lists of packages.
+//
 // It has tests only. Each rule is a row of a table with the reason beside it: a
 // rule that is in the way is changed there, with the reason, in the commit that
 // needs it. Everything is derived from one run of go list and from the source
