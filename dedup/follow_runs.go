@@ -138,13 +138,14 @@ func (c *cursor) beside(ts []int64, out, last, until, within, ahead int64, first
 			known = min(known, c.t)
 		}
 	}
-	tie := int64(0)
+	tie := int64(1)
 	if first {
-		tie = 1
+		tie = 0
 	}
 	k := 0
 	for i, next := range ts {
-		for k < len(rest) && k < len(vs) && rest[k] < next+tie {
+		before := next - tie // There may be no time after next.
+		for k < len(rest) && k < len(vs) && rest[k] <= before {
 			t := rest[k]
 			if t-out >= within || t <= last || vs[k] != vs[k] {
 				return i
@@ -152,7 +153,7 @@ func (c *cursor) beside(ts []int64, out, last, until, within, ahead int64, first
 			last = t
 			k++
 		}
-		if next-last < ahead || next+tie > known {
+		if next-last < ahead || before >= known {
 			return i
 		}
 		out = next
@@ -160,21 +161,21 @@ func (c *cursor) beside(ts []int64, out, last, until, within, ahead int64, first
 	return len(ts)
 }
 
-// passTo takes note of the samples of replica i that come before t, all of which
-// are in its run. There are about n.
+// passTo takes note of the samples of replica i that come before t, those at t too
+// if they come first, all of which are in its run. There are about n.
 func (it *followIterator) passTo(i int, t int64, first bool, n int) {
 	c := &it.cursors[i]
 	if c.t > t || c.t == t && !first || c.vt != chunkenc.ValFloat {
 		return
 	}
-	if first {
-		t++
+	if !first {
+		t--
 	}
 	k := min(c.at+n, len(c.ts))
-	for c.ts[k-1] >= t {
+	for c.ts[k-1] > t {
 		k--
 	}
-	for k < len(c.ts) && c.ts[k] < t {
+	for k < len(c.ts) && c.ts[k] <= t {
 		k++
 	}
 	it.presences.of[i].noteRun(c.ts[c.at:k], c.vs[c.at:k], it.presences.since)
