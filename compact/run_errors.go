@@ -60,7 +60,8 @@ const (
 
 // ClassOf returns the class of an error that a Compactor returned. Where several
 // errors are joined it is the first of the classes, in the order above but that of
-// canceled contexts last, that one of them is of.
+// canceled contexts last, that one of them is of. An error of no class counts as the
+// bucket's.
 func ClassOf(err error) Class {
 	switch {
 	case err == nil:
