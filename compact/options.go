@@ -145,7 +145,7 @@ type Options struct {
 	// FilesConcurrency is how many files of a block are transferred at a time. 0 is
 	// 1.
 	FilesConcurrency int
-	// Hash is the hash that meta.json of new blocks has of their files.
+	// Hash is the hash that meta.json of new blocks has of their files; none if empty.
 	Hash block.HashFunc
 	// WaitInterval is the time between two cycles of Run. 0 is DefaultWaitInterval.
 	WaitInterval time.Duration
@@ -155,7 +155,9 @@ type Options struct {
 
 	// Logger logs what is done; nil is silent.
 	Logger *slog.Logger
-	// Registerer registers the metrics; nil leaves them unregistered.
+	// Registerer registers the metrics; nil leaves them unregistered. Compactors that
+	// share one share counters, which is meaningful, and gauges, which is not: give
+	// each of many a prometheus.WrapRegistererWith of its own.
 	Registerer prometheus.Registerer
 }
 

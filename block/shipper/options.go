@@ -42,7 +42,7 @@ type Options struct {
 	// Source is what meta.json says of where blocks come from. Empty is
 	// block.SourceSidecar.
 	Source block.SourceType
-	// HashFunc makes a hash of each file, for meta.json.
+	// HashFunc makes a hash of each file, for meta.json; none if empty.
 	HashFunc block.HashFunc
 	// Concurrency is the number of files of a block that are sent at a time. 0 is
 	// that of block.UploadOptions.

@@ -34,10 +34,17 @@ func (e *HistogramError) Is(target error) bool { return target == ErrHistograms 
 // StatusError is an HTTP answer that is not a success. It is a
 // store.ErrUnavailable if its Code says that asking again may help: 429, 502,
 // 503 and 504.
+//
+// Its fields are the Endpoint asked for, a path without the prefix of the URL; the
+// status Code; the Type, Prometheus' own name for the error such as "bad_data", empty
+// if there is none; and the Message, Prometheus' own or the beginning of the body.
 type StatusError = promapi.StatusError
 
 // ContentTypeError is an answer of another kind than was asked for, such as the
 // HTML page of a login. It is a store.ErrMalformed.
+//
+// Its fields are the Endpoint asked for, a path without the prefix of the URL, the
+// ContentType of the answer, and the beginning of its Body.
 type ContentTypeError = promapi.ContentTypeError
 
 // Warning is a warning that the server gave with an answer, such as Thanos' of
