@@ -14,7 +14,7 @@ import (
 
 // Lister finds what there is in a bucket.
 type Lister interface {
-	// List returns an entry for each prefix that is an ULID. An error means that
+	// List returns an entry for each prefix that is a ULID. An error means that
 	// nothing is known; what is not known of single blocks is in Listing.Failed.
 	// It is called from one goroutine at a time.
 	List(ctx context.Context, bkt objstore.BucketReader) (*Listing, error)

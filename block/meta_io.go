@@ -79,7 +79,7 @@ func objectError(bkt objstore.BucketReader, verb, name string, err error) error 
 }
 
 // ReadMeta reads the meta.json of a block in a directory. If the directory is
-// named by an ULID, it is to be that block's.
+// named by a ULID, it is to be that block's.
 //
 // Errors: ErrNotFound, *MetaError, *UnsupportedError, those of reading.
 func ReadMeta(dir string) (*Meta, error) {

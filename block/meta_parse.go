@@ -75,7 +75,7 @@ func jsonField(err error) string {
 	return ""
 }
 
-// Validate checks what readers rely on: known versions, an ULID, a range that is
+// Validate checks what readers rely on: known versions, a ULID, a range that is
 // not reversed, no negative sizes, and file names that stay within the block.
 //
 // Errors: *UnsupportedError, *MetaError with the first field that cannot hold.

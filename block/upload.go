@@ -81,7 +81,7 @@ func Upload(ctx context.Context, bkt objstore.Bucket, dir string, opts *UploadOp
 // prepareUpload returns the block's meta.json with its files.
 func prepareUpload(dir string, o *UploadOptions) (*Meta, error) {
 	if _, ok := ParseID(filepath.Base(filepath.Clean(dir))); !ok {
-		return nil, errors.New("directory is not named by an ULID")
+		return nil, errors.New("directory is not named by a ULID")
 	}
 	m, err := ReadMeta(filepath.Clean(dir))
 	if err != nil {

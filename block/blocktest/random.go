@@ -64,7 +64,7 @@ type RandomOptions struct {
 }
 
 // Random returns series that are the same for the same seed and options: sorted,
-// with a label kind that says what they are, and an UTF-8 name among them.
+// with a label kind that says what they are, and a UTF-8 name among them.
 func Random(seed uint64, opts *RandomOptions) []block.Series {
 	var o RandomOptions
 	if opts != nil {
