@@ -16,8 +16,9 @@ const BlockIDLabel = "__block_id"
 // external labels, without replica labels, so that replicas of one block come to
 // one shard, and with the block's ULID in BlockIDLabel.
 //
-//   - {action: hashmod, source_labels: [__block_id], modulus: 3, target_label: shard}
-//   - {action: keep, source_labels: [shard], regex: 0}
+//	# The first of three shards.
+//	- {action: hashmod, source_labels: [__block_id], modulus: 3, target_label: shard}
+//	- {action: keep, source_labels: [shard], regex: 0}
 //
 // Errors: a configuration that is not valid; errors.ErrUnsupported for an action
 // that is not known.
