@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"strings"
 
@@ -18,19 +18,19 @@ func main() { program.Main("bespokegateway", run) }
 
 func run(ctx context.Context, p *program.Program) error {
 	dir := p.Flags.String("csv.dir", ".", "directory of CSV files, one for each metric")
-	external := p.Strings("external-label", "NAME=VALUE that every series gets")
+	external := labels.NewBuilder(labels.EmptyLabels())
+	p.Flags.Func("external-label", "NAME=VALUE that every series gets (repeatable)", func(s string) error {
+		name, value, _ := strings.Cut(s, "=")
+		if name == "" || value == "" {
+			return errors.New("not NAME=VALUE")
+		}
+		external.Set(name, value)
+		return nil
+	})
 	if err := p.Parse(); err != nil {
 		return err
 	}
-	b := labels.NewBuilder(labels.EmptyLabels())
-	for _, l := range *external {
-		name, value, ok := strings.Cut(l, "=")
-		if !ok {
-			return fmt.Errorf("external label %q is not NAME=VALUE", l)
-		}
-		b.Set(name, value)
-	}
-	s := store.Wrap(gateway{*dir}, store.WithExternalLabels(b.Labels()), store.WithSorting())
+	s := store.Wrap(gateway{*dir}, store.WithExternalLabels(external.Labels()), store.WithSorting())
 	ready := func(context.Context) error { _, err := os.Stat(*dir); return err }
 	return p.Serve(ctx, s, grpcstore.ServerOptions{}, nil, ready)
 }

@@ -231,12 +231,16 @@ func TestCommandLine(t *testing.T) {
 		want int
 		text string
 	}{
-		{"none", nil, statusUsage, "usage: bucket COMMAND"},
-		{"unknown", []string{"burn"}, statusUsage, "usage: bucket COMMAND"},
-		{"help", []string{"ls", "--help"}, statusOK, "-objstore.config-file"},
-		{"unknown flag", []string{"ls", "--colour"}, statusUsage, "-colour"},
-		{"no flag", []string{"ls", "--output=wide", "here"}, statusUsage, `"here" is no flag`},
-		{"no bucket", []string{"ls"}, statusFailed, "--objstore.config or --objstore.config-file is needed"},
+		{"none", nil, statusUsage, "Usage: bucket COMMAND [flags]\n\n  ls "},
+		{"unknown", []string{"burn"}, statusUsage, "bucket: \"burn\" is no command, want one of ls, inspect, verify, mark, unmark, replicate, downsample, rewrite\n"},
+		{"help", []string{"--help"}, statusOK, "Usage: bucket COMMAND [flags]\n\n  ls "},
+		{"help on a command", []string{"ls", "--help"}, statusOK, "-objstore.config-file"},
+		{"unknown flag", []string{"ls", "--colour"}, statusUsage, "bucket ls: flag provided but not defined: -colour; see --help\n"},
+		{"no flag", []string{"ls", "--output=wide", "here"}, statusUsage, "bucket ls: unexpected argument \"here\", since it is no flag; see --help\n"},
+		{"no bucket", []string{"ls"}, statusUsage, "bucket ls: --objstore.config or --objstore.config-file is needed\n"},
+		{"no mark", []string{"mark", "--objstore.config={type: FILESYSTEM, config: {directory: " + t.TempDir() + "}}", "--log.level=error"}, statusUsage, "bucket mark: --id and --marker are needed\n"},
+		{"wrong mark", []string{"mark", "--marker=x"}, statusUsage, "bucket mark: invalid value \"x\" for flag -marker: not one of deletion-mark.json, no-compact-mark.json, no-downsample-mark.json; see --help\n"},
+		{"wrong selector", []string{"ls", "--selector=a=b"}, statusUsage, "bucket ls: invalid value \"a=b\" for flag -selector: "},
 		{"no such bucket", []string{"verify", "--objstore.config={type: FILESYSTEM, config: {directory: /nonexistent}}"}, statusFailed, "open bucket of --objstore.config: stat /nonexistent: no such file or directory"},
 		{"empty bucket", []string{"verify", "--objstore.config={type: FILESYSTEM, config: {directory: " + t.TempDir() + "}}"}, statusOK, "no block in the bucket"},
 		{"no such block", []string{"ls", "--objstore.config={type: FILESYSTEM, config: {directory: " + t.TempDir() + "}}", "--id=01HF7ZNB2CZ9YBQ0NX6PNBYPAK"}, statusFailed, "01HF7ZNB2CZ9YBQ0NX6PNBYPAK"},
@@ -245,7 +249,15 @@ func TestCommandLine(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			testutil.Equals(t, tc.want, run(t.Context(), tc.args, &stdout, &stderr))
-			testutil.Assert(t, strings.Contains(stderr.String(), tc.text), stderr.String())
+			printed := stderr.String()
+			if strings.HasPrefix(tc.name, "help") { // which was asked for
+				testutil.Equals(t, "", printed)
+				printed = stdout.String()
+			}
+			testutil.Assert(t, strings.Contains(printed, tc.text), printed)
+			if strings.HasPrefix(tc.text, "bucket") { // what is wrong is one line
+				testutil.Assert(t, strings.HasPrefix(printed, tc.text) && strings.Count(printed, "\n") == 1, printed)
+			}
 		})
 	}
 }

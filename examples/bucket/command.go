@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/efficientgo/core/errcapture"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,49 +58,57 @@ type tool struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		for _, c := range commands() {
-			if c.name == args[0] {
-				return c.run(ctx, args[1:], stdout, stderr)
-			}
-		}
-		fmt.Fprintf(stderr, "%q is no command\n", args[0])
+	if len(args) == 0 {
+		usage(stderr)
+		return statusUsage
 	}
-	fmt.Fprintln(stderr, "usage: bucket COMMAND [flags]; bucket COMMAND --help tells the flags")
+	if slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		usage(stdout)
+		return statusOK
+	}
+	var names []string
 	for _, c := range commands() {
-		fmt.Fprintf(stderr, "  %-10s %s\n", c.name, c.summary)
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], stdout, stderr)
+		}
+		names = append(names, c.name)
 	}
+	fmt.Fprintf(stderr, "bucket: %q is no command, want one of %s\n", args[0], strings.Join(names, ", "))
 	return statusUsage
+}
+
+func usage(to io.Writer) {
+	fmt.Fprint(to, "Usage: bucket COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(to, "  %-10s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(to, "\nbucket COMMAND --help tells the flags.\n")
 }
 
 func (c command) run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bucket "+c.name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
 	logging := program.NewLog(flags, stderr, "component", "bucket")
 	config := objstore.NewConfig(flags, "objstore")
 	do := c.declare(flags)
-	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	operands, err := program.ParseFlags(flags, args, stdout, flags.Name()+" [flags]: "+c.summary)
+	if errors.Is(err, flag.ErrHelp) {
 		return statusOK
-	case err != nil: // Parse has said what.
-		return statusUsage
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "%q is no flag\n", flags.Arg(0))
+	}
+	if err = cmp.Or(err, program.NoOperands(operands), config.Check()); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", flags.Name(), err)
 		return statusUsage
 	}
 	log := logging.Logger()
 	err = withBucket(config.OpenExisting, log, func(bkt objectstore.Bucket) error {
 		return do(ctx, &tool{bkt: bkt, out: stdout, log: log})
 	})
-	var usage *usageError
-	switch {
+	switch wrong, ok := errors.AsType[*usageError](err); {
 	case err == nil:
 		return statusOK
 	case errors.Is(err, errProblems):
 		return statusProblems
-	case errors.As(err, &usage):
-		fmt.Fprintln(stderr, usage)
+	case ok:
+		fmt.Fprintf(stderr, "%s: %v\n", flags.Name(), wrong)
 		return statusUsage
 	}
 	log.Error("command ended", "command", c.name, "err", err)

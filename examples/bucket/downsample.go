@@ -7,32 +7,27 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/downsample"
+	"github.com/thanoskit/thanoskit/examples/internal/program"
 )
 
 // downsampleBlocks makes 5m and 1h of the blocks that are due, once or again and
 // again.
 func downsampleBlocks(flags *flag.FlagSet) func(context.Context, *tool) error {
 	opts := &downsample.BucketOptions{}
-	dir := flags.String("data-dir", "./data", "directory for blocks on their way; nothing else is to be in it")
-	flags.IntVar(&opts.Concurrency, "downsample.concurrency", 1, "how many blocks are downsampled at a time")
-	flags.IntVar(&opts.FileConcurrency, "block-files-concurrency", 1, "how many files of a block are fetched or sent at a time")
-	flags.Func("hash-func", "SHA256, for meta.json to have the hashes of files (default none)", func(v string) error {
+	dir := flags.String("data-dir", "./data", "directory for blocks that are worked on; nothing else is to be in it")
+	program.Count(flags, &opts.Concurrency, "downsample.concurrency", 1, 1, "how many blocks are downsampled at a time")
+	program.Count(flags, &opts.FileConcurrency, "block-files-concurrency", 1, 1, "how many files of a block are downloaded or uploaded at a time")
+	flags.Func("hash-func", "SHA256, for meta.json to have the hash of each file (default none)", func(v string) error {
 		if v != "" && v != string(block.HashSHA256) {
 			return errors.New("not SHA256")
 		}
 		opts.Hash = block.HashFunc(v)
 		return nil
 	})
-	wait := 5 * time.Minute
-	flags.Func("wait-interval", "time from the end of one run to the next; 0s for one run (default 5m)", func(v string) error {
-		d, err := model.ParseDuration(v)
-		wait = time.Duration(d)
-		return err
-	})
+	var wait time.Duration
+	program.Duration(flags, &wait, "wait-interval", 5*time.Minute, "time from the end of one run to the next; 0s for one run")
 	return func(ctx context.Context, t *tool) error {
 		opts.Logger = t.log
 		for {

@@ -74,7 +74,7 @@ func columns() []column {
 func inspect(flags *flag.FlagSet) func(context.Context, *tool) error {
 	sel := newSelector(flags)
 	var order []column
-	flags.Func("sort-by", "column to sort by, then by the next (repeatable; FROM and UNTIL by default)", func(v string) error {
+	flags.Func("sort-by", "column to sort by, then by the next (repeatable; default FROM and UNTIL)", func(v string) error {
 		for _, c := range columns() {
 			if c.name == v {
 				order = append(order, c)
@@ -83,7 +83,7 @@ func inspect(flags *flag.FlagSet) func(context.Context, *tool) error {
 		}
 		return fmt.Errorf("no column is called %s", v)
 	})
-	output := flags.String("output", "table", "table, csv or tsv")
+	output := flags.String("output", "table", "how to print the table: table, csv or tsv")
 	return func(ctx context.Context, t *tool) error {
 		show, ok := tablePrinters()[*output]
 		if !ok {

@@ -15,8 +15,8 @@ import (
 // ls prints one block after the other.
 func ls(flags *flag.FlagSet) func(context.Context, *tool) error {
 	sel := newSelector(flags)
-	output := flags.String("output", "", "wide, json, table, or a Go template of meta.json's fields; ULIDs alone by default")
-	flags.StringVar(output, "o", "", "the same")
+	output := flags.String("output", "", "how to print them: wide, json, table, or a Go template of meta.json's fields (default ULIDs alone)")
+	flags.StringVar(output, "o", "", "short for --output")
 	unmarked := flags.Bool("exclude-delete", false, "leave out blocks that are marked for deletion")
 	return func(ctx context.Context, t *tool) error {
 		show, err := blockPrinter(t.out, *output)

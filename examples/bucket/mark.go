@@ -20,16 +20,16 @@ type marking struct {
 
 func newMarking(flags *flag.FlagSet) *marking {
 	m := &marking{}
-	declareIDs(flags, &m.ids)
+	declareIDs(flags, &m.ids, "ULID of a block that is meant; needed")
 	kinds := []block.MarkKind{block.DeletionMark, block.NoCompactMark, block.NoDownsampleMark}
-	flags.Func("marker", "deletion-mark.json, no-compact-mark.json or no-downsample-mark.json", func(v string) error {
+	flags.Func("marker", "which mark: deletion-mark.json, no-compact-mark.json or no-downsample-mark.json; needed", func(v string) error {
 		for _, kind := range kinds {
 			if v == kind.File() || v == kind.String() {
 				m.kind, m.set = kind, true
 				return nil
 			}
 		}
-		return errors.New("no such mark")
+		return errors.New("not one of deletion-mark.json, no-compact-mark.json, no-downsample-mark.json")
 	})
 	return m
 }
@@ -44,8 +44,8 @@ func (m *marking) check() error {
 // mark puts a mark beside blocks.
 func mark(flags *flag.FlagSet) func(context.Context, *tool) error {
 	m := newMarking(flags)
-	details := flags.String("details", "", "what people are to know")
-	remove := flags.Bool("remove", false, "take the mark away, as unmark does")
+	details := flags.String("details", "", "why, for people who look at the mark")
+	remove := flags.Bool("remove", false, "take the mark away instead, as unmark does")
 	return func(ctx context.Context, t *tool) error {
 		if *remove {
 			return t.unmark(ctx, m)

@@ -34,20 +34,20 @@ type rewriting struct {
 // with other labels, and uploads what came out.
 func rewrite(flags *flag.FlagSet) func(context.Context, *tool) error {
 	r := &rewriting{}
-	declareIDs(flags, &r.ids)
+	declareIDs(flags, &r.ids, "ULID of a block to rewrite; needed")
 	flags.StringVar(&r.dir, "tmp.dir", os.TempDir(), "directory for the old and the new block")
 	flags.BoolVar(&r.dry, "dry-run", true, "print what would change, and upload nothing")
 	flags.BoolVar(&r.really, "no-dry-run", false, "the same as --dry-run=false")
 	flags.BoolVar(&r.markOld, "delete-blocks", false, "mark the old blocks for deletion")
-	flags.BoolVar(&r.noLabel, "prom-blocks", false, "take blocks without external labels, as only Prometheus reads them")
-	flags.Func("hash-func", "SHA256, for meta.json to have the hashes of files (default none)", func(v string) error {
+	flags.BoolVar(&r.noLabel, "prom-blocks", false, "take blocks that have no external labels, for they are Prometheus' own")
+	flags.Func("hash-func", "SHA256, for meta.json to have the hash of each file (default none)", func(v string) error {
 		if r.hash = v; v != "" && v != string(block.HashSHA256) {
 			return errors.New("not SHA256")
 		}
 		return nil
 	})
-	r.deletions = program.NewContent(flags, "rewrite.to-delete-config", "what to drop, in Thanos' YAML: a list of {matchers: '{__name__=\"up\"}', intervals: [{mint: 0, maxt: 1}]}")
-	r.relabel = program.NewContent(flags, "rewrite.to-relabel-config", "list of relabel configurations")
+	r.deletions = program.NewContent(flags, "rewrite.to-delete-config", "what to drop, in Thanos' YAML: a list of {matchers: '{__name__=\"up\"}', intervals: [{mint: 0, maxt: 1}]}, times in ms")
+	r.relabel = program.NewContent(flags, "rewrite.to-relabel-config", "relabel configurations for the labels of series, in YAML: a list, as Prometheus takes it")
 	return r.run
 }
 
@@ -134,20 +134,26 @@ func change(before, after labels.Labels, deleted []block.Interval) string {
 	return out.String()
 }
 
+// deletionYAML is a deletion request; errors name the types.
+type (
+	deletionYAML struct {
+		Matchers  string         `yaml:"matchers"`
+		Intervals []intervalYAML `yaml:"intervals"`
+		RequestID string         `yaml:"requestid"`
+	}
+	intervalYAML struct {
+		Mint int64 `yaml:"mint"`
+		Maxt int64 `yaml:"maxt"`
+	}
+)
+
 // parseDeletions reads what Thanos calls deletion requests.
 func parseDeletions(c *program.Content) ([]block.Deletion, error) {
 	text, err := c.Read()
 	if err != nil {
 		return nil, err
 	}
-	var requests []struct {
-		Matchers  string `yaml:"matchers"`
-		Intervals []struct {
-			Mint int64 `yaml:"mint"`
-			Maxt int64 `yaml:"maxt"`
-		} `yaml:"intervals"`
-		RequestID string `yaml:"requestid"`
-	}
+	var requests []deletionYAML
 	if err := yaml.UnmarshalStrict(text, &requests); err != nil {
 		return nil, fmt.Errorf("parse --rewrite.to-delete-config: %w", err)
 	}
@@ -155,7 +161,7 @@ func parseDeletions(c *program.Content) ([]block.Deletion, error) {
 	for _, r := range requests {
 		ms, err := parse.MetricSelector(r.Matchers)
 		if err != nil {
-			return nil, fmt.Errorf("parse --rewrite.to-delete-config: %w", err)
+			return nil, fmt.Errorf("parse --rewrite.to-delete-config: matchers %q: %w", r.Matchers, err)
 		}
 		d := block.Deletion{RequestID: r.RequestID}
 		for _, m := range ms {

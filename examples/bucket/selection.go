@@ -19,16 +19,16 @@ import (
 // is filled in when they are read.
 func newSelector(flags *flag.FlagSet) *block.Selector {
 	s := &block.Selector{}
-	declareIDs(flags, &s.IDs)
+	declareIDs(flags, &s.IDs, "only the block of this ULID")
 	matcher := func(v string) error {
 		ms, err := parse.MetricSelector("{" + v + "}")
 		s.Matchers = append(s.Matchers, ms...)
 		return err
 	}
-	flags.Func("selector", `external label that blocks have, as name="value" or with another operator of PromQL (repeatable)`, matcher)
-	flags.Func("l", "the same", matcher)
-	flags.Func("matcher", "the same", matcher)
-	flags.Func("resolution", "resolution of blocks: 0s, 5m or 1h (repeatable)", func(v string) error {
+	flags.Func("selector", `only blocks with this external label: NAME="VALUE", or with another operator of PromQL (repeatable)`, matcher)
+	flags.Func("l", "short for --selector", matcher)
+	flags.Func("matcher", "another name of --selector", matcher)
+	flags.Func("resolution", "only blocks of this resolution: 0s, 5m or 1h (repeatable)", func(v string) error {
 		r, ok := map[string]block.Resolution{"0s": block.Raw, "raw": block.Raw, "5m": block.FiveMinutes, "1h": block.OneHour}[v]
 		if !ok {
 			return errors.New("not one of 0s, 5m, 1h")
@@ -36,18 +36,18 @@ func newSelector(flags *flag.FlagSet) *block.Selector {
 		s.Resolutions = append(s.Resolutions, r)
 		return nil
 	})
-	flags.Func("compaction", "compaction level of blocks (repeatable)", func(v string) error {
+	flags.Func("compaction", "only blocks of this compaction level (repeatable)", func(v string) error {
 		level, err := strconv.Atoi(v)
 		s.Levels = append(s.Levels, level)
 		return err
 	})
-	objstore.TimeBound(flags, &s.MinTime, "min-time", "blocks that have something at or after")
-	objstore.TimeBound(flags, &s.MaxTime, "max-time", "blocks that have something at or before")
+	objstore.TimeBound(flags, &s.MinTime, "min-time", "only blocks that have something at or after")
+	objstore.TimeBound(flags, &s.MaxTime, "max-time", "only blocks that have something at or before")
 	return s
 }
 
-func declareIDs(flags *flag.FlagSet, ids *[]ulid.ULID) {
-	flags.Func("id", "ULID of a block (repeatable)", func(v string) error {
+func declareIDs(flags *flag.FlagSet, ids *[]ulid.ULID, usage string) {
+	flags.Func("id", usage+" (repeatable)", func(v string) error {
 		id, err := ulid.ParseStrict(v)
 		*ids = append(*ids, id)
 		return err

@@ -85,12 +85,12 @@ func TestFlags(t *testing.T) {
 	// Replica labels ask for blocks that overlap to be merged, as with Thanos.
 	_, o, err = options(
 		t, "--deduplication.replica-label=replica,rule_replica", "--deduplication.func=penalty",
-		`--deduplication.prefer-replica={interval="15s"}`, "--compact.enable-vertical-compaction=false",
+		`--deduplication.prefer-replica={rule_replica="a"}`, "--compact.enable-vertical-compaction=false",
 	)
 	testutil.Ok(t, err)
 	testutil.Equals(t, []string{"replica", "rule_replica"}, o.ReplicaLabels)
 	testutil.Equals(t, "penalty", fmt.Sprint(o.Algorithm))
-	testutil.Equals(t, `[interval="15s"]`, fmt.Sprint(o.PreferReplicas))
+	testutil.Equals(t, `[rule_replica="a"]`, fmt.Sprint(o.PreferReplicas))
 	testutil.Equals(t, compact.OverlapMerge, o.Overlap)
 	for _, name := range []string{"follow", "chain"} {
 		_, o, err = options(t, "--deduplication.func="+name)
@@ -108,6 +108,9 @@ func TestFlags(t *testing.T) {
 		`--retention.rule={tenant=a} raw=7d`,
 		"--deduplication.func=coin",
 		"--deduplication.prefer-replica={",
+		`--deduplication.prefer-replica={replica="a"}`,
+		"--shard=1",
+		"--shards=0",
 		"--debug.max-compaction-level=5",
 		"--debug.max-compaction-level=-1",
 		"--hash-func=MD5",
@@ -115,7 +118,13 @@ func TestFlags(t *testing.T) {
 	} {
 		_, _, err := options(t, bad)
 		testutil.NotOk(t, err, bad)
+		name, _, _ := strings.Cut(strings.TrimLeft(bad, "-"), "=")
+		testutil.Assert(t, strings.Contains(err.Error(), "-"+name), "%s is not named: %v", name, err)
 	}
+	_, _, err = options(t, "--min-time=-1h", "--max-time=-2h")
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "--min-time=-1h is after --max-time=-2h"), "%v", err)
+	_, _, err = options(t, "--deduplication.prefer-replica=a", "--deduplication.replica-label=replica")
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), `--deduplication.prefer-replica={__name__="a"}: none of its labels is a --deduplication.replica-label`), "%v", err)
 }
 
 // All flags that docs/compaction.md names are there.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,9 +25,9 @@ type flags struct {
 	relabel *program.Content
 
 	maxIndex        *int64
-	maxLevel        *int
+	maxLevel        int
 	replicaLabels   *[]string
-	prefer          *string
+	prefer          *program.Prefer
 	algorithm       *string
 	vertical        *bool
 	noDownsampling  *bool
@@ -39,40 +40,40 @@ func newFlags(p *program.Program) *flags {
 	levels := len(compact.DefaultRanges()) - 1
 	f := &flags{
 		bucket:  objstore.NewConfig(p.Flags, "objstore"),
-		dataDir: p.Flags.String("data-dir", "./data", "directory for what is known of blocks, and for the blocks that are worked on"),
-		wait:    p.Flags.Bool("wait", false, "go on, and wait for new work, instead of ending when all is done"),
+		dataDir: p.Flags.String("data-dir", "./data", "directory for what is kept of blocks, and for the blocks that are worked on"),
+		wait:    p.Flags.Bool("wait", false, "wait for new work when all is done, instead of ending"),
 		dryRun:  p.Flags.Bool("dry-run", false, "print what would be done, and why, and do nothing (not in Thanos)"),
 		relabel: program.NewContent(p.Flags, "selector.relabel-config", "relabel configurations that choose blocks by external labels and __block_id"),
 
 		maxIndex:        p.Bytes("compact.block-max-index-size", compact.DefaultMaxIndexBytes, "how large the index of a block may become"),
-		maxLevel:        p.Flags.Int("debug.max-compaction-level", levels, "how many of the levels are used: 1h, 2h, 8h, 2d, 14d"),
-		replicaLabels:   p.Strings("deduplication.replica-label", "external label that tells replicas apart, which become one without it"),
-		prefer:          p.Flags.String("deduplication.prefer-replica", "", `matchers of the replicas that come first, {interval="15s"} (not in Thanos)`),
-		algorithm:       p.Flags.String("deduplication.func", "", `how replicas are merged, which --deduplication.replica-label tells apart: "" or follow (not in Thanos), penalty, or chain: all samples of all, which is what "" means to Thanos, and is wrong for Prometheus replicas, since they scrape at times of their own`),
+		replicaLabels:   p.Strings("deduplication.replica-label", "external label that tells replicas apart: they are merged, and lose it"),
+		prefer:          program.NewPrefer(p.Flags, "deduplication.prefer-replica", `selector of replicas that come before others, such as {replica="a"} (not in Thanos)`),
+		algorithm:       p.Flags.String("deduplication.func", "", `how replicas are merged, which --deduplication.replica-label tells apart: follow, which is the default (not in Thanos), penalty, or chain: all samples of all, which is Thanos' default, and is wrong for Prometheus replicas, since they scrape at times of their own`),
 		vertical:        p.Flags.Bool("compact.enable-vertical-compaction", true, "merge blocks that overlap; otherwise they are left alone (in Thanos: false, and it halts)"),
 		noDownsampling:  p.Flags.Bool("downsampling.disable", false, "do not downsample"),
-		strictRetention: p.Flags.Bool("retention.strict", false, "delete what has had its time whether or not it was downsampled, as Thanos does (not in Thanos)"),
-		hash:            p.Enum("hash-func", "hash of files that is noted in meta.json, which saves downloads", "", string(block.HashSHA256)),
+		strictRetention: p.Flags.Bool("retention.strict", false, "delete blocks after their retention whether or not they were downsampled, which Thanos does without being told (not in Thanos)"),
+		hash:            p.Enum("hash-func", "hash of each file of a block that is noted in its meta.json, which saves downloads", "", string(block.HashSHA256)),
 	}
+	program.Count(p.Flags, &f.maxLevel, "debug.max-compaction-level", levels, 0, fmt.Sprintf("greatest compaction level, from 0 to %d: blocks of up to 1h, 2h, 8h, 2d, 14d", levels))
 	acceptUnused(p.Flags)
 	o := &f.opts
 	objstore.TimeBound(p.Flags, &o.MinTime, "min-time", "compact nothing before")
 	objstore.TimeBound(p.Flags, &o.MaxTime, "max-time", "compact nothing after")
-	p.Duration(&o.ConsistencyDelay, "consistency-delay", compact.DefaultConsistencyDelay, "how old uploads have to be to be compacted")
+	p.Duration(&o.ConsistencyDelay, "consistency-delay", compact.DefaultConsistencyDelay, "how long ago a block has to have been uploaded to be compacted; those of compactors are taken at once")
 	p.Duration(&o.DeleteDelay, "delete-delay", compact.DefaultDeleteDelay, "how long blocks stay that are marked for deletion; 0 deletes them at once, under the eyes of readers")
-	p.Duration(&o.WaitInterval, "wait-interval", compact.DefaultWaitInterval, "time between two runs with --wait")
-	p.Duration(&o.CleanupInterval, "compact.cleanup-interval", compact.DefaultCleanupInterval, "time between two cleanups with --wait; 0 is in each run alone")
+	p.Duration(&o.WaitInterval, "wait-interval", compact.DefaultWaitInterval, "time from the end of one run to the next, with --wait")
+	p.Duration(&o.CleanupInterval, "compact.cleanup-interval", compact.DefaultCleanupInterval, "time between two cleanups of the bucket, with --wait; 0 is none but those of each run")
 	p.Duration(&o.Retention.Raw, "retention.resolution-raw", 0, "how long raw blocks are kept; 0 is for ever")
 	p.Duration(&o.Retention.FiveMinutes, "retention.resolution-5m", 0, "how long blocks of 5 minutes are kept; 0 is for ever")
 	p.Duration(&o.Retention.OneHour, "retention.resolution-1h", 0, "how long blocks of 1 hour are kept; 0 is for ever")
 	retentionRules(p.Flags, &o.RetentionRules)
-	p.Duration(&o.MaxHold, "retention.max-hold", 0, "how long a block that cannot be downsampled is kept beyond its time; 0 is for ever (not in Thanos)")
-	p.Flags.IntVar(&o.Concurrency, "compact.concurrency", 1, "how many groups are compacted at a time")
-	p.Flags.IntVar(&o.FetchConcurrency, "compact.blocks-fetch-concurrency", 1, "how many blocks of a group are downloaded at a time")
-	p.Flags.IntVar(&o.DownsampleConcurrency, "downsample.concurrency", 1, "how many blocks are downsampled at a time")
-	p.Flags.IntVar(&o.FilesConcurrency, "block-files-concurrency", 1, "how many files of a block are transferred at a time")
-	p.Flags.IntVar(&o.Shards, "shards", 1, "among how many compactors the groups are divided (not in Thanos)")
-	p.Flags.IntVar(&o.Shard, "shard", 0, "which of them this is, from 0 (not in Thanos)")
+	p.Duration(&o.MaxHold, "retention.max-hold", 0, "how long a block that cannot be downsampled is kept beyond its retention; 0 is for ever (not in Thanos)")
+	program.Count(p.Flags, &o.Concurrency, "compact.concurrency", 1, 1, "how many groups are compacted at a time")
+	program.Count(p.Flags, &o.FetchConcurrency, "compact.blocks-fetch-concurrency", 1, 1, "how many blocks of a group are downloaded at a time")
+	program.Count(p.Flags, &o.DownsampleConcurrency, "downsample.concurrency", 1, 1, "how many blocks are downsampled at a time")
+	program.Count(p.Flags, &o.FilesConcurrency, "block-files-concurrency", 1, 1, "how many files of a block are downloaded or uploaded at a time")
+	program.Count(p.Flags, &o.Shards, "shards", 1, 1, "among how many compactors the groups are divided (not in Thanos)")
+	program.Count(p.Flags, &o.Shard, "shard", 0, 0, "which of the compactors of --shards this is, from 0 (not in Thanos)")
 	return f
 }
 
@@ -133,23 +134,31 @@ func (f *flags) options(p *program.Program) (*compact.Options, error) {
 		o.Interlock = compact.InterlockOff
 	}
 	var err error
-	if o.Ranges, err = ranges(*f.maxLevel); err != nil {
+	if o.Ranges, err = ranges(f.maxLevel); err != nil {
 		return nil, err
 	}
 	if *f.algorithm != "" {
 		if o.Algorithm, err = dedup.Parse(*f.algorithm); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--deduplication.func: %w", err)
 		}
 	}
-	if o.PreferReplicas, err = matchers(*f.prefer); err != nil {
+	if o.PreferReplicas, err = f.prefer.Among(o.ReplicaLabels, "deduplication.replica-label"); err != nil {
 		return nil, err
+	}
+	if err := objstore.CheckTimes(o.MinTime, o.MaxTime); err != nil {
+		return nil, err
+	}
+	if o.Shard >= o.Shards {
+		return nil, fmt.Errorf("--shard=%d is not less than --shards=%d", o.Shard, o.Shards)
 	}
 	relabel, err := f.relabel.Read()
 	if err != nil {
 		return nil, err
 	}
-	o.Relabel, err = block.ParseRelabel(relabel)
-	return &o, err
+	if o.Relabel, err = block.ParseRelabel(relabel); err != nil {
+		return nil, fmt.Errorf("--selector.relabel-config: %w", err)
+	}
+	return &o, nil
 }
 
 // ranges returns the levels up to one, counted as Thanos does.

@@ -12,17 +12,36 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/thanoskit/thanoskit/examples/internal/program"
 )
 
 func main() {
-	opts := options{scale: fullScale}
-	flag.StringVar(&opts.broken, "break", "", "break the topology, so that a proof fails: "+strings.Join(breaks, ", "))
-	flag.Var((*address)(&opts.http), "serve", "keep the topology up, and serve Prometheus' HTTP API; on 127.0.0.1:9090, or as in -serve=`address`")
-	flag.Parse()
+	opts, err := parseArgs(os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "multicluster:", err)
+		os.Exit(2)
+	}
 	if err := untilSignal(opts); err != nil {
 		fmt.Fprintln(os.Stderr, "multicluster:", err)
 		os.Exit(1)
 	}
+}
+
+// parseArgs reads the command line; out gets the usage if it is asked for.
+func parseArgs(args []string, out io.Writer) (options, error) {
+	opts := options{scale: fullScale}
+	flags := flag.NewFlagSet("multicluster", flag.ContinueOnError)
+	flags.StringVar(&opts.broken, "break", "", "break the topology, so that a proof fails, in one of these ways: "+strings.Join(breaks, ", "))
+	flags.Var((*address)(&opts.http), "serve", "keep the topology up, and serve Prometheus' HTTP API on 127.0.0.1:9090, or on the `address` in -serve=address")
+	operands, err := program.ParseFlags(flags, args, out, "multicluster [flags]\n\nProves that queries across clusters answer right: see the package documentation.")
+	if err == nil {
+		err = program.NoOperands(operands)
+	}
+	return opts, err
 }
 
 func untilSignal(opts options) error {

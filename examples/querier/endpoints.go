@@ -25,17 +25,17 @@ type endpointFlags struct {
 
 func newEndpointFlags(p *program.Program) *endpointFlags {
 	f := &endpointFlags{}
-	f.plain = p.Strings("endpoint", "host:port of a StoreAPI; dns+host:port, dnssrv+name and dnssrvnoa+name are looked up")
+	f.plain = p.Strings("endpoint", "host:port of a StoreAPI to ask; dns+host:port, dnssrv+name and dnssrvnoa+name are looked up")
 	f.strict = p.Strings("endpoint-strict", "like --endpoint, and asked even while it does not describe itself")
 	f.groups = p.Strings("endpoint-group", "like --endpoint, and all that is found by it has the same data: one of them is asked")
 	f.strictGroups = p.Strings("endpoint-group-strict", "like --endpoint-group and --endpoint-strict")
-	p.Flags.StringVar(&f.config, "endpoint.sd-config", "", "configuration of endpoints in YAML, as in Thanos")
-	p.Flags.StringVar(&f.configFile, "endpoint.sd-config-file", "", "file with the same")
-	p.Flags.DurationVar(&f.configInterval, "endpoint.sd-config-reload-interval", 5*time.Minute, "longest time between two looks at that file")
-	f.files = p.Strings("store.sd-files", "path, or pattern, of files with endpoints in the form of Prometheus' file SD")
-	p.Flags.DurationVar(&f.fileInterval, "store.sd-interval", 5*time.Minute, "longest time between two looks at those files")
-	p.Flags.DurationVar(&f.dnsInterval, "store.sd-dns-interval", 30*time.Second, "time between two lookups in DNS")
-	f.compression = p.Enum("grpc-compression", "compression of the StoreAPI", "none", "snappy")
+	p.Flags.StringVar(&f.config, "endpoint.sd-config", "", "configuration of endpoints in YAML; serves in it is not in Thanos")
+	p.Flags.StringVar(&f.configFile, "endpoint.sd-config-file", "", "file with what --endpoint.sd-config takes, which is read again when it changes")
+	p.Duration(&f.configInterval, "endpoint.sd-config-reload-interval", 5*time.Minute, "time between two looks at the file of --endpoint.sd-config-file; more than 5s is 5s")
+	f.files = p.Strings("store.sd-files", "path, or pattern, of files with endpoints in the form of Prometheus' file SD, which are read again when they change")
+	p.Duration(&f.fileInterval, "store.sd-interval", 5*time.Minute, "time between two looks at the files of --store.sd-files; more than 5s is 5s")
+	p.Duration(&f.dnsInterval, "store.sd-dns-interval", 30*time.Second, "time between two lookups of an endpoint in DNS")
+	f.compression = p.Enum("grpc-compression", "compression of what is asked of endpoints and answered", "none", "snappy")
 	f.tls = program.NewClientTLS(p.Flags)
 	return f
 }
@@ -59,7 +59,7 @@ func (f *endpointFlags) source(p *program.Program) (*discovery.Source, error) {
 			base.Endpoints = append(base.Endpoints, discovery.Endpoint{Address: a, Group: of.group, Strict: of.strict})
 		}
 	}
-	text := []byte(f.config)
+	text, from := []byte(f.config), "--endpoint.sd-config"
 	if f.configFile != "" {
 		if f.config != "" {
 			return nil, errors.New("--endpoint.sd-config and --endpoint.sd-config-file exclude each other")
@@ -68,10 +68,11 @@ func (f *endpointFlags) source(p *program.Program) (*discovery.Source, error) {
 		if text, err = os.ReadFile(f.configFile); err != nil {
 			return nil, fmt.Errorf("--endpoint.sd-config-file: %w", err)
 		}
+		from = "--endpoint.sd-config-file=" + f.configFile
 	}
 	config, err := discovery.ParseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("--endpoint.sd-config: %w", err)
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	if f.config != "" {
 		base = base.With(config)

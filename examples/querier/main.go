@@ -13,7 +13,6 @@ import (
 
 	"github.com/thanoskit/thanoskit/dedup"
 	"github.com/thanoskit/thanoskit/examples/internal/program"
-	"github.com/thanoskit/thanoskit/internal/promcompat/parse"
 	"github.com/thanoskit/thanoskit/query"
 	"github.com/thanoskit/thanoskit/query/httpapi"
 	"github.com/thanoskit/thanoskit/store"
@@ -26,29 +25,27 @@ func main() { program.Main("query", run) }
 
 func run(ctx context.Context, p *program.Program) (err error) {
 	endpoints := newEndpointFlags(p)
-	replicaLabels := p.Strings("query.replica-label", "label that tells replicas apart")
-	var prefer []*labels.Matcher
-	p.Flags.Func("query.prefer-replica", `selector of replicas that come before others, {replica="a"} say; of labels that are no replica labels, it says which series that is about (not in Thanos)`, func(s string) (err error) {
-		prefer, err = parse.MetricSelector(s)
-		return err
-	})
-	algorithm := p.Enum("deduplication.func", "how replicas are merged; Thanos knows penalty, which is its default, and chain", "follow", "penalty", "chain")
-	timeout := p.Flags.Duration("query.timeout", 2*time.Minute, "longest time that a query may take")
-	concurrent := p.Flags.Int("query.max-concurrent", 20, "queries that run at once")
-	selects := p.Flags.Int("query.max-concurrent-select", 4, "selectors of one query that are asked for at once")
-	lookback := p.Flags.Duration("query.lookback-delta", 0, "how old a sample may be to stand for the present (default 5m)")
-	auto := p.Flags.Bool("query.auto-downsampling", false, "use data as coarse as a fifth of the step of a query that does not say max_source_resolution")
-	tenantHeader := p.Flags.String("query.tenant-header", "THANOS-TENANT", "HTTP header that says who a query is made for; endpoints are told")
-	tenant := p.Flags.String("query.default-tenant-id", "default-tenant", "who a query is made for without that header")
-	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not")
-	waitBudget := p.Flags.Duration("store.response-timeout", 0, "how long in all a query waits for one endpoint (in Thanos: for its next message); 0 is without limit")
+	replicaLabels := p.Strings("query.replica-label", "label that tells replicas apart: they are merged, and lose it")
+	prefer := program.NewPrefer(p.Flags, "query.prefer-replica", `selector of replicas that come before others, such as {replica="a"}; labels in it that are no replica labels say which series that is about (not in Thanos)`)
+	algorithm := p.Enum("deduplication.func", "how replicas are merged (Thanos has no follow, and penalty is its default)", "follow", "penalty", "chain")
+	var timeout, lookback, waitBudget, removeAfter, infoTimeout time.Duration
+	var concurrent, selects int
+	p.Duration(&timeout, "query.timeout", 2*time.Minute, "longest time that a query may take")
+	program.Count(p.Flags, &concurrent, "query.max-concurrent", 20, 0, "how many queries run at a time; 0 is without limit")
+	program.Count(p.Flags, &selects, "query.max-concurrent-select", 4, 1, "how many selectors of one query are asked for at a time")
+	p.Duration(&lookback, "query.lookback-delta", 5*time.Minute, "how old a sample may be to stand for the present")
+	auto := p.Flags.Bool("query.auto-downsampling", false, "use downsampled data, as coarse as a fifth of the step, for queries that do not say max_source_resolution")
+	tenantHeader := p.Flags.String("query.tenant-header", "THANOS-TENANT", "HTTP header that says which tenant a query is made for; endpoints are told")
+	tenant := p.Flags.String("query.default-tenant-id", "default-tenant", "tenant of queries without the header of --query.tenant-header")
+	partial := p.Flags.Bool("query.partial-response", true, "answer even if some of the endpoints do not, with a warning; otherwise queries fail then")
+	p.Duration(&waitBudget, "store.response-timeout", 0, "how long in all a query waits for one endpoint (in Thanos: for its next message); 0 is without limit")
 	var selector []string
-	p.Flags.Func("selector-label", `NAME="VALUE" that tells the querier as a whole apart from others below one more (repeatable)`, func(s string) error {
+	p.Flags.Func("selector-label", `label, NAME="VALUE", that the querier announces, so that queriers above it can select it; series do not get it (repeatable)`, func(s string) error {
 		selector = append(selector, s)
 		return nil
 	})
-	removeAfter := p.Flags.Duration("store.unhealthy-timeout", 5*time.Minute, "how long an endpoint may go on not describing itself before it is forgotten, until it does")
-	infoTimeout := p.Flags.Duration("endpoint.info-timeout", 5*time.Second, "how long an endpoint may take to describe itself")
+	p.Duration(&removeAfter, "store.unhealthy-timeout", 5*time.Minute, "how long an endpoint may fail to describe itself before it is left out, until it does")
+	p.Duration(&infoTimeout, "endpoint.info-timeout", 5*time.Second, "how long an endpoint may take to describe itself")
 	if err := p.Parse(); err != nil {
 		return err
 	}
@@ -63,6 +60,9 @@ func run(ctx context.Context, p *program.Program) (err error) {
 		if err := source.Refresh(ctx); err != nil && ctx.Err() == nil {
 			p.Log.Warn("not all endpoints were found", "err", err)
 		}
+		if len(source.Members()) == 0 {
+			p.Log.Warn("there is no endpoint to ask, so answers are empty until one is found")
+		}
 		close(found)
 		return source.Run(ctx)
 	})
@@ -71,8 +71,8 @@ func run(ctx context.Context, p *program.Program) (err error) {
 		return fmt.Errorf("--selector-label: %w", err)
 	}
 	all, err := fanout.New(source, &fanout.Options{
-		SelectorLabels: selectorLabels, RemoveAfter: *removeAfter,
-		InfoTimeout: *infoTimeout, WaitBudget: *waitBudget, Logger: p.Log, Registerer: p.Registry,
+		SelectorLabels: selectorLabels, RemoveAfter: removeAfter,
+		InfoTimeout: infoTimeout, WaitBudget: waitBudget, Logger: p.Log, Registerer: p.Registry,
 	})
 	if err != nil {
 		return err
@@ -80,8 +80,14 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	p.Go(all.Run)
 
 	opts := query.Options{
-		ReplicaLabels: *replicaLabels, PreferReplicas: prefer, Timeout: *timeout, MaxConcurrentSelects: *selects, LookbackDelta: *lookback,
+		ReplicaLabels: *replicaLabels, Timeout: timeout, MaxConcurrentSelects: selects, LookbackDelta: lookback,
 		Logger: p.Log, Registerer: p.Registry,
+	}
+	if opts.PreferReplicas, err = prefer.Among(*replicaLabels, "query.replica-label"); err != nil {
+		return err
+	}
+	if concurrent == 0 {
+		concurrent = -1 // without limit
 	}
 	if opts.Algorithm, err = dedup.Parse(*algorithm); err != nil {
 		return err
@@ -105,7 +111,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 		return err
 	}
 	api, err := httpapi.New(q, &httpapi.Options{
-		MaxConcurrent: *concurrent, TenantHeader: *tenantHeader, DefaultTenant: *tenant, AllowOrigin: "*", Logger: p.Log, Registerer: p.Registry,
+		MaxConcurrent: concurrent, TenantHeader: *tenantHeader, DefaultTenant: *tenant, AllowOrigin: "*", Logger: p.Log, Registerer: p.Registry,
 		BuildInfo: httpapi.BuildInfo{Version: "3.9.1"}, // what the PromQL engine is; Grafana asks
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ func main() { program.Main("sidecar", run) }
 
 func run(ctx context.Context, p *program.Program) (err error) {
 	url := p.Flags.String("prometheus.url", "http://localhost:9090", "URL of the Prometheus to serve")
-	minTime := p.TimeOrAge("min-time", "hide data before")
+	minTime := p.TimeOrAge("min-time", "serve nothing before")
 	httpClient := program.NewContent(p.Flags, "prometheus.http-client", "configuration of the HTTP client for Prometheus in YAML, as in Thanos: TLS, basic auth, bearer token")
 	shipping := newShipping(p)
 	if err := p.Parse(); err != nil {

@@ -36,13 +36,13 @@ type shipping struct {
 
 func newShipping(p *program.Program) *shipping {
 	s := &shipping{bucket: objstore.NewConfig(p.Flags, "objstore")}
-	s.dir = p.Flags.String("tsdb.path", "./data", "data directory of Prometheus")
-	s.hashFunc = p.Enum("hash-func", "hash to make of each file of a block", string(block.HashNone), string(block.HashSHA256))
-	p.Flags.BoolVar(&s.upload.UploadCompacted, "shipper.upload-compacted", false, "upload blocks that Prometheus has compacted, too; once, to migrate, while it does not compact any more")
-	p.Flags.BoolVar(&s.upload.AllowOutOfOrder, "shipper.allow-out-of-order-uploads", false, "do not let newer blocks wait for older ones that fail; for compactors with vertical compaction")
-	p.Flags.BoolVar(&s.upload.SkipCorrupted, "shipper.skip-corrupted-blocks", false, "leave out blocks that could not be read; for compactors with vertical compaction")
+	s.dir = p.Flags.String("tsdb.path", "./data", "data directory of Prometheus, whose blocks are uploaded")
+	s.hashFunc = p.Enum("hash-func", "hash of each file of a block that is noted in its meta.json", string(block.HashNone), string(block.HashSHA256))
+	p.Flags.BoolVar(&s.upload.UploadCompacted, "shipper.upload-compacted", false, "upload blocks that Prometheus has compacted, too: to be given once, for those of before, when it does not compact any more")
+	p.Flags.BoolVar(&s.upload.AllowOutOfOrder, "shipper.allow-out-of-order-uploads", false, "do not let newer blocks wait for older ones that cannot be uploaded; the compactor has to merge blocks that overlap then")
+	p.Flags.BoolVar(&s.upload.SkipCorrupted, "shipper.skip-corrupted-blocks", false, "go on without blocks that cannot be read; the compactor has to merge blocks that overlap then")
 	p.Flags.StringVar(&s.upload.MetaFileName, "shipper.meta-file-name", shipper.DefaultMetaFileName, "file in the data directory that says which blocks have been uploaded")
-	p.Flags.IntVar(&s.upload.Concurrency, "shipper.upload-concurrency", 0, "files of a block to upload at a time; 0 is a default")
+	program.Count(p.Flags, &s.upload.Concurrency, "shipper.upload-concurrency", 0, 0, "how many files of a block are uploaded at a time; 0 is 4")
 	p.Flags.BoolVar(&s.check.ignoreUnequal, "shipper.ignore-unequal-block-size", false, "accept a Prometheus that compacts blocks, so that some may be gone before they are uploaded")
 	return s
 }

@@ -67,7 +67,7 @@ func parse(args []string, out io.Writer) (*config, error) {
 	f.SetOutput(io.Discard)
 	f.StringVar(&c.database, "sql.database", "", "SQLite database, as its driver names it: a file, or file:NAME?mode=ro; demo data if empty")
 	f.StringVar(&c.schema.Table, "sql.table", c.schema.Table, "table or view of samples")
-	f.StringVar(&c.schema.Time, "sql.time-column", c.schema.Time, "column of times, in milliseconds since the epoch")
+	f.StringVar(&c.schema.Time, "sql.time-column", c.schema.Time, "column of times, in milliseconds since 1970")
 	f.StringVar(&c.schema.Value, "sql.value-column", c.schema.Value, "column of values")
 	given := map[string]string{}
 	f.Func("sql.label", "LABEL or LABEL=COLUMN: a column that is a label (repeatable; those of the demo data if not given)", func(s string) error {
@@ -85,15 +85,15 @@ func parse(args []string, out io.Writer) (*config, error) {
 		}
 		return add(external, name, value)
 	})
-	f.Int64Var(&c.limits.Series, "store.limits.request-series", 0, "most series that a request may ask for; 0 is unlimited")
-	samples := f.Int64("store.limits.request-samples", 0, "most samples that a request may ask for, each chunk counting as 120; 0 is unlimited")
+	f.Int64Var(&c.limits.Series, "store.limits.request-series", 0, "most series of one Series request (default 0: without limit)")
+	samples := f.Int64("store.limits.request-samples", 0, "most samples of one Series request, counted as 120 for each chunk (default 0: without limit)")
 	f.StringVar(&c.address, "grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
 	f.StringVar(&c.cert, "grpc-server-tls-cert", "", "file with the certificate of the gRPC server; no TLS if empty")
 	f.StringVar(&c.key, "grpc-server-tls-key", "", "file with the key of that certificate")
 	f.StringVar(&c.clientCA, "grpc-server-tls-client-ca", "", "file with the CAs whose certificates clients must show; none are asked for if empty")
-	f.StringVar(&c.version, "grpc-server-tls-min-version", "1.3", "least version of TLS that the gRPC server speaks")
+	f.StringVar(&c.version, "grpc-server-tls-min-version", "1.3", "least version of TLS that the gRPC server speaks: 1.3, 1.2, 1.1 or 1.0")
 	list := func(to *[]string, name, usage string) {
-		f.Func(name, usage+" (repeatable)", func(s string) error {
+		f.Func(name, usage+" (repeatable, or several between commas)", func(s string) error {
 			*to = append(*to, strings.Split(s, ",")...)
 			return nil
 		})
@@ -106,13 +106,13 @@ func parse(args []string, out io.Writer) (*config, error) {
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		f.SetOutput(out)
-		_, _ = fmt.Fprintln(out, "Usage: sqlgateway [flags]")
+		fmt.Fprint(out, "Usage: sqlgateway [flags]\n\n")
 		f.PrintDefaults()
 		return c, err
 	case err != nil:
 		return c, fmt.Errorf("%w; see --help", err)
 	case f.NArg() > 0:
-		return c, fmt.Errorf("unexpected argument %q", f.Arg(0))
+		return c, fmt.Errorf("unexpected argument %q, since it is no flag; see --help", f.Arg(0))
 	}
 	if len(given) > 0 {
 		c.schema.Labels = given
@@ -153,7 +153,7 @@ func (c *config) run(ctx context.Context, out io.Writer, log *slog.Logger) (err 
 	return withDatabase(c.database, func(db *sql.DB) error {
 		t, err := openTable(ctx, db, c.schema)
 		if err != nil {
-			return err
+			return fmt.Errorf("database %s: %w", c.database, err)
 		}
 		s := store.Wrap(&gateway{db, *t}, store.WithLimits(c.limits), store.WithExternalLabels(c.external))
 		if c.check {

@@ -79,7 +79,7 @@ func TestCommandLine(t *testing.T) {
 		{"--grpc-server-max-connection-age=-1s", "--grpc-server-max-connection-age is negative"},
 		{"--grpc-server-tls-cert=absent.crt --grpc-server-tls-key=absent.key", "absent.crt"},
 		{"--sql.table=absent", `look at table "absent"`},
-		{"--sql.database=/nowhere/x.db", "open"},
+		{"--sql.database=/nowhere/x.db", "database /nowhere/x.db: look at table"},
 	} {
 		err := run(t.Context(), strings.Fields(tc.args), io.Discard, quiet())
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "%s: %v", tc.args, err)

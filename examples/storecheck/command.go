@@ -40,59 +40,37 @@ const (
 	forGateway    = "gateway"
 )
 
-// parseArgs reads the command line. log gets the usage if it is asked for.
-func parseArgs(args []string, log io.Writer) (*command, error) {
+// parseArgs reads the command line. out gets the usage if it is asked for.
+func parseArgs(args []string, out io.Writer) (*command, error) {
 	c := &command{}
 	fs := flag.NewFlagSet("storecheck", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // what is wrong is returned
 	now := time.Now()
-	fs.DurationVar(&c.timeout, "timeout", 5*time.Minute, "longest time that everything may take")
-	fs.DurationVar(&c.callTimeout, "call-timeout", 20*time.Second, "longest time that one call of the store may take")
+	program.Duration(fs, &c.timeout, "timeout", 5*time.Minute, "longest time that everything may take")
+	program.Duration(fs, &c.callTimeout, "call-timeout", 20*time.Second, "longest time that one call of the store may take")
 	fs.Func("matcher", `selector of the series to look at, such as {job="node"} (default all that have a metric name)`, func(s string) (err error) {
 		c.matchers, err = selector(s)
 		return err
 	})
 	timeVar(fs, &c.from, now, "from", "start of the range to look at: RFC 3339, or a negative duration (default an hour before its end)")
-	timeVar(fs, &c.to, now, "to", "end of the range (default the end of what the store announces, or a minute ago)")
-	fs.IntVar(&c.maxSeries, "max-series", 1000, "how many series may be chosen; they are held in memory")
-	listVar(fs, &c.replicaLabels, "replica-label", "label to ask the store to remove (repeatable; default one that series have)")
-	listVar(fs, &c.checks, "check", "name of a check to make (repeatable; default all)")
-	fs.BoolVar(&c.list, "list", false, "print what each check looks at, and exit")
+	timeVar(fs, &c.to, now, "to", "end of the range to look at, likewise (default the end of what the store announces, or a minute ago)")
+	fs.IntVar(&c.maxSeries, "max-series", 1000, "most series to look at, which are held in memory")
+	listVar(fs, &c.replicaLabels, "replica-label", "replica label to ask the store to remove (repeatable; default one that series have)")
+	listVar(fs, &c.checks, "check", "name of a check to make, as --list prints them (repeatable; default all)")
+	fs.BoolVar(&c.list, "list", false, "print the name of each check and what it looks at, and exit")
 	c.tls = program.NewClientTLS(fs)
 	fixture := newFixtureFlags(fs)
 
-	var addresses []string
-	for rest := args; ; { // flags may follow the address
-		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
-			usage(fs, log)
-			return nil, err
-		} else if err != nil {
-			return nil, fmt.Errorf("%w; see -help", err)
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		addresses = append(addresses, fs.Arg(0))
-		rest = fs.Args()[1:]
+	const usage = "storecheck [flags] ADDRESS\n\nChecks the StoreAPI at ADDRESS: host:port, or another target of gRPC. The exit\nstatus is 0 if no check fails, 1 if one does, and 2 if none can be made."
+	addresses, err := program.ParseFlags(fs, args, out, usage)
+	if err != nil {
+		return nil, err
 	}
 	c.fixtureDir, c.downsampled = fixture.dir, fixture.reader == forGateway
 	if err := c.validate(addresses, fixture.check); err != nil {
 		return nil, err
 	}
-	var err error
 	c.fixture, err = fixture.make()
 	return c, err
-}
-
-func usage(fs *flag.FlagSet, log io.Writer) {
-	fmt.Fprint(log, `Usage: storecheck [flags] ADDRESS
-
-Checks the StoreAPI at ADDRESS: host:port, or another target of gRPC. The exit
-status is 0 if no check fails, 1 if one does, and 2 if none can be made.
-
-`)
-	fs.SetOutput(log)
-	fs.PrintDefaults()
 }
 
 // fixtureFlags are the flags for what is done with the fixture.
@@ -105,10 +83,10 @@ type fixtureFlags struct {
 
 func newFixtureFlags(fs *flag.FlagSet) *fixtureFlags {
 	f := &fixtureFlags{external: labels.NewBuilder(labels.EmptyLabels())}
-	fs.StringVar(&f.dir, "fixture", "", "directory to write the fixture to as TSDB blocks, and exit")
-	fs.StringVar(&f.reader, "fixture-for", forPrometheus, "who reads it: prometheus, or gateway with downsampled data too")
-	fs.BoolVar(&f.check, "fixture-check", false, "the store holds the fixture and nothing else: compare with it")
-	fs.Func("fixture-lacks", "what the fixture is without, such as 'native histograms' (repeatable)", func(s string) error {
+	fs.StringVar(&f.dir, "fixture", "", "directory to write the fixture to, known data for a store to hold, as TSDB blocks, and exit")
+	fs.StringVar(&f.reader, "fixture-for", forPrometheus, "who is to read the fixture: prometheus, or gateway with downsampled data too")
+	fs.BoolVar(&f.check, "fixture-check", false, "compare with the fixture, which is all that the store holds")
+	fs.Func("fixture-lacks", "what the fixture is to be without, such as 'native histograms' (repeatable)", func(s string) error {
 		f.lacks = append(f.lacks, storetest.Feature(s))
 		return nil
 	})
@@ -145,7 +123,7 @@ func (c *command) validate(addresses []string, fixtureCheck bool) error {
 	}
 	switch {
 	case given == 0 || len(addresses) > 1:
-		return fmt.Errorf("%d addresses given, want one; see -help", len(addresses))
+		return fmt.Errorf("%d addresses given, want one; see --help", len(addresses))
 	case given > 1:
 		return errors.New("-list, -fixture and an address exclude each other")
 	case c.timeout <= 0 || c.callTimeout <= 0:

@@ -22,7 +22,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"-fixture=x", "-list"}, "-list, -fixture and an address exclude each other"},
 		{[]string{"a:1", "-no-such-flag"}, "flag provided but not defined: -no-such-flag"},
 		{[]string{"a:1", "-timeout=0"}, "-timeout and -call-timeout have to be positive"},
-		{[]string{"a:1", "-call-timeout=-1s"}, "-timeout and -call-timeout have to be positive"},
+		{[]string{"a:1", "-call-timeout=0s"}, "-timeout and -call-timeout have to be positive"},
+		{[]string{"a:1", "-call-timeout=-1s"}, "flag -call-timeout: not a duration, such as 90s or 2d; see --help"},
 		{[]string{"a:1", "-max-series=0"}, "-max-series has to be positive"},
 		{[]string{"a:1", "-matcher={"}, "invalid value"},
 		{[]string{"a:1", `-matcher={a!="b"}`}, "matches series without any label"},
@@ -53,7 +54,7 @@ func TestHelpAndList(t *testing.T) {
 	t.Parallel()
 	got := storecheck(t, "-help")
 	testutil.Equals(t, 0, got.status)
-	testutil.Assert(t, strings.Contains(got.log, "Usage: storecheck [flags] ADDRESS\n"), got.log)
+	testutil.Assert(t, strings.Contains(got.out, "Usage: storecheck [flags] ADDRESS\n"), got.out)
 
 	got = storecheck(t, "-list")
 	testutil.Equals(t, 0, got.status)

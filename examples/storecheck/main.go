@@ -31,7 +31,7 @@ func main() {
 // run does what the arguments say, and returns the exit status. Results go to
 // out, all else to log.
 func run(ctx context.Context, args []string, out, log io.Writer) int {
-	c, err := parseArgs(args, log)
+	c, err := parseArgs(args, out)
 	if errors.Is(err, flag.ErrHelp) {
 		return statusOK
 	}

@@ -50,10 +50,7 @@ func (c *cacheFlags) build(p *program.Program) (bucketstore.Cache, func() error,
 		}
 		return inMemory(p, &memoryConfig{MaxSize: units.Base2Bytes(*c.size)})
 	}
-	var config struct {
-		Type   string        `yaml:"type"`
-		Config yaml.MapSlice `yaml:"config"`
-	}
+	var config cacheConfig
 	if err := yaml.UnmarshalStrict(text, &config); err != nil {
 		return nil, nil, err
 	}
@@ -76,6 +73,12 @@ func (c *cacheFlags) build(p *program.Program) (bucketstore.Cache, func() error,
 		return m.open(p)
 	}
 	return nil, nil, fmt.Errorf("type %q is neither IN-MEMORY nor MEMCACHED", config.Type)
+}
+
+// cacheConfig is Thanos' for a cache of any type.
+type cacheConfig struct {
+	Type   string        `yaml:"type"`
+	Config yaml.MapSlice `yaml:"config"`
 }
 
 // memoryConfig is Thanos' for a cache in memory.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/examples/internal/objstore"
@@ -24,9 +25,9 @@ type flags struct {
 func newFlags(p *program.Program) *flags {
 	f := &flags{
 		bucket:  objstore.NewConfig(p.Flags, "objstore"),
-		dataDir: p.Flags.String("data-dir", "./data", "directory for what is known of blocks: meta.json, index headers"),
+		dataDir: p.Flags.String("data-dir", "./data", "directory for what is kept of blocks: meta.json, index headers"),
 		relabel: program.NewContent(p.Flags, "selector.relabel-config", "relabel configurations that choose blocks by external labels and __block_id"),
-		lister:  p.Enum("block-discovery-strategy", "how blocks are found: all objects in one listing, or a listing for each block", "recursive", "concurrent"),
+		lister:  p.Enum("block-discovery-strategy", "how blocks are found, in one listing of all objects or in one for each block, which is Thanos' default", "recursive", "concurrent"),
 
 		indexCache:      newCacheFlags(p, "index-cache", 250<<20, "postings and series of indexes"),
 		chunkCache:      newCacheFlags(p, "chunk-cache", 0, "chunks (not in Thanos)"),
@@ -35,14 +36,14 @@ func newFlags(p *program.Program) *flags {
 	o := &f.opts
 	objstore.TimeBound(p.Flags, &o.MinTime, "min-time", "serve nothing before")
 	objstore.TimeBound(p.Flags, &o.MaxTime, "max-time", "serve nothing after")
-	p.Duration(&o.SyncInterval, "sync-block-duration", bucketstore.DefaultSyncInterval, "time between looks at the bucket")
-	p.Duration(&o.ConsistencyDelay, "consistency-delay", 0, "how old blocks have to be to be read")
+	p.Duration(&o.SyncInterval, "sync-block-duration", bucketstore.DefaultSyncInterval, "time between two looks at the bucket")
+	p.Duration(&o.ConsistencyDelay, "consistency-delay", 0, "least age of a block to be served, by its ULID")
 	p.Duration(&o.DeletionDelay, "ignore-deletion-marks-delay", bucketstore.DefaultDeletionDelay, "how long blocks are served on that are marked for deletion")
-	p.Duration(&o.HeaderIdle, "store.index-header-lazy-reader-idle-timeout", bucketstore.DefaultHeaderIdle, "how long an index header stays open that is not used; 0 is for ever")
-	p.Duration(&o.HedgeDelay, "store.hedge-delay", 0, "when a request to the bucket that is not answered is sent once more; 0 is never (not in Thanos)")
-	p.Flags.IntVar(&o.Concurrency, "block-sync-concurrency", bucketstore.DefaultConcurrency, "how many blocks are loaded at a time")
-	p.Flags.IntVar(&o.MetaConcurrency, "block-meta-fetch-concurrency", 32, "how many meta.json files are read at a time")
-	p.Flags.IntVar(&o.MaxCalls, "store.grpc.series-max-concurrency", 20, "how many calls run at a time; 0 is without limit")
+	p.Duration(&o.HeaderIdle, "store.index-header-lazy-reader-idle-timeout", bucketstore.DefaultHeaderIdle, "how long an index header that is not used stays open; 0 is for ever")
+	p.Duration(&o.HedgeDelay, "store.hedge-delay", 0, "how long a request to the bucket may take before it is sent once more, beside the first; 0 is for ever (not in Thanos)")
+	program.Count(p.Flags, &o.Concurrency, "block-sync-concurrency", bucketstore.DefaultConcurrency, 1, "how many blocks are loaded at a time")
+	program.Count(p.Flags, &o.MetaConcurrency, "block-meta-fetch-concurrency", 32, 1, "how many meta.json files are read at a time")
+	program.Count(p.Flags, &o.MaxCalls, "store.grpc.series-max-concurrency", 20, 0, "how many calls run at a time; 0 is without limit")
 	return f
 }
 
@@ -66,6 +67,9 @@ func (f *flags) options(p *program.Program) (*bucketstore.Options, func() error,
 		return nil, nil, err
 	}
 	if o.Relabel, err = block.ParseRelabel(relabel); err != nil {
+		return nil, nil, fmt.Errorf("--selector.relabel-config: %w", err)
+	}
+	if err := objstore.CheckTimes(o.MinTime, o.MaxTime); err != nil {
 		return nil, nil, err
 	}
 	// Caches that share a registerer share its metrics.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,7 +32,7 @@ func main() {
 
 // run looks at the targets in the arguments and returns the exit status.
 func run(ctx context.Context, args []string, out, log io.Writer) int {
-	status, err := diagnose(ctx, args, out, log)
+	status, err := diagnose(ctx, args, out)
 	if errors.Is(err, flag.ErrHelp) {
 		return statusOK
 	}
@@ -42,25 +43,32 @@ func run(ctx context.Context, args []string, out, log io.Writer) int {
 	return status
 }
 
-func diagnose(ctx context.Context, args []string, out, log io.Writer) (int, error) {
+func diagnose(ctx context.Context, args []string, out io.Writer) (int, error) {
 	flags := flag.NewFlagSet("tlsdoctor", flag.ContinueOnError)
-	flags.SetOutput(log)
-	timeout := flags.Duration("timeout", time.Minute, "time for all targets together")
+	var timeout time.Duration
+	program.Duration(flags, &timeout, "timeout", time.Minute, "longest time for all addresses together")
 	tls := program.NewClientTLS(flags)
-	if err := flags.Parse(args); err != nil {
+	const usage = "tlsdoctor [flags] HOST:PORT...\n\nLooks at gRPC servers as a client with these flags would, in plain text without\n--grpc-client-tls-secure. The exit status is 0 if all is well, 1 if something is\nwrong, and 2 for wrong arguments."
+	targets, err := program.ParseFlags(flags, args, out, usage)
+	if err != nil {
 		return 0, err
 	}
-	if flags.NArg() == 0 {
-		return 0, errors.New("no HOST:PORT to look at")
+	if len(targets) == 0 {
+		return 0, errors.New("no HOST:PORT to look at; see --help")
+	}
+	for _, target := range targets {
+		if _, _, err := net.SplitHostPort(target); err != nil {
+			return 0, fmt.Errorf("%q is not HOST:PORT", target)
+		}
 	}
 	profile, err := tls.Options()
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	status := statusOK
-	for _, target := range flags.Args() {
+	for _, target := range targets {
 		d, err := tlsutil.Doctor(ctx, target, profile)
 		if err != nil {
 			return 0, err

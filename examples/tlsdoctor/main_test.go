@@ -62,15 +62,20 @@ func TestRun(t *testing.T) {
 		"one of two":     {append(whole, addr, "host.invalid:1"), statusFound, "does not resolve", ""},
 		"file missing":   {[]string{"--grpc-client-tls-secure", "--grpc-client-tls-ca=" + file("none"), addr}, statusFound, "FAIL own files", ""},
 		"no target":      {secure, statusUsage, "", "no HOST:PORT"},
-		"no port":        {append(secure, "host"), statusUsage, "", "not host:port"},
+		"no port":        {append(secure, "host"), statusUsage, "", `"host" is not HOST:PORT`},
 		"TLS flags only": {[]string{"--grpc-client-tls-ca=x", addr}, statusUsage, "", "needs --grpc-client-tls-secure"},
 		"no such flag":   {[]string{"--none"}, statusUsage, "", "not defined"},
-		"help":           {[]string{"-h"}, statusOK, "", "grpc-client-tls-ca"},
+		"help":           {[]string{"-h"}, statusOK, "grpc-client-tls-ca", ""},
+		"flags behind":   {append([]string{addr}, secure...), statusFound, "FAIL " + addr + ": no client certificate", ""},
+		"one is wrong":   {append(whole, addr, "host"), statusUsage, "", `"host" is not HOST:PORT`}, // and nothing is looked at
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out, errs strings.Builder
 			status := run(t.Context(), tc.args, &out, &errs)
+			if tc.status == statusUsage { // what is wrong is one line
+				testutil.Assert(t, out.Len() == 0 && strings.Count(errs.String(), "\n") == 1, "%s%s", &out, &errs)
+			}
 			testutil.Assert(t, status == tc.status && strings.Contains(out.String(), tc.out) && strings.Contains(errs.String(), tc.errs), "%d\n%s%s", status, &out, &errs)
 		})
 	}

@@ -35,14 +35,22 @@ func NewConfig(flags *flag.FlagSet, prefix string) *Config {
 // Given reports whether a bucket was named.
 func (c *Config) Given() bool { return c.content.Given() }
 
+// Check returns an error if no bucket was named.
+func (c *Config) Check() error {
+	if !c.Given() {
+		return fmt.Errorf("--%s or --%s-file is needed", c.name, c.name)
+	}
+	return nil
+}
+
 // Open makes the client of the bucket, counted in reg under Thanos' names (nil =
 // not at all). It asks nothing of the bucket: credentials that are wrong show at
 // the first request. It warns of a directory that is not there: to its client that
 // is an empty bucket, and an upload makes it. Errors do not have the configuration
 // in them, in which there may be secrets.
 func (c *Config) Open(component string, log *slog.Logger, reg prometheus.Registerer) (objstore.Bucket, error) {
-	if !c.Given() {
-		return nil, fmt.Errorf("--%s or --%s-file is needed", c.name, c.name)
+	if err := c.Check(); err != nil {
+		return nil, err
 	}
 	content, err := c.content.Read()
 	if err != nil {

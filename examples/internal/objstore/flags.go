@@ -2,15 +2,28 @@ package objstore
 
 import (
 	"flag"
+	"fmt"
+	"time"
 
 	"github.com/thanoskit/thanoskit/block"
 )
 
 // TimeBound declares a flag that bounds the time of blocks.
 func TimeBound(flags *flag.FlagSet, bound *block.TimeBound, name, usage string) {
-	flags.Func(name, usage+": RFC 3339 time, or a duration from now, as -2w", func(s string) error {
+	flags.Func(name, usage+": RFC 3339 time, or a duration from now, such as -2w (default none)", func(s string) error {
 		var err error
 		*bound, err = block.ParseTimeBound(s)
 		return err
 	})
+}
+
+// CheckTimes returns an error if nothing lies between --min-time and --max-time.
+func CheckTimes(least, most block.TimeBound) error {
+	now := time.Now()
+	from, bounded := least.UnixMilli(now)
+	to, alsoBounded := most.UnixMilli(now)
+	if bounded && alsoBounded && from > to {
+		return fmt.Errorf("--min-time=%s is after --max-time=%s", least, most)
+	}
+	return nil
 }

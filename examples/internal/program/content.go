@@ -14,8 +14,8 @@ type Content struct{ name, text, file string }
 // NewContent declares the flags --<name> and --<name>-file.
 func NewContent(flags *flag.FlagSet, name, usage string) *Content {
 	c := &Content{name: name}
-	flags.StringVar(&c.text, name, "", usage+"; $(NAME) is the environment's")
-	flags.StringVar(&c.file, name+"-file", "", "file with the same")
+	flags.StringVar(&c.text, name, "", usage+"; $(NAME) stands for an environment variable")
+	flags.StringVar(&c.file, name+"-file", "", "file with what --"+name+" takes")
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +14,49 @@ import (
 	"github.com/prometheus/common/model"
 )
 
+// ParseFlags reads a command line, and returns what in it is no flag. Flags may stand
+// behind that, too. Asked for help, it prints the usage, which says how the program is
+// called, and the flags to out.
+//
+// Errors: flag.ErrHelp; else one line that names the flag.
+func ParseFlags(flags *flag.FlagSet, args []string, out io.Writer, usage string) (operands []string, err error) {
+	flags.SetOutput(io.Discard) // what is wrong is returned
+	for {
+		err := flags.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			flags.SetOutput(out)
+			if _, err := fmt.Fprintf(out, "Usage: %s\n\n", usage); err != nil {
+				return nil, err
+			}
+			flags.PrintDefaults()
+			return nil, err
+		case err != nil:
+			return nil, fmt.Errorf("%w; see --help", err)
+		case flags.NArg() == 0:
+			return operands, nil
+		}
+		operands = append(operands, flags.Arg(0))
+		args = flags.Args()[1:]
+	}
+}
+
+// NoOperands returns an error if there are any. What is passed over in silence may
+// be the value of a flag that takes none.
+func NoOperands(operands []string) error {
+	if len(operands) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unexpected argument %q, since it is no flag; see --help", operands[0])
+}
+
 // Strings declares a flag that may be given many times, or with many values
 // between commas.
 func (p *Program) Strings(name, usage string) *[]string { return stringList(p.Flags, name, usage) }
 
 func stringList(flags *flag.FlagSet, name, usage string) *[]string {
 	var out []string
-	flags.Func(name, usage+" (repeatable)", func(s string) error {
+	flags.Func(name, usage+" (repeatable, or several between commas)", func(s string) error {
 		out = append(out, strings.Split(s, ",")...)
 		return nil
 	})
@@ -29,8 +66,13 @@ func stringList(flags *flag.FlagSet, name, usage string) *[]string {
 // Duration declares a flag that takes a duration as Go writes it, or as
 // Prometheus does (2d).
 func (p *Program) Duration(to *time.Duration, name string, value time.Duration, usage string) {
+	Duration(p.Flags, to, name, value, usage)
+}
+
+// Duration is the Duration of a Program.
+func Duration(flags *flag.FlagSet, to *time.Duration, name string, value time.Duration, usage string) {
 	*to = value
-	p.Flags.Func(name, fmt.Sprintf("%s (default %s)", usage, value), func(s string) error {
+	flags.Func(name, fmt.Sprintf("%s (default %s)", usage, model.Duration(value)), func(s string) error {
 		d, err := time.ParseDuration(s)
 		if err != nil {
 			var days model.Duration
@@ -38,9 +80,25 @@ func (p *Program) Duration(to *time.Duration, name string, value time.Duration, 
 			d = time.Duration(days)
 		}
 		if err != nil || d < 0 {
-			return errors.New("not a duration")
+			return errors.New("not a duration, such as 90s or 2d")
 		}
 		*to = d
+		return nil
+	})
+}
+
+// Count declares a flag that takes a number which is not less than least.
+func Count[T int | int64](flags *flag.FlagSet, to *T, name string, value, least T, usage string) {
+	*to = value
+	flags.Func(name, fmt.Sprintf("%s (default %d)", usage, value), func(s string) error {
+		n, err := strconv.ParseInt(s, 10, strconv.IntSize)
+		switch {
+		case err != nil:
+			return errors.New("not a number")
+		case T(n) < least:
+			return fmt.Errorf("less than %d", least)
+		}
+		*to = T(n)
 		return nil
 	})
 }
@@ -55,7 +113,7 @@ func (p *Program) Bytes(name string, value int64, usage string) *int64 {
 			b, err = units.Base2Bytes(n), nil
 		}
 		if err != nil || b < 0 {
-			return errors.New("not a number of bytes")
+			return errors.New("not a number of bytes, such as 250MB")
 		}
 		out = int64(b)
 		return nil
@@ -70,9 +128,17 @@ func (p *Program) Enum(name, usage string, values ...string) *string {
 
 func enum(flags *flag.FlagSet, name, usage string, values ...string) *string {
 	out := values[0]
-	flags.Func(name, fmt.Sprintf("%s: %s (default %s)", usage, strings.Join(values, " or "), values[0]), func(s string) error {
+	shown := make([]string, 0, len(values))
+	for _, v := range values {
+		if v == "" {
+			v = `""`
+		}
+		shown = append(shown, v)
+	}
+	last := len(shown) - 1
+	flags.Func(name, fmt.Sprintf("%s: %s or %s (default %s)", usage, strings.Join(shown[:last], ", "), shown[last], shown[0]), func(s string) error {
 		if !slices.Contains(values, s) {
-			return fmt.Errorf("not one of %s", strings.Join(values, ", "))
+			return fmt.Errorf("not one of %s", strings.Join(shown, ", "))
 		}
 		out = s
 		return nil
@@ -87,20 +153,22 @@ type TimeOrAge struct {
 }
 
 // TimeOrAge declares a flag that takes a time in RFC 3339, or a negative
-// duration (-6h) that says how long ago.
+// duration (-6h, -2w) that says how long ago.
 func (p *Program) TimeOrAge(name, usage string) *TimeOrAge {
 	var out TimeOrAge
-	p.Flags.Func(name, usage+": RFC 3339 time, or a negative duration", func(s string) error {
+	p.Flags.Func(name, usage+": RFC 3339 time, or a negative duration, such as -2w (default none)", func(s string) error {
 		if t, err := time.Parse(time.RFC3339, s); err == nil {
 			out = TimeOrAge{Time: t}
 			return nil
 		}
 		d, err := time.ParseDuration(s)
-		switch {
-		case err != nil:
-			return errors.New("neither a time in RFC 3339 nor a duration")
-		case d > 0:
-			return errors.New("duration lies in the future")
+		if digits, past := strings.CutPrefix(s, "-"); err != nil && past {
+			var days model.Duration
+			days, err = model.ParseDuration(digits)
+			d = -time.Duration(days)
+		}
+		if err != nil || d > 0 {
+			return errors.New("neither a time in RFC 3339 nor a negative duration, such as -6h or -2w")
 		}
 		out = TimeOrAge{Age: -d}
 		return nil

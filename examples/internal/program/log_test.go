@@ -78,9 +78,31 @@ func TestProgramLog(t *testing.T) {
 	for _, p := range []*Program{New("test"), NewHTTP("test")} {
 		var out bytes.Buffer
 		p.log.out = &out
-		testutil.Ok(t, p.parse([]string{"--log.format=json", "--log.level=warn"}))
+		testutil.Ok(t, p.parse([]string{"--log.format=json", "--log.level=warn"}, io.Discard))
 		p.Log.Info("not this")
 		p.Log.Warn("this")
 		testutil.Assert(t, json.Valid(out.Bytes()) && strings.Contains(out.String(), `"msg":"this","component":"test"`), out.String())
 	}
+}
+
+// What is wrong with a command line is logged as it says, and an argument that
+// nobody asked for is not passed over.
+func TestProgramParse(t *testing.T) {
+	for args, want := range map[string]string{
+		"--none":       "flag provided but not defined: -none; see --help",
+		"--http.x=1 y": "flag provided but not defined: -http.x; see --help",
+		"y":            `unexpected argument "y", since it is no flag; see --help`,
+	} {
+		var log, out bytes.Buffer
+		p := NewHTTP("test")
+		p.log.out = &log
+		err := p.parse(append([]string{"--log.format=json"}, strings.Fields(args)...), &out)
+		testutil.NotOk(t, err)
+		testutil.Equals(t, want, err.Error())
+		p.Log.Error("program ended", "err", err)
+		testutil.Assert(t, json.Valid(log.Bytes()) && out.Len() == 0, "%s%s", &log, &out)
+	}
+	var out bytes.Buffer
+	err := NewHTTP("test").parse([]string{"--help"}, &out)
+	testutil.Assert(t, errors.Is(err, flag.ErrHelp) && strings.HasPrefix(out.String(), "Usage: ") && strings.Contains(out.String(), `(default "0.0.0.0:10902")`), "%v: %s", err, &out)
 }

@@ -187,14 +187,20 @@ func (f *peersFile) read() (*grpcstore.Peers, error) {
 	return peers, nil
 }
 
-func parsePeers(text []byte) (*grpcstore.Peers, error) {
-	var file struct {
-		Peers []struct {
-			Name       string                      `yaml:"name"`
-			Labels     map[string]discovery.Values `yaml:"labels"`
-			Everything bool                        `yaml:"everything"`
-		} `yaml:"peers"`
+// peersYAML is what is in the file; errors name the types.
+type (
+	peersYAML struct {
+		Peers []peerYAML `yaml:"peers"`
 	}
+	peerYAML struct {
+		Name       string                      `yaml:"name"`
+		Labels     map[string]discovery.Values `yaml:"labels"`
+		Everything bool                        `yaml:"everything"`
+	}
+)
+
+func parsePeers(text []byte) (*grpcstore.Peers, error) {
+	var file peersYAML
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.SetStrict(true)
 	if err := dec.Decode(&file); err != nil && !errors.Is(err, io.EOF) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,7 +35,7 @@ type Program struct {
 	name       string
 	log        *Log
 	grpcAddr   *string
-	grpcGrace  *time.Duration
+	grpcGrace  time.Duration
 	grpcTLS    *serverTLS
 	grpcPeers  *string
 	limits     *limits
@@ -107,7 +109,7 @@ func (p *Program) logEnd(level slog.Level, reason ...any) bool {
 func New(name string) *Program {
 	p := NewHTTP(name)
 	p.grpcAddr = p.Flags.String("grpc-address", "0.0.0.0:10901", "address of the gRPC server (StoreAPI, Info, health, reflection)")
-	p.grpcGrace = p.Flags.Duration("grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
+	p.Duration(&p.grpcGrace, "grpc-grace-period", 2*time.Minute, "how long running calls may go on after a signal to stop")
 	p.grpcTLS = newServerTLS(p.Flags)
 	p.newPeersFlags()
 	p.limits = newLimits(p.Flags)
@@ -131,14 +133,19 @@ func NewHTTP(name string) *Program {
 }
 
 // Parse reads the command line. Log is as it says from then on.
-func (p *Program) Parse() error { return p.parse(os.Args[1:]) }
+//
+// Errors: flag.ErrHelp if it asked for help, which it got; one line that names what
+// is wrong, be it an argument that is no flag.
+func (p *Program) Parse() error { return p.parse(os.Args[1:], os.Stdout) }
 
-func (p *Program) parse(args []string) error {
-	if err := p.Flags.Parse(args); err != nil {
+func (p *Program) parse(args []string, out io.Writer) error {
+	usage := filepath.Base(os.Args[0]) + " [flags]\n\nA flag that Thanos has, too, means what it does there, unless it says otherwise."
+	operands, err := ParseFlags(p.Flags, args, out, usage)
+	p.Log = p.log.Logger()
+	if err != nil {
 		return err
 	}
-	p.Log = p.log.Logger()
-	return nil
+	return NoOperands(operands)
 }
 
 // Go adds something that runs as long as the program.
@@ -150,7 +157,7 @@ func (p *Program) Go(run func(context.Context) error) { p.background = append(p.
 // of their client was dropped. ready is asked until it returns nil; then one line is logged and
 // /-/ready answers 200.
 func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.ServerOptions, handler http.Handler, ready func(context.Context) error) error {
-	opts.Component, opts.GracePeriod, opts.Logger = p.name, *p.grpcGrace, p.Log
+	opts.Component, opts.GracePeriod, opts.Logger = p.name, p.grpcGrace, p.Log
 	if opts.GracePeriod == 0 {
 		opts.GracePeriod = -1 // none
 	}
@@ -189,7 +196,7 @@ func (p *Program) Serve(ctx context.Context, s store.Store, opts grpcstore.Serve
 	p.warnOpen()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return grpcServer.Run(ctx, grpcListener) })
-	p.serve(ctx, g, web, httpListener, *p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
+	p.serve(ctx, g, web, httpListener, p.grpcGrace, handler, ready, "grpc", grpcListener.Addr().String())
 	return g.Wait()
 }
 

@@ -36,16 +36,13 @@ func newServerTLS(flags *flag.FlagSet) *serverTLS {
 	s.minVersion = enum(flags, "grpc-server-tls-min-version", "least version of TLS that the gRPC server speaks", versionNames...)
 	s.ciphers = stringList(flags, "grpc-server-tls-ciphers", "cipher suite for TLS 1.2 and before, as Go names it")
 	s.curves = stringList(flags, "grpc-server-tls-curves", "key exchange, as Go names it")
-	flags.DurationVar(&s.maxConnectionAge, "grpc-server-max-connection-age", time.Hour, "age at which a connection is replaced, with a new TLS handshake; 0 is never")
+	Duration(flags, &s.maxConnectionAge, "grpc-server-max-connection-age", time.Hour, "age at which a connection is replaced, with a new TLS handshake; 0 is never")
 	return s
 }
 
 // options returns what the flags say about a gRPC server. srv is nil without TLS.
 func (s *serverTLS) options(log *slog.Logger) (out []grpc.ServerOption, srv *tlsutil.Server, err error) {
-	switch {
-	case s.maxConnectionAge < 0:
-		return nil, nil, errors.New("--grpc-server-max-connection-age is negative")
-	case s.maxConnectionAge > 0:
+	if s.maxConnectionAge > 0 {
 		out = append(out, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: s.maxConnectionAge}))
 	}
 	switch {
