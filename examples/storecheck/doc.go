@@ -12,7 +12,7 @@
 //
 // -list says what each of them looks at. The exit status is 0 if none failed, 1
 // if one did or they were not done within -timeout, and 2 if none could be made:
-// the command line is wrong, nobody answers, or more series are there than
+// the command line is wrong, nobody answers, or there are no series, or more than
 // -max-series.
 //
 // # What is read

@@ -79,7 +79,7 @@ const defaultRange = time.Hour
 
 // bounds says what to look at.
 //
-// Errors: if more series are chosen than may be.
+// Errors: if more series are chosen than may be, or none.
 func (c *command) bounds(ctx context.Context, p *peer) (*storetest.Options, error) {
 	o := &storetest.Options{Matchers: c.matchers, MaxSeries: c.maxSeries, ReplicaLabels: c.replicaLabels, Conn: p.conn, Checks: c.checks}
 	if len(o.Matchers) == 0 {
@@ -92,7 +92,7 @@ func (c *command) bounds(ctx context.Context, p *peer) (*storetest.Options, erro
 	} else if !c.setRange(o, p.info, time.Now()) {
 		return o, nil
 	}
-	return o, tooMany(ctx, p.client, o)
+	return o, c.count(ctx, p.client, o)
 }
 
 // setRange sets the range, and reports whether there is one. If not, the checks
@@ -120,10 +120,11 @@ func (c *command) setRange(o *storetest.Options, info *store.Info, now time.Time
 	return true
 }
 
-// tooMany returns an error if more series are chosen than may be. The store is
-// asked for their labels only, and for no more of them than that. What else is
-// wrong with the answer is the checks' to say.
-func tooMany(ctx context.Context, s store.Store, o *storetest.Options) error {
+// count returns an error if more series are chosen than may be, and if there are
+// none, unless the fixture should be there: a store that has nothing passes for a
+// good one. It is asked for labels only, and for no more of them than that. What else
+// is wrong with the answer is the checks' to say.
+func (c *command) count(ctx context.Context, s store.Store, o *storetest.Options) error {
 	req := &store.SeriesRequest{Matchers: o.Matchers, MinTime: o.MinTime, MaxTime: o.MaxTime, SkipChunks: true, Limit: o.MaxSeries + 1}
 	n := 0
 	for _, err := range store.All(ctx, s, req, nil) {
@@ -134,7 +135,14 @@ func tooMany(ctx context.Context, s store.Store, o *storetest.Options) error {
 			return fmt.Errorf("there are more than %d series %s: choose some with -matcher, or raise -max-series", o.MaxSeries, describe(o))
 		}
 	}
-	return nil
+	if n > 0 || c.fixture != nil {
+		return nil
+	}
+	req.SkipChunks, req.Limit = false, 0
+	for range store.All(ctx, s, req, nil) {
+		return nil // it has some, or an error, all the same
+	}
+	return fmt.Errorf("there are no series %s: choose others with -matcher, -from and -to", describe(o))
 }
 
 // describe says what is looked at.
