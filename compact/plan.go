@@ -29,13 +29,12 @@ type Plan struct {
 	// Held are blocks that have had their time and stay, since the next resolution
 	// that is kept does not have what is in them.
 	Held []Held
-	// Skipped are blocks that there is something to say about why they are not
-	// touched.
+	// Skipped are blocks that are left alone for a reason worth telling.
 	Skipped []Skip
 	// Remaining is what it takes until nothing is left to do, Jobs included.
 	Remaining Remaining
-	// Foreign are the Jobs of groups of other shards. They are theirs to run; one
-	// that is there plan after plan has nobody who does.
+	// Foreign are the Jobs of groups of other shards. They are theirs to run; a job
+	// that is there plan after plan has nobody who runs it.
 	Foreign []Job
 }
 

@@ -12,9 +12,10 @@ import (
 // FollowWindow is how far Follow looks back for the scrape interval of a replica.
 // Time is divided into windows of this length, aligned to the epoch. The interval
 // is the median of the first five distances of samples within the window before.
-// Where there are fewer than two it is the smallest of any replica's, of those
-// that have no median the smaller one of the latest two distances. So a replica
-// that misses every other scrape is taken for one that scrapes half as often.
+// A replica that has fewer than two there is given the smallest interval of any
+// replica, to which one without a median contributes the smaller of its latest two
+// distances. So a replica that misses every other scrape is taken for one that
+// scrapes half as often.
 const FollowWindow = 5 * time.Minute
 
 const (

@@ -40,8 +40,8 @@ type Options struct {
 	// is then one series is merged to one. None means that nothing is merged.
 	ReplicaLabels []string
 	// PreferReplicas are matchers that all have to match a replica for it to come
-	// before others: {replica="short-interval"}, say. Those of labels that are no
-	// replica labels say which series this is about. Otherwise, and among those that
+	// before others: {replica="short-interval"}, say. A matcher on a label that is no
+	// replica label says for which series this holds. Otherwise, and among those that
 	// match, replicas are ordered by the values of ReplicaLabels, byte by byte.
 	// dedup.Follow follows the first that is there. Where the algorithm is
 	// dedup.Penalty or dedup.Chain there is no order to speak of.

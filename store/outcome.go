@@ -98,7 +98,7 @@ type MemberOutcome struct {
 }
 
 // Complete reports whether the member's answer arrived whole, or was not needed.
-// A member that warned of anything but an expression has not.
+// That of a member that warned of anything but an expression has not.
 func (m *MemberOutcome) Complete() bool {
 	return (m.Status == Answered || m.Status == Pruned) && !slices.ContainsFunc(m.Warnings, isLoss)
 }

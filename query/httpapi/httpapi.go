@@ -40,8 +40,9 @@ type Options struct {
 	// engine may ask for; empty is "prometheus".
 	Engine string
 	// TenantHeader is the header that says who a request is made for, which
-	// stores are told; empty is Thanos' THANOS-TENANT. It has to be printable
-	// ASCII; whether it is true, what stands before the handler has to check.
+	// stores are told; empty is Thanos' THANOS-TENANT. Its value has
+	// to be printable ASCII. Whether it is true is not checked here: what stands
+	// before the handler has to.
 	TenantHeader string
 	// DefaultTenant is told to stores when the header is missing; empty tells
 	// them nothing. Thanos says "default-tenant".

@@ -16,7 +16,7 @@ var ErrClosed = errors.New("store closed")
 // ErrAccessDenied says that the bucket refuses to hand out an object.
 var ErrAccessDenied = errors.New("access denied")
 
-// BlockError says which block a part of an answer is missing of, and why. It is
+// BlockError says of which block a part is missing from an answer, and why. It is
 // a warning of a call under store.Warn, and ends one under store.Abort.
 //
 // The cause tells the kinds apart: block.ErrCorrupt, block.ErrUnsupported,

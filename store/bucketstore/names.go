@@ -59,7 +59,7 @@ func (s *Store) LabelNames(ctx context.Context, req *store.LabelNamesRequest) ([
 
 // LabelValues returns the values of a label in the blocks that overlap the range:
 // from their index headers, or those that the series have which match. Where many
-// series match and the label has few, postings decide, which know no time. The
+// series match and the label has few values, postings decide, which know no time. The
 // value of an external label counts if any series matches. Warnings and hints are
 // as with LabelNames.
 //
