@@ -172,7 +172,7 @@ func TestFanoutEqualsProxy(t *testing.T) {
 		var clients []storepb.StoreClient
 		var stores []store.Store
 		var answer []*storepb.Series
-		for range 1 + r.IntN(8) {
+		for range 1 + r.IntN(24) {
 			if r.IntN(4) > 0 { // else a replica with the same data
 				answer = randomAnswer(r)
 			}

@@ -50,7 +50,11 @@ type held struct {
 	frame   *encoded.Frame
 	size    int64
 	wake    chan struct{} // of the member; has room for one token
-	account *account
+	account *account      // nil if it is the frame of a branch
+
+	// Of the frame of a branch: those that it was made of.
+	inputs []*held
+	branch *branch
 
 	// What of the merge refers to the frame; see merge.
 	output, group uint64
@@ -71,6 +75,19 @@ const (
 	loanSettled // nothing is owed, the member is not blocked
 )
 
+// drop lets go of a frame, and only then of what it borrowed.
+func (h *held) drop() {
+	h.frame.Release()
+	if h.account != nil {
+		h.settle()
+		return
+	}
+	for _, in := range h.inputs {
+		in.drop()
+	}
+	<-h.branch.places
+}
+
 // borrow asks for the bytes of h and reports whether they were granted. If not,
 // one token is sent to h.wake when they are, or when h is settled.
 func (h *held) borrow() bool {
@@ -89,8 +106,11 @@ func (h *held) borrow() bool {
 	return false
 }
 
-// blocked reports whether the member that put h waits for it.
+// blocked reports whether who put h waits for it to be dropped.
 func (h *held) blocked() bool {
+	if h.account == nil {
+		return h.branch.drains()
+	}
 	b := h.account.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()

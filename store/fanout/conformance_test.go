@@ -22,9 +22,12 @@ func TestConformance(t *testing.T) {
 		holds func(member, s, i int) bool
 		group string
 		wrap  []store.Middleware
+		// branched says that each member is merged in a branch of its own.
+		branched bool
 	}{
 		{name: "chunks apart", holds: func(member, s, i int) bool { return (s+i)%3 == member }},
 		{name: "everything twice", holds: func(member, s, i int) bool { return (s+i)%3 != member }},
+		{name: "everything twice, in branches", holds: func(member, s, i int) bool { return (s+i)%3 != member }, branched: true},
 		{name: "declared replicas", holds: func(int, int, int) bool { return true }, group: "replicas"},
 		{name: "series apart, with members that can only send them", holds: func(member, s, _ int) bool { return s%3 == member }, wrap: []store.Middleware{bare}},
 	} {
@@ -54,6 +57,9 @@ func TestConformance(t *testing.T) {
 				s, err := fanout.New(fanout.Static(members...), nil)
 				testutil.Ok(t, err)
 				testutil.Ok(t, s.Sync(t.Context()))
+				if tc.branched {
+					return fanout.Branch(s)
+				}
 				return s
 			}})
 		})

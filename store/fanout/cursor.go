@@ -11,20 +11,23 @@ import (
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// cursor is where in a stream the merge is.
+// cursor is where in an input the merge is.
 type cursor struct {
-	stream *stream
-	index  int // among the cursors of the merge
+	in    input
+	index int   // among the cursors of the merge
+	bell  *bell // of the merge
 
 	cur *held // the frame that it stands in; nil before the first
 	pos int   // of the series in it
-	// key is the labels of that series, or of the last one if the next is not
-	// known.
-	key  []byte
-	last []byte // memory of key where its frame is gone
+	// key is the labels of that series. If the next is not known, it is those of the
+	// last one, or a bound of those to come.
+	key     []byte
+	last    []byte // memory of key where its frame is gone
+	bounded bool   // key is a bound
 
 	now  standing
 	seen standing // by the tree, which sees a change of its first cursor only
+	news bool     // now has changed since
 
 	since  time.Time     // when the merge began to wait for it
 	waited time.Duration // in all, before that
@@ -43,13 +46,23 @@ type standing struct {
 }
 
 // waiting is the standing of a cursor whose next series is not known.
-func waiting() standing {
-	return standing{from: encoded.Departure{Code: encoded.Equal}, waits: true}
+func waiting() standing { return standing{from: same(), waits: true} }
+
+// same is how a key departs from itself.
+func same() encoded.Departure { return encoded.Departure{Code: encoded.Equal} }
+
+// earlier returns how the last of three ascending keys departs from the first: as
+// the second does, or as it departs from the second.
+func earlier(a, b encoded.Departure) encoded.Departure {
+	if a.Code < b.Code {
+		return a
+	}
+	return b
 }
 
 // moved makes the tree see where the first cursor is.
 func (m *merge) moved(c *cursor) {
-	c.seen = c.now
+	c.seen, c.news = c.now, false
 	m.tree.fix()
 }
 
@@ -64,7 +77,7 @@ func (m *merge) advance(c *cursor) error {
 		return m.moveTo(c, next.Labels)
 	}
 	c.key = next.Labels
-	c.now = standing{from: next.From}
+	c.stand(standing{from: next.From})
 	if m.twins(c, next.Labels) {
 		c.now.same = m.twin.now.same
 	}
@@ -82,32 +95,58 @@ func (m *merge) twins(c *cursor, next []byte) bool {
 // here, by the comparison that the merge needs anyway, unless the member has made
 // it already.
 func (m *merge) moveTo(c *cursor, next []byte) error {
-	if m.twins(c, next) {
-		c.key, c.now = next, m.twin.now
+	if !c.bounded && m.twins(c, next) {
+		c.key = next
+		c.stand(m.twin.now)
 		return nil
 	}
 	order, from := encoded.Depart(c.key, next, 0)
 	if order > 0 {
 		return m.expel(c, store.Failed, unsorted(c.key, next))
 	}
-	c.key = next
-	c.now = standing{from: from}
+	c.stand(standing{from: c.sinceSeen(from)})
+	c.key, c.bounded = next, false
 	return nil
 }
+
+// moveToBound makes a bound the key of a cursor that waits. It reports whether the
+// bound is news.
+func (c *cursor) moveToBound(bound []byte) bool {
+	order, from := encoded.Depart(c.key, bound, 0)
+	if order >= 0 {
+		return false
+	}
+	c.stand(standing{from: c.sinceSeen(from), waits: true})
+	c.last = append(c.last[:0], bound...)
+	c.key, c.bounded = c.last, true
+	return true
+}
+
+// sinceSeen returns how the next key departs from the one that the tree knows, if
+// it departs so from the present one.
+func (c *cursor) sinceSeen(from encoded.Departure) encoded.Departure {
+	if c.bounded && c.news {
+		return earlier(c.now.from, from)
+	}
+	return from
+}
+
+// stand changes where the cursor is.
+func (c *cursor) stand(s standing) { c.now, c.news = s, true }
 
 func unsorted(key, next []byte) error {
 	sb := labels.NewScratchBuilder(0)
 	return fmt.Errorf("%w: %s after %s", store.ErrUnsorted, encoded.Labels(next, &sb), encoded.Labels(key, &sb))
 }
 
-// next moves a cursor into the next frame of its stream, if there is one
+// next moves a cursor into the next frame of its input, if there is one
 // already, or to its end. If not, it waits.
 func (m *merge) next(c *cursor) error {
 	if m.call.ctx.Err() != nil {
 		return m.call.err()
 	}
-	t := c.stream.take()
-	if err := m.call.pass(c.stream, t.warnings, m.w); err != nil {
+	t := c.in.take()
+	if err := c.in.pass(t.warnings, m.to); err != nil {
 		return err
 	}
 	switch {
@@ -115,10 +154,14 @@ func (m *merge) next(c *cursor) error {
 		return m.enter(c, t.frame)
 	case t.ended:
 		return m.end(c)
-	case !c.now.waits:
+	}
+	begins := !c.now.waits
+	if begins {
 		c.last = append(c.last[:0], c.key...)
 		c.key = c.last
-		c.now = waiting()
+		c.stand(waiting())
+	}
+	if bounded := t.bound != nil && c.moveToBound(t.bound); begins && !bounded {
 		m.need = append(m.need, c)
 	}
 	return nil
@@ -135,21 +178,18 @@ func (m *merge) enter(c *cursor, h *held) error {
 	return err
 }
 
-// end is called when a stream has ended, for whatever reason.
+// end is called when an input has ended, for whatever reason.
 func (m *merge) end(c *cursor) error {
-	c.now = standing{ended: true}
+	c.stand(standing{ended: true})
 	if c.cur != nil {
 		m.passed = append(m.passed, c.cur)
 		c.cur = nil
 	}
-	if c.stream.verdict().status == store.Canceled {
-		return m.call.err()
-	}
-	return m.call.report(c.stream, m.w)
+	return c.in.over(m.to)
 }
 
-// expel ends a stream at the fault of its member.
+// expel ends an input at the fault of its member.
 func (m *merge) expel(c *cursor, status store.MemberStatus, cause error) error {
-	c.stream.expel(status, cause)
+	c.in.expel(status, cause)
 	return m.end(c)
 }

@@ -116,6 +116,11 @@
 // labels nor chunks are decoded, and those of one member's series are not even
 // copied.
 //
+// A call that asks 16 members or more merges them in branches, each in a goroutine
+// and of eight members at least, as many as there are processors, and these in the
+// caller's goroutine. What is sent, when, and what it takes of BufferBytes is the
+// same; only warnings of different members may come in another order.
+//
 // # Backpressure
 //
 // Members send ahead of the merge within Options.BufferBytes, which all calls

@@ -112,12 +112,14 @@ func (o *Options) withDefaults() (Options, error) {
 // Store is many Stores as one. It is a store.Store, a store.LabelQuerier and a
 // store.Describer, and safe for concurrent use.
 type Store struct {
-	source  Source
-	opts    Options
-	budget  budget
-	frames  framePool
-	metrics *metrics
-	tracer  trace.Tracer
+	source Source
+	opts   Options
+	budget budget
+	frames framePool
+	// branches returns how many branches a call to so many members has.
+	branches func(members int) int
+	metrics  *metrics
+	tracer   trace.Tracer
 
 	set      atomic.Pointer[memberSet]
 	updating sync.Mutex
@@ -151,7 +153,7 @@ func New(source Source, opts *Options) (*Store, error) {
 	if err := errors.Join(err, joinMemberErrors(members, checkMembers(members))); err != nil {
 		return nil, fmt.Errorf("make fan-out: %w", err)
 	}
-	f := &Store{source: source, opts: o, tracer: o.TracerProvider.Tracer("github.com/thanoskit/thanoskit/store/fanout")}
+	f := &Store{source: source, opts: o, branches: branchesOf, tracer: o.TracerProvider.Tracer("github.com/thanoskit/thanoskit/store/fanout")}
 	if f.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, fmt.Errorf("make fan-out: %w", err)
 	}

@@ -1,47 +1,59 @@
 package fanout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// fill waits until each cursor that needs a frame has one, or has ended. They
-// are all waited for at the same time, since nothing can follow without any of
-// them.
+// fill waits until of each cursor in need more is known: its next frame, that it
+// has ended, or that it waits further on. They are all waited for at the same time,
+// since nothing can follow without any of them.
 //
 // What was merged before is sent first: a reader does not wait for what is
 // there. And a member that is blocked because its frame was not granted is
 // unblocked: what the merge still needs of the frame is copied.
 func (m *merge) fill() error {
-	need := m.need[:0]
-	for _, c := range m.need { // what came in the meantime
-		if err := m.next(c); err != nil {
+	now := time.Now()
+	for _, c := range m.need {
+		c.since = now
+		if err := m.next(c); err != nil { // what came in the meantime
 			return err
 		}
-		if c.now.waits {
-			need = append(need, c)
-		}
 	}
-	m.need = need
-	if len(need) == 0 {
+	if m.relieve(now); len(m.need) == 0 {
 		return nil
 	}
 	if err := m.flush(); err != nil {
 		return err
 	}
-	for _, c := range need {
+	m.to.bound(m.need[0].key) // that of all of them
+	blocked := func(c *cursor) bool { return c.cur != nil && c.cur.blocked() }
+	if slices.ContainsFunc(m.need, blocked) {
+		// Or they would be unblocked while what they sent is still there.
+		if err := m.to.drain(); err != nil {
+			return err
+		}
+	}
+	for _, c := range m.need {
 		m.yield(c)
 	}
-	if err := m.await(need); err != nil {
-		return err
-	}
-	m.need = m.need[:0]
-	return nil
+	return m.listen()
 }
 
-// yield lets go of the frame that a cursor has come to the end of if the member
-// is blocked until then.
+// relieve takes out of need those of whom more is known by now.
+func (m *merge) relieve(now time.Time) {
+	m.need = slices.DeleteFunc(m.need, func(c *cursor) bool {
+		if c.news {
+			c.waited += now.Sub(c.since)
+		}
+		return c.news
+	})
+}
+
+// yield lets go of the frame that a cursor has come to the end of if the member,
+// or the branch, is blocked until then.
 func (m *merge) yield(c *cursor) {
 	h := c.cur
 	if h == nil || !h.blocked() {
@@ -54,49 +66,47 @@ func (m *merge) yield(c *cursor) {
 		}
 	}
 	c.cur = nil
-	m.let(h)
+	h.drop()
 }
 
-// await waits for the cursors, each for as long as its wait budget lasts.
-func (m *merge) await(need []*cursor) error {
-	left := len(need)
+// listen waits for the cursors in need, each for as long as its wait budget lasts.
+func (m *merge) listen() error {
 	now := time.Now()
-	for _, c := range need {
+	for _, c := range m.need {
 		c.since = now
 	}
 	var clock waitClock
 	defer clock.stop()
-	clock.set(need, now)
-	for left > 0 {
+	clock.set(m.need, now)
+	for len(m.need) > 0 {
 		select {
 		case <-m.call.ctx.Done():
 			return m.call.err()
-		case <-m.call.notify:
-			m.ready = m.call.announced(m.ready[:0])
-			for _, s := range m.ready {
-				c := s.cursor
+		case <-m.bell.heard:
+			m.ready = m.bell.take(m.ready[:0])
+			for _, c := range m.ready {
 				if !c.now.waits {
 					continue // it was expelled, or announced itself before it was waited for
 				}
 				if err := m.next(c); err != nil {
 					return err
 				}
-				if !c.now.waits {
-					c.waited += time.Since(c.since)
-					left--
+				if c.now.waits {
+					m.yield(c) // a branch may have come to need it
 				}
 			}
+			m.relieve(time.Now())
 		case <-clock.expired():
 			now := time.Now()
-			for _, c := range need {
-				if c.now.waits && c.outOfTime(now) {
+			for _, c := range m.need {
+				if c.outOfTime(now) {
 					if err := m.expel(c, store.TimedOut, errWaitBudget); err != nil {
 						return err
 					}
-					left--
 				}
 			}
-			clock.set(need, now)
+			m.relieve(now)
+			clock.set(m.need, now)
 		}
 	}
 	return nil
@@ -105,7 +115,7 @@ func (m *merge) await(need []*cursor) error {
 // remaining is how much longer a cursor that is waited for may take, if there is
 // a limit.
 func (c *cursor) remaining(now time.Time) (d time.Duration, limited bool) {
-	budget := c.stream.of.budget
+	budget := c.in.waitBudget()
 	return budget - c.waited - now.Sub(c.since), budget > 0
 }
 
@@ -124,9 +134,6 @@ func (w *waitClock) set(need []*cursor, now time.Time) {
 	var least time.Duration
 	found := false
 	for _, c := range need {
-		if !c.now.waits {
-			continue
-		}
 		if d, limited := c.remaining(now); limited && (!found || d < least) {
 			least, found = d, true
 		}

@@ -235,6 +235,9 @@ func newFanout(t testing.TB, opts *fanout.Options, members ...fanout.Member) *fa
 	t.Helper()
 	f, err := fanout.New(fanout.Static(members...), opts)
 	testutil.Ok(t, err)
+	if *branches {
+		return fanout.Branch(f)
+	}
 	return f
 }
 

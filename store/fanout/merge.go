@@ -1,13 +1,15 @@
 package fanout
 
 import (
+	"slices"
+
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
 	"github.com/thanoskit/thanoskit/store"
 )
 
-// merge merges the streams of one call into one. It runs in the goroutine that
-// runs the call.
+// merge merges inputs into one. It runs in the goroutine that runs the call, or
+// in that of a branch.
 //
 // Series are compared, grouped and sent on as the views that they are. A frame
 // is held for as long as a view of it may be needed, in three places: by the
@@ -15,13 +17,15 @@ import (
 // and by the output frame that is being filled.
 type merge struct {
 	call  *call
-	w     store.SeriesWriter
+	to    sink
 	limit int
+	bell  bell // of the inputs
 
 	cursors []*cursor
 	tree    tree
-	need    []*cursor // that must have a frame, or end, before anything follows
+	need    []*cursor // of whom more must be known before anything follows
 
+	bound     encoded.Departure // of the last bound of an input from the series before
 	group     []part            // equal series, which become one
 	groupFrom encoded.Departure // of them from the series before
 	groupID   uint64
@@ -34,8 +38,44 @@ type merge struct {
 
 	passed []*held // that no cursor stands in any more, since the last flush
 	merger encoded.ChunkMerger
-	ready  []*stream // scratch space
+	ready  []*cursor // scratch space
 }
+
+// sink is where a merge sends to.
+type sink interface {
+	// send takes over a frame and, to be dropped when the frame is done with, those
+	// that no cursor of the merge stands in any more. The slice is the merge's.
+	send(out *ownFrame, passed []*held) error
+	// bound says that the merge is about to wait, and that no series which is less
+	// will be sent. The key is the merge's.
+	bound(key []byte)
+	// drain waits until all frames that were sent have been dropped.
+	drain() error
+	warner
+}
+
+// warner is the part of a store.SeriesWriter that takes warnings.
+type warner interface{ Warn(err error) error }
+
+// reader is the sink of the merge that runs in the call's own goroutine.
+type reader struct{ store.SeriesWriter }
+
+func (r reader) send(out *ownFrame, passed []*held) error {
+	err := r.sendOut(out)
+	for _, h := range passed { // which lets members send more
+		h.drop()
+	}
+	return err
+}
+
+func (r reader) sendOut(out *ownFrame) error {
+	defer out.Release() // also if the reader panics
+	return wire.Send(r.SeriesWriter, out.Frame)
+}
+
+func (reader) bound([]byte) {}
+
+func (reader) drain() error { return nil }
 
 // part is a series of a frame that is held. The frame is an own copy of the
 // series if from is nil.
@@ -45,34 +85,26 @@ type part struct {
 	frame  *encoded.Frame
 }
 
-func newMerge(c *call, w store.SeriesWriter, streams []*stream) *merge {
-	m := &merge{call: c, w: w, limit: c.req.Limit, groupID: 1, outID: 1}
-	m.cursors = make([]*cursor, len(streams))
-	for i, s := range streams {
-		m.cursors[i] = &cursor{stream: s, index: i}
+func newMerge(c *call, to sink, inputs []input) *merge {
+	m := &merge{call: c, to: to, limit: c.req.Limit, bound: same(), groupID: 1, outID: 1}
+	m.bell.init()
+	m.cursors = make([]*cursor, len(inputs))
+	for i, in := range inputs {
+		m.cursors[i] = &cursor{in: in, index: i, bell: &m.bell}
 		m.cursors[i].now = waiting()
 		m.cursors[i].seen = m.cursors[i].now
-		s.cursor = m.cursors[i]
+		in.attach(m.cursors[i])
 	}
 	m.need = append(m.need, m.cursors...)
 	m.tree.build(m.cursors)
 	return m
 }
 
-// run merges until all streams have ended or enough was sent, which is
+// run merges until all inputs have ended or enough was sent, which is
 // errEnough.
 func (m *merge) run() error {
 	for len(m.cursors) > 0 {
 		c := m.tree.first()
-		if c.seen.waits {
-			if c.now.waits {
-				if err := m.fill(); err != nil {
-					return err
-				}
-			}
-			m.moved(c)
-			continue
-		}
 		if len(m.group) > 0 && (c.seen.ended || c.seen.from.Code != encoded.Equal) {
 			if err := m.finishSeries(); err != nil {
 				return err
@@ -81,8 +113,14 @@ func (m *merge) run() error {
 		if c.seen.ended {
 			break
 		}
+		if c.seen.waits {
+			if err := m.await(c); err != nil {
+				return err
+			}
+			continue
+		}
 		if len(m.group) == 0 {
-			m.groupFrom = c.seen.from
+			m.groupFrom, m.bound = earlier(m.bound, c.seen.from), same()
 		}
 		c.cur.group = m.groupID
 		m.group = append(m.group, part{&c.cur.frame.Series[c.pos], c.cur, c.cur.frame})
@@ -93,6 +131,21 @@ func (m *merge) run() error {
 		m.moved(c)
 	}
 	return m.flush()
+}
+
+// await waits until more is known of the first cursor's input.
+func (m *merge) await(c *cursor) error {
+	if !c.news {
+		if !slices.Contains(m.need, c) {
+			m.need = append(m.need, c) // it has come to its bound
+		}
+		if err := m.fill(); err != nil {
+			return err
+		}
+	}
+	m.bound = earlier(m.bound, c.seen.from)
+	m.moved(c)
+	return nil
 }
 
 // lead makes a cursor of the group that has moved on the one that others are
@@ -179,38 +232,26 @@ func (m *merge) dropGroup() {
 	m.twin = nil
 }
 
-// flush sends the output and lets go of the frames that were passed, but for
-// those that the group needs.
+// flush sends the output, and with it the frames that were passed but for those
+// that the group needs.
 func (m *merge) flush() error {
-	if m.out == nil {
+	out := m.out
+	if out == nil {
 		return nil
 	}
-	err := m.send()
-	kept := m.passed[:0]
-	for _, h := range m.passed {
+	kept := 0
+	for i, h := range m.passed {
 		if h.group == m.groupID {
-			kept = append(kept, h)
-			continue
+			m.passed[kept], m.passed[i] = h, m.passed[kept]
+			kept++
 		}
-		m.let(h)
 	}
-	clear(m.passed[len(kept):])
-	m.passed = kept
-	return err
-}
-
-func (m *merge) send() error {
-	out := m.out
-	defer out.Release()
 	m.out = nil
 	m.outID++
-	return wire.Send(m.w, out.Frame)
-}
-
-// let lets go of a frame, and only then of what it borrowed.
-func (m *merge) let(h *held) {
-	h.frame.Release()
-	h.settle()
+	err := m.to.send(out, m.passed[kept:])
+	clear(m.passed[kept:])
+	m.passed = m.passed[:kept]
+	return err
 }
 
 // release lets go of everything.
@@ -220,11 +261,11 @@ func (m *merge) release() {
 		m.out.Release()
 	}
 	for _, h := range m.passed {
-		m.let(h)
+		h.drop()
 	}
 	for _, c := range m.cursors {
 		if c.cur != nil {
-			m.let(c.cur)
+			c.cur.drop()
 		}
 	}
 }

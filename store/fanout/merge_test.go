@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
 )
@@ -123,6 +124,18 @@ func checkMerged(t *testing.T, got []*store.Series, members ...[]*store.Series) 
 	testutil.Equals(t, want, have)
 }
 
+// checkDepartures fails if a frame does not depart as it says.
+func checkDepartures(t *testing.T) func(*encoded.Frame) error {
+	return func(f *encoded.Frame) error {
+		testutil.Assert(t, f.Departs)
+		for i := 1; i < len(f.Series); i++ {
+			_, want := encoded.Depart(f.Series[i-1].Labels, f.Series[i].Labels, 0)
+			testutil.Equals(t, want, f.Series[i].From)
+		}
+		return nil
+	}
+}
+
 func TestMergeEqualsModel(t *testing.T) {
 	t.Parallel()
 	for seed := range int64(40) {
@@ -141,7 +154,7 @@ func TestMergeEqualsModel(t *testing.T) {
 		opts := &fanout.Options{BufferBytes: []int64{1, 500, 0}[r.Intn(3)]}
 		f := newFanout(t, opts, named(stores...)...)
 
-		fr := &frameReader{}
+		fr := &frameReader{onFrame: checkDepartures(t)}
 		req := all()
 		testutil.Ok(t, f.Series(context.Background(), req, fr))
 		checkMerged(t, fr.series, answers...)
@@ -166,6 +179,12 @@ func TestMergeEqualsModel(t *testing.T) {
 		sr := &frameReader{}
 		testutil.Ok(t, top.Series(context.Background(), all(), sr))
 		testutil.Equals(t, show(fr.series), show(sr.series))
+		tr.noneAlive(t)
+
+		// So do branches, whose frames say how series depart from each other.
+		br := &frameReader{onFrame: checkDepartures(t)}
+		testutil.Ok(t, fanout.Branch(f).Series(context.Background(), all(), br))
+		testutil.Equals(t, show(fr.series), show(br.series))
 		tr.noneAlive(t)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

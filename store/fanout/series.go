@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -30,7 +29,7 @@ func (f *Store) Series(ctx context.Context, req *store.SeriesRequest, w store.Se
 			mint: req.MinTime, maxt: req.MaxTime, withoutReplicaLabels: req.WithoutReplicaLabels,
 			shard: req.Shard, skipChunks: req.SkipChunks, storeMatch: req.StoreMatch,
 		}},
-		notify: make(chan struct{}, 1), account: account{budget: &f.budget},
+		account: account{budget: &f.budget},
 	}
 	ok := c.reach.match(f, req.Matchers)
 	r := *req
@@ -51,10 +50,7 @@ type call struct {
 	streams []*stream            // of all members
 	account account              // of the budget
 
-	// The streams that the merge waits for announce themselves here.
-	announcing sync.Mutex
-	ready      []*stream
-	notify     chan struct{}
+	branches []*branch // nil if the call is one merge
 }
 
 // run runs the call to its end.
@@ -88,13 +84,23 @@ func (c *call) asked() []*asked {
 // merge asks members and merges their answers. When it returns all members are
 // joined and all frames released.
 func (c *call) merge(running []*stream, w store.SeriesWriter) (err error) {
-	m := newMerge(c, w, running)
+	in := inputs(running)
+	if c.branches = c.branch(running); c.branches != nil {
+		in = inputs(c.branches)
+	}
+	m := newMerge(c, reader{w}, in)
 	defer func() {
 		c.stop(running, err)
 		m.release()
+		for _, b := range c.branches {
+			b.rethrow()
+		}
 	}()
 	for _, s := range running {
 		s.start()
+	}
+	for _, b := range c.branches {
+		go b.run()
 	}
 	return m.run()
 }
@@ -118,7 +124,7 @@ func (c *call) plan(w store.SeriesWriter, selected bool) ([]*stream, error) {
 
 // report warns of a member that failed, or is the error of the call if the call
 // must not go on without it.
-func (c *call) report(s *stream, w store.SeriesWriter) error {
+func (c *call) report(s *stream, w warner) error {
 	res := s.verdict()
 	if s.reported || !res.failed() {
 		return nil
@@ -131,7 +137,7 @@ func (c *call) report(s *stream, w store.SeriesWriter) error {
 }
 
 // pass passes on what a member warned of.
-func (c *call) pass(s *stream, warnings []error, w store.SeriesWriter) error {
+func (c *call) pass(s *stream, warnings []error, w warner) error {
 	for _, err := range warnings {
 		s.passed = append(s.passed, err)
 		if err := w.Warn(s.attribute(err)); err != nil {
@@ -141,34 +147,15 @@ func (c *call) pass(s *stream, warnings []error, w store.SeriesWriter) error {
 	return nil
 }
 
-// announce is called by a stream that the merge waits for.
-func (c *call) announce(s *stream) {
-	c.announcing.Lock()
-	c.ready = append(c.ready, s)
-	c.announcing.Unlock()
-	select {
-	case c.notify <- struct{}{}:
-	default:
-	}
-}
-
-// announced appends the streams that announced themselves since the last call
-// to buf.
-func (c *call) announced(buf []*stream) []*stream {
-	c.announcing.Lock()
-	defer c.announcing.Unlock()
-	buf = append(buf, c.ready...)
-	clear(c.ready)
-	c.ready = c.ready[:0]
-	return buf
-}
-
 // stop stops and joins all members that run and drops what they sent.
 func (c *call) stop(running []*stream, cause error) {
 	if cause == nil {
 		cause = errReturned
 	}
 	c.cancel(cause)
+	for _, b := range c.branches {
+		b.close()
+	}
 	for _, s := range running {
 		s.close()
 	}
@@ -178,6 +165,11 @@ func (c *call) stop(running []*stream, cause error) {
 // late passes on warnings that the merge did not get to because it had enough.
 // A failure that it did not get to is none of what was sent.
 func (c *call) late(w store.SeriesWriter) error {
+	for _, b := range c.branches {
+		if err := b.pass(b.take().warnings, w); err != nil {
+			return err
+		}
+	}
 	for _, s := range c.streams {
 		if err := c.pass(s, s.take().warnings, w); err != nil {
 			return err

@@ -16,7 +16,7 @@ type stream struct {
 	call   *call
 	ctx    context.Context // the member's; nil if it is not asked
 	cancel context.CancelCauseFunc
-	cursor *cursor // of the merge
+	cursor *cursor // of the merge that reads it
 
 	// Of the merge: why it expelled the member, if it did, whether it told the
 	// reader of a failure, and the warnings that it passed on.
@@ -229,8 +229,7 @@ func (w *streamWriter) put(h *held, c count) error {
 	s.mu.Lock()
 	if err := w.refusal(); err != nil {
 		s.mu.Unlock()
-		h.frame.Release()
-		h.settle()
+		h.drop()
 		return err
 	}
 	w.t.claim()
@@ -288,19 +287,28 @@ func (s *stream) collected() *held {
 func (s *stream) announce() {
 	if s.wanted {
 		s.wanted = false
-		s.call.announce(s)
+		s.cursor.ring()
 	}
 }
 
-// taken is what take found.
-type taken struct {
-	frame    *held // nil if there is none
-	ended    bool  // and there will be none
-	warnings []error
+// attach is that of an input.
+func (s *stream) attach(c *cursor) { s.cursor = c }
+
+// waitBudget is that of an input.
+func (s *stream) waitBudget() time.Duration { return s.of.budget }
+
+// pass is that of an input.
+func (s *stream) pass(warnings []error, to warner) error { return s.call.pass(s, warnings, to) }
+
+// over is that of an input.
+func (s *stream) over(to warner) error {
+	if s.verdict().status == store.Canceled {
+		return s.call.err()
+	}
+	return s.call.report(s, to)
 }
 
-// take returns the next frame if there is one. If not, and one may come, the
-// stream announces itself to the call when it does.
+// take is that of an input.
 func (s *stream) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,8 +335,7 @@ func (s *stream) close() {
 	s.queue, s.head, s.open, s.closed = nil, 0, nil, true
 	s.mu.Unlock()
 	for _, h := range queue {
-		h.frame.Release()
-		h.settle()
+		h.drop()
 	}
 	if open != nil {
 		open.Release()

@@ -68,7 +68,13 @@ func before(a, b *cursor) bool {
 	if x.same == 0 || x.same != y.same {
 		order, d = encoded.Depart(a.key, b.key, x.from.Entry)
 	}
-	if order < 0 || (order == 0 && a.index < b.index) {
+	if order == 0 {
+		order = 1
+		if x.waits == y.waits && a.index < b.index || y.waits && !x.waits {
+			order = -1
+		}
+	}
+	if order < 0 {
 		y.from = d
 		return true
 	}
