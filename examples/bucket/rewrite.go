@@ -155,13 +155,13 @@ func parseDeletions(c *program.Content) ([]block.Deletion, error) {
 	}
 	var requests []deletionYAML
 	if err := yaml.UnmarshalStrict(text, &requests); err != nil {
-		return nil, fmt.Errorf("parse --rewrite.to-delete-config: %w", err)
+		return nil, fmt.Errorf("parse %s: %w", c, err)
 	}
 	var out []block.Deletion
 	for _, r := range requests {
 		ms, err := parse.MetricSelector(r.Matchers)
 		if err != nil {
-			return nil, fmt.Errorf("parse --rewrite.to-delete-config: matchers %q: %w", r.Matchers, err)
+			return nil, fmt.Errorf("parse %s: matchers %q: %w", c, r.Matchers, err)
 		}
 		d := block.Deletion{RequestID: r.RequestID}
 		for _, m := range ms {
@@ -182,14 +182,14 @@ func parseRelabel(c *program.Content) ([]*relabel.Config, error) {
 	}
 	var out []*relabel.Config
 	if err := yaml.UnmarshalStrict(text, &out); err != nil {
-		return nil, fmt.Errorf("parse --rewrite.to-relabel-config: %w", err)
+		return nil, fmt.Errorf("parse %s: %w", c, err)
 	}
-	for i, c := range out {
-		if c == nil {
-			return nil, fmt.Errorf("parse --rewrite.to-relabel-config: configuration %d is empty", i+1)
+	for i, config := range out {
+		if config == nil {
+			return nil, fmt.Errorf("parse %s: configuration %d is empty", c, i+1)
 		}
-		if err := c.Validate(model.UTF8Validation); err != nil {
-			return nil, fmt.Errorf("parse --rewrite.to-relabel-config: configuration %d: %w", i+1, err)
+		if err := config.Validate(model.UTF8Validation); err != nil {
+			return nil, fmt.Errorf("parse %s: configuration %d: %w", c, i+1, err)
 		}
 	}
 	return out, nil

@@ -38,8 +38,11 @@ func newSelector(flags *flag.FlagSet) *block.Selector {
 	})
 	flags.Func("compaction", "only blocks of this compaction level (repeatable)", func(v string) error {
 		level, err := strconv.Atoi(v)
+		if err != nil {
+			return errors.New("not a number")
+		}
 		s.Levels = append(s.Levels, level)
-		return err
+		return nil
 	})
 	objstore.TimeBound(flags, &s.MinTime, "min-time", "only blocks that have something at or after")
 	objstore.TimeBound(flags, &s.MaxTime, "max-time", "only blocks that have something at or before")
@@ -49,8 +52,11 @@ func newSelector(flags *flag.FlagSet) *block.Selector {
 func declareIDs(flags *flag.FlagSet, ids *[]ulid.ULID, usage string) {
 	flags.Func("id", usage+" (repeatable)", func(v string) error {
 		id, err := ulid.ParseStrict(v)
+		if err != nil {
+			return errors.New("not a ULID")
+		}
 		*ids = append(*ids, id)
-		return err
+		return nil
 	})
 }
 

@@ -156,7 +156,7 @@ func (f *flags) options(p *program.Program) (*compact.Options, error) {
 		return nil, err
 	}
 	if o.Relabel, err = block.ParseRelabel(relabel); err != nil {
-		return nil, fmt.Errorf("--selector.relabel-config: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.relabel, err)
 	}
 	return &o, nil
 }

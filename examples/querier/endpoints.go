@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -47,7 +48,8 @@ const looks = 5 * time.Second
 // source makes the source of endpoints. The configuration of endpoints has to be
 // right at the start; it is the program's own.
 func (f *endpointFlags) source(p *program.Program) (*discovery.Source, error) {
-	if err := f.tls.Check(); err != nil {
+	// The files of the flags have to be good at the start, as those of the server.
+	if _, err := f.tls.DialOptions("", p.Log); err != nil {
 		return nil, err
 	}
 	base := &discovery.Config{DefaultClient: f.client()}
@@ -85,6 +87,18 @@ func (f *endpointFlags) source(p *program.Program) (*discovery.Source, error) {
 }
 
 // client is how endpoints are spoken with that the configuration says nothing of.
+// find looks endpoints up for the first time, and logs what is in the way.
+func find(ctx context.Context, source *discovery.Source, log *slog.Logger) {
+	err := source.Refresh(ctx)
+	switch {
+	case ctx.Err() != nil: // the program ends
+	case err != nil:
+		log.Warn("not all endpoints were found", "err", err)
+	case len(source.Members()) == 0:
+		log.Warn("there is no endpoint to ask, so answers are empty until one is found")
+	}
+}
+
 func (f *endpointFlags) client() discovery.ClientConfig {
 	c := discovery.ClientConfig{Compression: *f.compression}
 	if t := f.tls; t.Secure {

@@ -57,12 +57,7 @@ func run(ctx context.Context, p *program.Program) (err error) {
 	defer errcapture.Do(&err, source.Close, "close endpoints")
 	found := make(chan struct{})
 	p.Go(func(ctx context.Context) error {
-		if err := source.Refresh(ctx); err != nil && ctx.Err() == nil {
-			p.Log.Warn("not all endpoints were found", "err", err)
-		}
-		if len(source.Members()) == 0 {
-			p.Log.Warn("there is no endpoint to ask, so answers are empty until one is found")
-		}
+		find(ctx, source, p.Log)
 		close(found)
 		return source.Run(ctx)
 	})

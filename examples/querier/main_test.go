@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -67,14 +68,42 @@ func TestEndpointFlags(t *testing.T) {
 	}{
 		"both":        {[]string{"--endpoint.sd-config={}", "--endpoint.sd-config-file=" + config}, "--endpoint.sd-config and --endpoint.sd-config-file exclude each other"},
 		"absent":      {[]string{"--endpoint.sd-config-file=/absent"}, "--endpoint.sd-config-file: open /absent: no such file"},
-		"bad file":    {[]string{"--endpoint.sd-config-file=" + write("bad.yaml", "endpoint: []")}, "line 1: field endpoint not found"},
-		"bad text":    {[]string{"--endpoint.sd-config=endpoint: []"}, "line 1: field endpoint not found"},
+		"bad file":    {[]string{"--endpoint.sd-config-file=" + write("bad.yaml", "endpoint: []")}, "--endpoint.sd-config-file=" + filepath.Join(dir, "bad.yaml") + ": parse endpoint configuration: yaml: unmarshal errors:\n  line 1: field endpoint not found"},
+		"bad text":    {[]string{"--endpoint.sd-config=endpoint: []"}, "--endpoint.sd-config: parse endpoint configuration: yaml: unmarshal errors:\n  line 1: field endpoint not found"},
 		"bad address": {[]string{"--endpoint=a"}, `address "a" is not host:port`},
 		"bad pattern": {[]string{"--store.sd-files=a.txt"}, `"a.txt" does not end in .json, .yml or .yaml`},
+		"no CA":       {[]string{"--endpoint=a:1", "--grpc-client-tls-secure", "--grpc-client-tls-ca=/absent.crt"}, "make TLS client: load /absent.crt: no such file or directory"},
+		"serves":      {[]string{"--endpoint.sd-config=endpoints: [{address: 'a:1', serves: }]"}, "endpoint a:1: serves: there are no labels"},
 		"TLS":         {[]string{"--grpc-client-tls-ca=x"}, "--grpc-client-tls-ca needs --grpc-client-tls-secure"},
 	} {
 		_, err := sourceOf(t, tc.args...)
 		testutil.Assert(t, err != nil && strings.Contains(err.Error(), tc.want), "%s: %v", name, err)
+	}
+}
+
+// TestFind: whoever asks nobody is told.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	const nobody = `msg="there is no endpoint to ask, so answers are empty until one is found"`
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		args []string
+		want string
+	}{
+		{"one", t.Context(), []string{"--endpoint=a:1"}, ""},
+		{"none", t.Context(), nil, nobody},
+		{"no file", t.Context(), []string{"--store.sd-files=" + filepath.Join(t.TempDir(), "*.yml")}, nobody},
+		{"program ends", ended, nil, ""},
+	} {
+		s, err := sourceOf(t, tc.args...)
+		testutil.Ok(t, err)
+		var log strings.Builder
+		find(tc.ctx, s, slog.New(slog.NewTextHandler(&log, nil)))
+		testutil.Assert(t, strings.Contains(log.String(), tc.want) && (tc.want != "" || log.Len() == 0), "%s: %s", tc.name, &log)
+		testutil.Ok(t, s.Close())
 	}
 }
 

@@ -67,11 +67,11 @@ func clientOf(config *program.Content, url string, log *slog.Logger) (*http.Clie
 	}
 	c, err := program.ParseHTTPClient(text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--prometheus.http-client: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", config, err)
 	}
 	client, closeIdle, err := c.Client(url, log)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--prometheus.http-client: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", config, err)
 	}
 	return client, closeIdle, nil
 }

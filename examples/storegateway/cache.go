@@ -34,9 +34,17 @@ func newCacheFlags(p *program.Program, name string, size int64, of string) *cach
 func (c *cacheFlags) open(p *program.Program) (bucketstore.Cache, func() error, error) {
 	cache, closing, err := c.build(p)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make cache of --%s: %w", c.name, err)
+		return nil, nil, fmt.Errorf("make cache of %s: %w", c.from(), err)
 	}
 	return cache, closing, nil
+}
+
+// from is the flag that says what the cache is.
+func (c *cacheFlags) from() string {
+	if c.config.Given() {
+		return c.config.String()
+	}
+	return "--" + c.name + "-size"
 }
 
 func (c *cacheFlags) build(p *program.Program) (bucketstore.Cache, func() error, error) {

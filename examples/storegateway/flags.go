@@ -37,7 +37,7 @@ func newFlags(p *program.Program) *flags {
 	objstore.TimeBound(p.Flags, &o.MinTime, "min-time", "serve nothing before")
 	objstore.TimeBound(p.Flags, &o.MaxTime, "max-time", "serve nothing after")
 	p.Duration(&o.SyncInterval, "sync-block-duration", bucketstore.DefaultSyncInterval, "time between two looks at the bucket")
-	p.Duration(&o.ConsistencyDelay, "consistency-delay", 0, "least age of a block to be served, by its ULID")
+	p.Duration(&o.ConsistencyDelay, "consistency-delay", 0, "how long ago a block has to have been uploaded to be served; those of compactors are served at once")
 	p.Duration(&o.DeletionDelay, "ignore-deletion-marks-delay", bucketstore.DefaultDeletionDelay, "how long blocks are served on that are marked for deletion")
 	p.Duration(&o.HeaderIdle, "store.index-header-lazy-reader-idle-timeout", bucketstore.DefaultHeaderIdle, "how long an index header that is not used stays open; 0 is for ever")
 	p.Duration(&o.HedgeDelay, "store.hedge-delay", 0, "how long a request to the bucket may take before it is sent once more, beside the first; 0 is for ever (not in Thanos)")
@@ -67,7 +67,7 @@ func (f *flags) options(p *program.Program) (*bucketstore.Options, func() error,
 		return nil, nil, err
 	}
 	if o.Relabel, err = block.ParseRelabel(relabel); err != nil {
-		return nil, nil, fmt.Errorf("--selector.relabel-config: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", f.relabel, err)
 	}
 	if err := objstore.CheckTimes(o.MinTime, o.MaxTime); err != nil {
 		return nil, nil, err

@@ -75,10 +75,20 @@ func TestFlags(t *testing.T) {
 		"--index-cache.config={type: MEMCACHED, config: {}}",
 		"--index-cache.config={type: MEMCACHED, config: {addresses: [dnssrv+_memcached._tcp.example.org]}}",
 		"--chunk-cache.config={type: MEMCACHED, config: {addresses: ['127.0.0.1:11211'], auto_discovery: true}}",
+		"--block-sync-concurrency=0",
+		"--block-meta-fetch-concurrency=-1",
+		"--store.grpc.series-max-concurrency=-1",
+		"--store.limits.request-series=-1",
 	} {
 		_, err := parse(t, bad)
-		testutil.NotOk(t, err)
+		testutil.NotOk(t, err, bad)
+		name, _, _ := strings.Cut(strings.TrimLeft(bad, "-"), "=")
+		testutil.Assert(t, strings.Contains(err.Error(), "-"+name), "%s is not named: %v", name, err)
 	}
+	_, err = parse(t, "--min-time=2026-01-02T00:00:00Z", "--max-time=2026-01-01T00:00:00Z")
+	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "--min-time=2026-01-02T00:00:00Z is after --max-time=2026-01-01T00:00:00Z"), "%v", err)
+	_, err = parse(t, "--min-time=-2h", "--max-time=-2h")
+	testutil.Ok(t, err)
 }
 
 func TestCaches(t *testing.T) {

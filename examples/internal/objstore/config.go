@@ -58,13 +58,13 @@ func (c *Config) Open(component string, log *slog.Logger, reg prometheus.Registe
 	}
 	bkt, err := client.NewBucket(thanoskit.ToGoKit(log), content, component, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket of --%s: %w", c.name, err)
+		return nil, fmt.Errorf("open bucket of %s: %w", c.content, err)
 	}
 	switch err := directory(content); {
 	case errors.Is(err, fs.ErrNotExist):
 		log.Warn("directory of the bucket does not exist; the bucket counts as empty until something is uploaded to it", "err", err)
 	case err != nil:
-		return nil, errors.Join(fmt.Errorf("open bucket of --%s: %w", c.name, err), bkt.Close())
+		return nil, errors.Join(fmt.Errorf("open bucket of %s: %w", c.content, err), bkt.Close())
 	}
 	if reg != nil {
 		reg = prometheus.WrapRegistererWithPrefix("thanos_", reg)
@@ -83,7 +83,7 @@ func (c *Config) OpenExisting(component string, log *slog.Logger, reg prometheus
 			return nil, err
 		}
 		if err := directory(content); err != nil {
-			return nil, fmt.Errorf("open bucket of --%s: %w", c.name, err)
+			return nil, fmt.Errorf("open bucket of %s: %w", c.content, err)
 		}
 	}
 	return c.Open(component, log, reg)

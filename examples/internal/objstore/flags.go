@@ -1,6 +1,7 @@
 package objstore
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"time"
@@ -11,9 +12,12 @@ import (
 // TimeBound declares a flag that bounds the time of blocks.
 func TimeBound(flags *flag.FlagSet, bound *block.TimeBound, name, usage string) {
 	flags.Func(name, usage+": RFC 3339 time, or a duration from now, such as -2w (default none)", func(s string) error {
-		var err error
-		*bound, err = block.ParseTimeBound(s)
-		return err
+		b, err := block.ParseTimeBound(s)
+		if err != nil {
+			return errors.New("neither a time in RFC 3339 nor a duration, such as -2w")
+		}
+		*bound = b
+		return nil
 	})
 }
 

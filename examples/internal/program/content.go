@@ -22,6 +22,14 @@ func NewContent(flags *flag.FlagSet, name, usage string) *Content {
 // Given reports whether one of the flags was.
 func (c *Content) Given() bool { return c.text != "" || c.file != "" }
 
+// String names the flag that was given, and the file.
+func (c *Content) String() string {
+	if c.file != "" {
+		return "--" + c.name + "-file=" + c.file
+	}
+	return "--" + c.name
+}
+
 // Read returns the configuration, nil if none was given. Errors do not have any of
 // it in them: there may be secrets.
 func (c *Content) Read() ([]byte, error) {

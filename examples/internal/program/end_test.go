@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/efficientgo/core/testutil"
+
+	"github.com/thanoskit/thanoskit/store/grpcstore"
+	"github.com/thanoskit/thanoskit/store/memstore"
 )
 
 // logged is a program that logs to a buffer, and listens nowhere in particular.
@@ -61,4 +65,30 @@ func TestEndIsLogged(t *testing.T) {
 	p, log = logged(t)
 	err := untilSignal(p, func(context.Context, *Program) error { return cause })
 	testutil.Assert(t, errors.Is(err, cause) && !p.ending.Load() && !p.failed.Load() && log.Len() == 0, "%v %s", err, log)
+}
+
+// A program that cannot listen on one of its addresses starts nothing, and does not
+// say that it is ready.
+func TestAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Ok(t, err)
+	defer taken.Close()
+	for side, args := range map[string][]string{
+		"gRPC": {"--grpc-address=" + taken.Addr().String(), "--http-address=127.0.0.1:0"},
+		"HTTP": {"--http-address=" + taken.Addr().String(), "--grpc-address=127.0.0.1:0"},
+	} {
+		var log bytes.Buffer
+		p := New("test")
+		p.Log = slog.New(slog.NewTextHandler(&log, nil))
+		p.Go(func(context.Context) error { t.Error("it was started"); return nil })
+		testutil.Ok(t, p.Flags.Parse(args))
+		err := p.Serve(t.Context(), memstore.New(nil), grpcstore.ServerOptions{}, nil, func(context.Context) error { t.Error("it was asked"); return nil })
+		testutil.Assert(t, errors.Is(err, syscall.EADDRINUSE) && strings.Contains(err.Error(), "listen for "+side+": listen tcp "+taken.Addr().String()), "%v", err)
+		testutil.Equals(t, "", log.String())
+	}
+	p := NewHTTP("test")
+	p.Log = silent
+	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=" + taken.Addr().String()}))
+	testutil.Assert(t, errors.Is(p.ServeHTTP(t.Context(), nil, isReady), syscall.EADDRINUSE))
 }

@@ -76,6 +76,11 @@ func TestContent(t *testing.T) {
 			testutil.Ok(t, err)
 			testutil.Equals(t, tc.want, string(got))
 			testutil.Equals(t, len(tc.args) == 0, got == nil)
+			if tc.name == "file" {
+				testutil.Equals(t, tc.args[0], c.String())
+			} else {
+				testutil.Equals(t, "--what", c.String())
+			}
 		})
 	}
 }

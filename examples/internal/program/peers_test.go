@@ -123,6 +123,7 @@ func TestPeersFileErrors(t *testing.T) {
 		"plain text":   {nil, "", "--grpc-server-peers-file needs --grpc-server-tls-client-ca"},
 		"no client CA": {secure, "", "--grpc-server-peers-file needs --grpc-server-tls-client-ca"},
 		"bad":          {append(secure, "--grpc-server-tls-client-ca="+ca), "peers: [{name: a}]", `check peers: peer 1 "a": there are no labels`},
+		"typing error": {append(secure, "--grpc-server-tls-client-ca="+ca), "peers: [{nam: a}]", "load peers " + file + ": yaml: unmarshal errors:\n  line 1: field nam not found in type program.peerYAML"},
 		"documents":    {append(secure, "--grpc-server-tls-client-ca="+ca), "peers: []\n---\npeers: []", "more than one document"},
 	} {
 		testutil.Ok(t, os.WriteFile(file, []byte(tc.text), 0o600))
