@@ -18,7 +18,7 @@ import (
 // name of the one that it is for.
 const DownloadSuffix = ".download"
 
-// DownloadOptions are options of Download. The zero value is good.
+// DownloadOptions are options of Download. The zero value, and nil, are good.
 type DownloadOptions struct {
 	// Concurrency is how many files are fetched at a time, 4 if it is 0.
 	Concurrency int

@@ -13,7 +13,7 @@ import (
 	"github.com/thanos-io/objstore"
 )
 
-// FetcherOptions are options of a Fetcher. The zero value is good.
+// FetcherOptions are options of a Fetcher. The zero value, and nil, are good.
 type FetcherOptions struct {
 	// Lister says what is in the bucket. Nil means RecursiveLister where the
 	// bucket can do that, else BlockLister.

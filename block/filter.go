@@ -21,8 +21,8 @@ type FilterFunc func(ctx context.Context, v *View) error
 // Filter calls f.
 func (f FilterFunc) Filter(ctx context.Context, v *View) error { return f(ctx, v) }
 
-// FilterOptions say which filters StandardFilters returns. The zero value takes
-// out blocks that are marked for deletion and duplicates.
+// FilterOptions say which filters StandardFilters returns. The zero value,
+// and nil, take out blocks that are marked for deletion and duplicates.
 type FilterOptions struct {
 	// MinTime and MaxTime bound the blocks by time; zero means no bound. See
 	// TimePartition.

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// ReplicateOptions are options of Replicate. The zero value is good.
+// ReplicateOptions are options of Replicate. The zero value, and nil, are good.
 type ReplicateOptions struct {
 	// Concurrency is how many objects of a block are copied at a time, 4 if it is 0.
 	Concurrency int

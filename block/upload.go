@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// UploadOptions are options of Upload. The zero value is good.
+// UploadOptions are options of Upload. The zero value, and nil, are good.
 type UploadOptions struct {
 	// Concurrency is how many files are sent at a time, 4 if it is 0.
 	Concurrency int

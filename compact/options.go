@@ -66,7 +66,7 @@ const (
 	InterlockOff
 )
 
-// Options of New and MakePlan. The zero value is good and does what Thanos does
+// Options of New and MakePlan. The zero value, and nil, are good and do what Thanos does
 // by default, where not said otherwise.
 type Options struct {
 	// Ranges are the levels of compaction, ascending, each a multiple of the one

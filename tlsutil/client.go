@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ClientOptions are what a Client may be given. The zero value is good: servers
-// are checked against the CAs of the system, and shown no certificate.
+// ClientOptions are what a Client may be given. The zero value, and nil, are
+// good: servers are checked against the CAs of the system, and shown no certificate.
 type ClientOptions struct {
 	// CAFile is a bundle of CAs, in PEM form, one of which must have issued the
 	// server's certificate; those of the system if empty.

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ServerOptions are what a Server may be given. The zero value is good.
+// ServerOptions are what a Server may be given. The zero value, and nil,
+// are good.
 type ServerOptions struct {
 	// ClientCAFile is a bundle of CAs, in PEM form. Clients must show a
 	// certificate that one of them has issued for client authentication. If it

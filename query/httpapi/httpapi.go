@@ -25,7 +25,7 @@ const (
 	tenantHeader      = "THANOS-TENANT"
 )
 
-// Options of New.
+// Options of New. The zero value is ready for use.
 type Options struct {
 	// MaxConcurrent is how many queries run at a time; further ones wait. 0 is
 	// 20, as in Thanos; less is unlimited. Series and label queries do not count.
