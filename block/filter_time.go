@@ -37,6 +37,8 @@ func TimeFromNow(d time.Duration) TimeBound { return TimeBound{fromNow: d, kind:
 
 // ParseTimeBound parses what Thanos' flags --min-time and --max-time take: RFC
 // 3339, or a duration such as -2w or 1d12h that is added to now. "" is no bound.
+//
+// Errors: what is neither, with the text.
 func ParseTimeBound(s string) (TimeBound, error) {
 	if s == "" {
 		return TimeBound{}, nil

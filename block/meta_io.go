@@ -98,6 +98,8 @@ func ReadMeta(dir string) (*Meta, error) {
 
 // WriteMeta writes meta.json into a directory: to a temporary file that is
 // synced and renamed, so that it is there as a whole or not at all.
+//
+// Errors: those of Meta.Encode, and of the file system.
 func WriteMeta(dir string, m *Meta) (err error) {
 	b, err := m.Encode()
 	if err != nil {

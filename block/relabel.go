@@ -13,6 +13,9 @@ import (
 
 // ParseRelabel parses what Thanos' flag --selector.relabel-config takes: a YAML
 // list of relabel configurations with actions keep, drop and hashmod.
+//
+// Errors: what is not YAML or has unknown fields; all configurations that are wrong,
+// joined, by their number from 1: errors.ErrUnsupported for another action.
 func ParseRelabel(content []byte) ([]*relabel.Config, error) {
 	var configs []*relabel.Config
 	if err := yaml.UnmarshalStrict(content, &configs); err != nil {

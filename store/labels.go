@@ -13,7 +13,8 @@ import (
 // LabelNames asks s for label names: as a LabelQuerier if it is one, else
 // through its series. See LabelQuerier for the result.
 //
-// Cost: without a LabelQuerier, one pass over the labels of all series in range.
+// Errors: those of s. Cost: without a LabelQuerier, one pass over the labels of all
+// series in range.
 func LabelNames(ctx context.Context, s Store, req *LabelNamesRequest) ([]string, error) {
 	if q, ok := s.(LabelQuerier); ok {
 		return q.LabelNames(ctx, req)

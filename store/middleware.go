@@ -22,7 +22,7 @@ func Wrap(s Store, mw ...Middleware) Store {
 }
 
 // Describe asks s for its Info if it is a Describer; otherwise the Info says
-// nothing.
+// nothing. The error is that of s.
 func Describe(ctx context.Context, s Store) (Info, error) {
 	if d, ok := s.(Describer); ok {
 		return d.Describe(ctx)

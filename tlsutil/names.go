@@ -34,7 +34,7 @@ var curves = []named[tls.CurveID]{
 const defaultMinVersion = tls.VersionTLS13
 
 // ParseVersion returns the TLS version that Thanos' flags call "1.0", "1.1",
-// "1.2" or "1.3". An empty name is the default, "1.3".
+// "1.2" or "1.3". An empty name is the default, "1.3". Any other is an error.
 func ParseVersion(name string) (uint16, error) {
 	if name == "" {
 		return defaultMinVersion, nil
@@ -44,15 +44,15 @@ func ParseVersion(name string) (uint16, error) {
 
 // ParseCurves returns key exchanges by the names that crypto/tls gives them
 // ("X25519", "CurveP256"), as Thanos' flags do; nil, which lets crypto/tls choose,
-// for none.
+// for none. A name that is not known is an error.
 func ParseCurves(names []string) ([]tls.CurveID, error) {
 	return parseAll("curve", curves, names)
 }
 
 // ParseCipherSuites returns cipher suites by the names that crypto/tls gives
-// them, as Thanos' flags do; nil, which lets crypto/tls choose, for none. Those
-// that crypto/tls calls insecure are not known. Suites are chosen from for TLS 1.2
-// and before only.
+// them, as Thanos' flags do; nil, which lets crypto/tls choose, for none. A name
+// that is not known is an error, and so is one that crypto/tls calls insecure. Suites
+// are chosen from for TLS 1.2 and before only.
 func ParseCipherSuites(names []string) ([]uint16, error) {
 	var known []named[uint16]
 	for _, c := range tls.CipherSuites() {
