@@ -119,8 +119,8 @@ func TestRulesAreBroken(t *testing.T) {
 	}
 }
 
-// brokenRules counts the scenes in which each rule is broken, until all were that
-// should be.
+// brokenRules counts the scenes in which each rule is broken that should be, until
+// all were.
 func brokenRules(t *testing.T, b brokenAlgorithm) map[string]int {
 	t.Helper()
 	found := map[string]int{}
@@ -137,7 +137,7 @@ func brokenRules(t *testing.T, b brokenAlgorithm) map[string]int {
 			t.Fatal(err)
 		}
 		for _, r := range rules {
-			if r.check(s, b.alg, out) != nil {
+			if slices.Contains(b.breaks, r.name) && r.check(s, b.alg, out) != nil {
 				found[r.name]++
 			}
 		}

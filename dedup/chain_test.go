@@ -18,7 +18,7 @@ import (
 // time included.
 func TestChainEqualsPrometheus(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2000) {
+	for seed := range uint64(2000 / raceDivisor) {
 		checkChain(t, seed)
 		if t.Failed() {
 			return
@@ -54,7 +54,7 @@ func checkChain(t *testing.T, seed uint64) {
 // equal times on most of its levels.
 func TestChainManyReplicas(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(300) {
+	for seed := range uint64(300 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		replicas := make([]deduptest.Replica, 5+rng.IntN(15))
 		for i := range replicas {

@@ -233,13 +233,20 @@ func deduptestHistogram(n int64) *histogram.Histogram {
 // counter rises as the true one does.
 func TestMergeAggregatesRandom(t *testing.T) {
 	t.Parallel()
+	type counted struct {
+		truth    truth
+		replicas [][]dedup.Chunk
+	}
+	cases := make([]counted, 40) // by seed
+	for seed := range cases {
+		cases[seed].truth, cases[seed].replicas = randomAggregates(t, rand.New(rand.NewPCG(uint64(seed), 2)))
+	}
 	for _, alg := range []dedup.Algorithm{dedup.Follow{}, dedup.Chain{}, dedup.Penalty{}} {
 		t.Run(fmt.Sprint(alg), func(t *testing.T) {
 			t.Parallel()
 			var passed, encoded int
-			for seed := range uint64(40) {
-				rng := rand.New(rand.NewPCG(seed, 2))
-				truth, replicas := randomAggregates(t, rng)
+			for i, in := range cases {
+				seed, truth, replicas := uint64(i), in.truth, in.replicas
 				m := dedup.ChunkMerger{Algorithm: alg}
 				got, err := m.Merge(nil, replicas...)
 				testutil.Ok(t, err)

@@ -75,7 +75,7 @@ func readChunks(it chunks.Iterator) (out []dedup.Chunk, err error) {
 func TestChunkSeriesRandom(t *testing.T) {
 	t.Parallel()
 	var it chunks.Iterator
-	for seed := range uint64(60) {
+	for seed := range uint64(60 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		replicas := randomChunks(t, rng)
 		if seed%2 == 1 {

@@ -309,7 +309,7 @@ func checkHints(s *scene, _ dedup.Algorithm, out []deduptest.Sample) error {
 	return nil
 }
 
-var scenes = flag.Int("dedup.scenes", 1000, "how many scenes the contract is checked on")
+var scenes = flag.Int("dedup.scenes", 1000/raceDivisor, "how many scenes the contract is checked on")
 
 // TestFollowKeepsTheContract checks every rule on many scenes, and prints what was
 // in them.

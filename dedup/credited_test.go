@@ -16,7 +16,7 @@ import (
 func TestFollowCredits(t *testing.T) {
 	t.Parallel()
 	merged, credits := 0, 0
-	for seed := range uint64(300) {
+	for seed := range uint64(300 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		replicas := deduptest.Random(rng)
 		if seed%2 == 0 {

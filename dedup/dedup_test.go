@@ -152,7 +152,7 @@ func TestMergeFewReuse(t *testing.T) {
 // of floats, of whatever lengths, or single samples.
 func TestMergeRuns(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(1000) {
+	for seed := range uint64(1000 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		replicas := deduptest.Random(rng)
 		if seed%10 == 0 { // More than are merged at a time, and mostly two.

@@ -70,7 +70,7 @@ func TestFollowMeetsItself(t *testing.T) {
 func TestFollowRunsAreSteps(t *testing.T) {
 	t.Parallel()
 	var ran int
-	for seed := range uint64(1000) {
+	for seed := range uint64(1000 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		replicas := deduptest.Random(rng)
 		switch seed % 3 {
@@ -101,7 +101,7 @@ func TestFollowRunsAreSteps(t *testing.T) {
 			ran++
 		}
 	}
-	if ran < 400 {
+	if ran < 400/raceDivisor {
 		t.Errorf("only %d cases had runs", ran)
 	}
 }

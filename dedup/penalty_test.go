@@ -17,7 +17,7 @@ import (
 // whatever the replicas are.
 func TestPenaltyProperties(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2000) {
+	for seed := range uint64(2000 / raceDivisor) {
 		checkPenalty(t, seed)
 		if t.Failed() {
 			return

@@ -53,7 +53,7 @@ func TestTracks(t *testing.T) {
 // to be: all chunks, in order, without overlap, and each as early as it could be.
 func TestTracksProperties(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2000) {
+	for seed := range uint64(2000 / raceDivisor) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		type chunk struct {
 			span
