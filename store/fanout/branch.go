@@ -99,7 +99,7 @@ func (b *branch) end(err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended, b.failed = true, err != nil
+	b.ended, b.failed = true, b.failed || err != nil
 	b.announce()
 }
 
