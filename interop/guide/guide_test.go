@@ -77,7 +77,9 @@ func TestGuide(t *testing.T) {
 	testutil.Assert(t, len(all) > 15, "%d commands", len(all))
 	dir := t.TempDir()
 	prepare(t, dir, all[0].text)
-	testutil.Ok(t, run(t.Context(), dir, script(dir, all[1:])))
+	if err := run(t.Context(), dir, script(dir, all[1:])); err != nil {
+		t.Fatal(err) // whole, with all logs
+	}
 	for i, c := range all[1:] {
 		got, err := os.ReadFile(output(dir, i))
 		testutil.Ok(t, err)
