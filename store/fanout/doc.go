@@ -131,8 +131,8 @@
 //
 //	BufferBytes + members being asked × their largest frame
 //
-// and, for each call, the one series that is being merged if it spans frames
-// when the budget is used up, and 128 KiB for each member that sends plain
+// and, for each call and each of its branches, the one series that is being merged
+// if it spans frames when the budget is used up, and 128 KiB for each member that sends plain
 // series, which are made into frames here. What members hold themselves is not
 // counted, of which the window of each call of a grpcstore.Client is the most (4
 // MiB if it is not told otherwise), nor what a reader keeps.
