@@ -101,3 +101,74 @@ func ExampleRemoveMark() {
 	// true <nil>
 	// false <nil>
 }
+
+// A filter of one's own, which takes out what is downsampled.
+func ExampleFilterFunc() {
+	ctx, bkt := context.Background(), objstore.NewInMemBucket()
+	if _, err := blocktest.Golden(ctx, bkt, nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	raw := block.FilterFunc(func(_ context.Context, v *block.View) error {
+		for id, m := range v.Metas {
+			if m.Resolution() != block.Raw {
+				v.Exclude(id, "downsampled")
+			}
+		}
+		return nil
+	})
+	fetcher, err := block.NewFetcher(bkt, "", &block.FetcherOptions{Filters: []block.Filter{raw}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	view, err := fetcher.Fetch(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(view.Metas), "blocks, and:")
+	for _, state := range view.Excluded {
+		fmt.Println(state)
+	}
+	// Output:
+	// 2 blocks, and:
+	// downsampled
+	// downsampled
+}
+
+// Marks come with the view, and cost no further request.
+func ExampleView_Mark() {
+	ctx, bkt := context.Background(), objstore.NewInMemBucket()
+	metas, err := blocktest.Golden(ctx, bkt, func(m *block.Meta) bool { return m.Resolution() == block.OneHour })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id := metas[0].ULID
+	mark := block.Mark{Kind: block.DeletionMark, Block: id, Time: time.Unix(1_700_000_000, 0), Details: "too large"}
+	if _, err := block.PutMark(ctx, bkt, mark); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fetcher, err := block.NewFetcher(bkt, "", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	view, err := fetcher.Fetch(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(view.Marked(id, block.DeletionMark), view.Marked(id, block.NoCompactMark))
+	m, err := view.Mark(id, block.DeletionMark)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(m.Time.UTC(), m.Details)
+	// Output:
+	// true false
+	// 2023-11-14 22:13:20 +0000 UTC too large
+}
