@@ -9,6 +9,7 @@ import (
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/store"
 )
 
@@ -96,6 +97,49 @@ func TestServedLabelValuesByLabel(t *testing.T) {
 			}
 			testutil.Equals(t, tc.outside, count)
 		}
+	}
+}
+
+// What is left of a frame is a frame of its own, as large as the first, which stays
+// as it is for whoever else has it; of nothing there is none.
+func TestServedFrames(t *testing.T) {
+	t.Parallel()
+	encode := func(sets ...labels.Labels) (out []encoded.Series) {
+		for _, lset := range sets {
+			out = append(out, encoded.Series{Labels: encoded.AppendLabels(nil, lset)})
+		}
+		return out
+	}
+	for name, tc := range map[string]struct{ sent, want []encoded.Series }{
+		"first":  {encode(podIn("b", "1"), podIn("a", "1"), podIn("a", "2")), encode(podIn("a", "1"), podIn("a", "2"))},
+		"middle": {encode(podIn("a", "1"), podIn("b", "1"), podIn("a", "2"), podIn("b", "2"), podIn("a", "3")), encode(podIn("a", "1"), podIn("a", "2"), podIn("a", "3"))},
+		"all":    {encode(podIn("b", "1"), podIn("b", "2")), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			released := 0
+			s := &asked{do: func(_ *store.SeriesRequest, w store.SeriesWriter) error {
+				f := encoded.NewFrame(func(*encoded.Frame) { released++ })
+				defer f.Release()
+				f.Series, f.Size = slices.Clone(tc.sent), 1000
+				err := w.(encoded.Writer).SendFrame(f)
+				testutil.Equals(t, tc.sent, f.Series)
+				return err
+			}}
+			var got frameSink
+			testutil.Ok(t, store.Wrap(s, onlyA(labels.MatchEqual, "a")).Series(t.Context(), &store.SeriesRequest{}, &got))
+			if tc.want == nil {
+				testutil.Equals(t, 0, len(got.kept))
+				testutil.Equals(t, 1, released)
+				return
+			}
+			testutil.Equals(t, 1, len(got.kept))
+			testutil.Equals(t, tc.want, got.kept[0].Series)
+			testutil.Equals(t, 1000, got.kept[0].Size)
+			testutil.Equals(t, 0, released)
+			got.kept[0].Release()
+			testutil.Equals(t, 1, released)
+		})
 	}
 }
 
