@@ -38,22 +38,22 @@ func (e *OutsideError) Is(target error) bool { return target == ErrOutside }
 const maxShown = 256
 
 // WithServed holds a Store, which may be a peer that somebody else runs, to what it
-// may serve: series that match all of the matchers, equalities on external labels
-// as a rule. It is WithAllowed seen from the other side: that keeps a caller from
-// what others have, this one keeps a store from saying it is others. Whoever is on
-// the other end is known by the name that TLS has checked, so each member of a
-// fan-out is wrapped with the matchers of its own.
+// may serve: series that match all of the matchers, as a rule equalities on external
+// labels. It is the counterpart of WithAllowed: that one keeps a caller from what
+// belongs to others, this one keeps a store from passing for another. TLS has checked
+// by name who is on the other end, so each member of a fan-out is wrapped with
+// matchers of its own.
 //
-//   - The Store is asked only for what matches. Series that do not match all the
-//     same are left out, with one warning for each call, an *OutsideError; the call
-//     fails with it if the Strategy is Abort. So are values of the labels that are
-//     matched on. Other labels may have any value, and names of labels are not
-//     attributed to series, so they are passed on.
-//   - Info has no label sets and TSDBs that do not match. If it says nothing, or a
-//     label set lacks what is matched on, it says what all series have: the labels
-//     that are to be equal to something.
-//   - Of members of fan-outs behind the Store, those are not told of that have label
-//     sets of which none matches.
+//   - The Store is asked only for what matches. Series that do not match even so are
+//     left out, with one warning for each call, an *OutsideError; the call fails with
+//     it if the Strategy is Abort. The same goes for values of the labels that are
+//     matched on. Other labels may have any value, and label names are passed on,
+//     since they belong to no series in particular.
+//   - Label sets and TSDBs that do not match are left out of Info. Where it says
+//     nothing, or a label set lacks what is matched on, the labels of equalities are
+//     put in, since all series have them.
+//   - Members of fan-outs behind the Store are not told of if they have label sets of
+//     which none matches.
 //
 // Without matchers it does nothing. Replica labels that are matched on are removed
 // here, not by the Store.
