@@ -1,6 +1,7 @@
 package grpcstore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -26,6 +27,9 @@ type poison struct {
 	get, put atomic.Int64
 }
 
+// poisoned is what it overwrites buffers with, many bytes at a time.
+var poisoned = [4096]byte(bytes.Repeat([]byte{0xdb}, 4096))
+
 func newPoison() *poison { return &poison{pool: grpcstore.NewBufferPool()} }
 
 func (p *poison) Get(n int) *[]byte {
@@ -35,9 +39,8 @@ func (p *poison) Get(n int) *[]byte {
 
 func (p *poison) Put(b *[]byte) {
 	p.put.Add(1)
-	all := (*b)[:cap(*b)]
-	for i := range all {
-		all[i] = 0xdb
+	for all := (*b)[:cap(*b)]; len(all) > 0; {
+		all = all[copy(all, poisoned[:]):]
 	}
 	p.pool.Put(b)
 }
