@@ -184,6 +184,8 @@ func TestMetricsWhileJobsRun(t *testing.T) {
 		testutil.Equals(t, 8.0, got["todo_compaction_blocks"])
 		testutil.Equals(t, float64(jobs+1), got["group_compaction_runs_started_total resolution=0"])
 		testutil.Equals(t, float64(jobs), got["group_compaction_runs_completed_total resolution=0"])
+		progress := c.Progress()
+		testutil.Equals(t, []int{jobs, 1, 2}, []int{progress.Jobs, progress.Running, progress.Total})
 		left := got["thanoskit_compact_remaining_bytes"]
 		if jobs++; jobs == 1 {
 			testutil.Equals(t, bytes[0]+bytes[1], left)
@@ -197,6 +199,7 @@ func TestMetricsWhileJobsRun(t *testing.T) {
 	_, err = c.RunOnce(t.Context())
 	testutil.Ok(t, err)
 	testutil.Equals(t, 2, jobs)
+	testutil.Equals(t, compact.Progress{}, c.Progress())
 	got := metricsOf(t, reg)
 	for _, name := range []string{"running_jobs", "remaining_bytes", "remaining_seconds"} {
 		testutil.Equals(t, 0.0, got["thanoskit_compact_"+name], name)
