@@ -249,11 +249,23 @@ func TestHTTPPeers(t *testing.T) {
 		testutil.Equals(t, want, w.Code, name)
 	}
 
-	// It needs certificates of all clients.
+	// It needs certificates of all clients: TLS is not enough.
 	peers("")
-	p = New("test")
-	p.Log = silent
-	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", "--http-peers-file=" + path("peers.yml")}))
-	err = p.Serve(t.Context(), memstore.New(nil), grpcstore.ServerOptions{}, nil, isReady)
-	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "--http-peers-file needs an --http.config"), "%v", err)
+	for name, web := range map[string]string{
+		"plain":           "",
+		"users":           "basic_auth_users: {ann: " + hashOf(t, "ann's") + "}",
+		"TLS":             "tls_server_config: {cert_file: tls.crt, key_file: tls.key}",
+		"no certificates": "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_auth_type: NoClientCert}",
+	} {
+		args := []string{"--http-address=127.0.0.1:0", "--grpc-address=127.0.0.1:0", "--http-peers-file=" + path("peers.yml")}
+		if web != "" {
+			testutil.Ok(t, os.WriteFile(path("open.yml"), []byte(web), 0o600))
+			args = append(args, "--http.config="+path("open.yml"))
+		}
+		p := New("test")
+		p.Log = silent
+		testutil.Ok(t, p.Flags.Parse(args))
+		err := p.Serve(t.Context(), memstore.New(nil), grpcstore.ServerOptions{}, nil, isReady)
+		testutil.Assert(t, err != nil && strings.Contains(err.Error(), "--http-peers-file needs an --http.config with client_auth_type RequireAndVerifyClientCert"), "%s: %v", name, err)
+	}
 }
