@@ -2,7 +2,6 @@ package block
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +48,7 @@ func ParseTimeBound(s string) (TimeBound, error) {
 	digits, past := strings.CutPrefix(s, "-")
 	d, err := model.ParseDuration(digits)
 	if err != nil {
-		return TimeBound{}, fmt.Errorf("parse %q: neither RFC 3339 nor a duration: %w", s, errors.ErrUnsupported)
+		return TimeBound{}, fmt.Errorf("parse %q: neither RFC 3339 nor a duration: %w", s, err)
 	}
 	if past {
 		d = -d

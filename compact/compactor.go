@@ -106,16 +106,13 @@ func (c *Compactor) Close() error {
 	return nil
 }
 
-// errClosed is why a context ends whose Compactor is closed.
-var errClosed = fmt.Errorf("compactor is closed: %w", context.Canceled)
-
 // enter joins a call to the life of the Compactor. Its context ends with it.
 func (c *Compactor) enter(ctx context.Context) (context.Context, func(), error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
 	case <-c.closed:
-		return nil, nil, errClosed
+		return nil, nil, ErrClosed
 	default:
 	}
 	c.running.Add(1)
@@ -125,7 +122,7 @@ func (c *Compactor) enter(ctx context.Context) (context.Context, func(), error) 
 		defer c.running.Done()
 		select {
 		case <-c.closed:
-			cancel(errClosed)
+			cancel(ErrClosed)
 			<-ended
 		case <-ended:
 		}

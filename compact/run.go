@@ -48,7 +48,7 @@ func (r *Report) note(f func()) {
 // Output: what was done, of a run that failed, too.
 // Errors: of a run that left something to the next one, all of them joined, each
 // of a class: see ClassOf. Blocks that were quarantined are no error. ErrBusy, if
-// another Compactor works in the directory.
+// another Compactor works in the directory; ErrClosed.
 func (c *Compactor) RunOnce(ctx context.Context) (*Report, error) {
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {

@@ -34,6 +34,8 @@ var (
 	ErrOutput = errors.New("output is not a good block")
 	// ErrBusy says that another Compactor works in the directory.
 	ErrBusy = errors.New("another compactor works in this directory")
+	// ErrClosed says that the Compactor has been closed. It is a context.Canceled.
+	ErrClosed = fmt.Errorf("compactor is closed: %w", context.Canceled)
 )
 
 // Class says what kept a job or a run from its end, as a label of metrics and for
@@ -52,6 +54,8 @@ const (
 	ClassStale Class = "stale"
 	// ClassDisk is that the disk is full, or fails.
 	ClassDisk Class = "disk"
+	// ClassBusy is that another Compactor works in the directory.
+	ClassBusy Class = "busy"
 	// ClassOutput is a defect of the compactor itself.
 	ClassOutput Class = "output"
 	// ClassBucket is that the bucket does not answer as it should.
@@ -72,6 +76,8 @@ func ClassOf(err error) Class {
 		return ClassStale
 	case errors.Is(err, ErrDisk):
 		return ClassDisk
+	case errors.Is(err, ErrBusy):
+		return ClassBusy
 	case errors.Is(err, ErrOutput):
 		return ClassOutput
 	case errors.Is(err, ErrBucket):

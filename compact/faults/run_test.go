@@ -150,7 +150,7 @@ func TestBusy(t *testing.T) {
 	}()
 	<-working
 	r, err := newCompactor(t, bkt.Unwrap(), dir, compact.Options{}).RunOnce(t.Context())
-	testutil.Assert(t, r == nil && errors.Is(err, compact.ErrBusy), "%v", err)
+	testutil.Assert(t, r == nil && errors.Is(err, compact.ErrBusy) && compact.ClassOf(err) == compact.ClassBusy, "%v", err)
 	bkt.Fail(nil)
 	close(goOn)
 	testutil.Ok(t, <-done)

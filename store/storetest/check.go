@@ -192,6 +192,10 @@ func (u unable) Error() string { return string(u) }
 
 func unablef(format string, args ...any) error { return unable(fmt.Sprintf(format, args...)) }
 
+// ErrNoSeries says that a Store has no series in the range and for the matchers of
+// the options, so that little of it was checked.
+var ErrNoSeries = errors.New("store has no series that are wanted: most checks had nothing to look at")
+
 // Check makes, on any Store, in process or behind an address, the checks whose
 // expectation follows from the Store's own answers and Info: that the answer to
 // a narrower request is what the answer to a wider one says.
@@ -203,7 +207,8 @@ func unablef(format string, args ...any) error { return unable(fmt.Sprintf(forma
 // of Checks.
 //
 // Errors: if an option is out of range; if the Store has more series than
-// opts.MaxSeries, or sends more than 256 MiB of them; and the context's.
+// opts.MaxSeries, or sends more than 256 MiB of them; the context's; and, beside
+// the results, ErrNoSeries.
 //
 // Concurrency: safe. Cost: some 350 calls of Series, eight of them at the same
 // time, many of which read all series that the options choose; and one of
@@ -231,6 +236,9 @@ func (p *probe) check(ctx context.Context) ([]Result, error) {
 			return out, fmt.Errorf("check %s: %w", c.name, err)
 		}
 		out = append(out, r)
+	}
+	if p.empty != nil {
+		return out, ErrNoSeries
 	}
 	return out, nil
 }

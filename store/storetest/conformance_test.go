@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"errors"
 	"context"
 	"math/rand"
 	"strings"
@@ -75,11 +76,12 @@ func TestCheckOfAnyStore(t *testing.T) {
 		s       store.Store
 		opts    storetest.Options
 		checked int // that are not skipped, at least
+		err     error
 	}{
-		{name: "empty", s: &memstore.Store{}, checked: 1},
+		{name: "empty", s: &memstore.Store{}, checked: 1, err: storetest.ErrNoSeries},
 		{name: "one sample", s: series(1), checked: 40},
 		{name: "one series", s: series(1000, "job", "a"), checked: 40},
-		{name: "nothing in range", s: series(10), opts: storetest.Options{MinTime: 1, MaxTime: 2}, checked: 1},
+		{name: "nothing in range", s: series(10), opts: storetest.Options{MinTime: 1, MaxTime: 2}, checked: 1, err: storetest.ErrNoSeries},
 		{name: "the fixture", s: held(t, f), checked: 60},
 		{
 			name: "a part of the fixture", s: held(t, f), checked: 55,
@@ -90,7 +92,7 @@ func TestCheckOfAnyStore(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			results, err := storetest.Check(t.Context(), tc.s, &tc.opts)
-			testutil.Ok(t, err)
+			testutil.Assert(t, errors.Is(err, tc.err), "%v", err)
 			checked := 0
 			for _, r := range results {
 				switch r.Status {
