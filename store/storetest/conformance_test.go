@@ -1,8 +1,8 @@
 package storetest_test
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"math/rand"
 	"strings"
 	"testing"
