@@ -31,7 +31,7 @@ func TestKnownChunks(t *testing.T) {
 		return elsewhere(out)
 	}
 	var d, raws downsample.Downsampler
-	for i, s := range blocktest.Random(5, &blocktest.RandomOptions{Series: 40, Samples: 9000, Jitter: 20_000, Gaps: 0.02}) {
+	for i, s := range blocktest.Random(5, &blocktest.RandomOptions{Series: 40 / raceDivisor, Samples: 9000, Jitter: 20_000, Gaps: 0.02}) {
 		finer := func() []block.Chunk {
 			out, err := d.Append(nil, block.Raw, block.FiveMinutes, s.Chunks)
 			testutil.Ok(t, err)

@@ -169,7 +169,7 @@ func integers(f *histogram.FloatHistogram) blocktest.Sample {
 func TestAggregates(t *testing.T) {
 	t.Parallel()
 	var d downsample.Downsampler
-	for seed := range uint64(300) {
+	for seed := range uint64(300 / raceDivisor) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		from := rnd.Int64N(1<<41) - 1<<40
 		if seed%5 == 0 {
