@@ -60,7 +60,7 @@ func parseArgs(args []string, out io.Writer) (*command, error) {
 	c.tls = program.NewClientTLS(fs)
 	fixture := newFixtureFlags(fs)
 
-	const usage = "storecheck [flags] ADDRESS\n\nChecks the StoreAPI at ADDRESS: host:port, or another target of gRPC. The exit\nstatus is 0 if no check fails, 1 if one does, and 2 if none can be made."
+	const usage = "storecheck [flags] ADDRESS\n\nChecks the StoreAPI at ADDRESS: host:port, or another target of gRPC. The exit\nstatus is 0 if no check fails, 1 if one does, and 2 if none can be made: nobody\nanswers, or there are no series to look at."
 	addresses, err := program.ParseFlags(fs, args, out, usage)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 const (
 	statusOK     = 0
 	statusFailed = 1
-	statusUsage  = 2 // or nobody answers
+	statusUsage  = 2 // or nobody answers, or there is nothing to look at
 )
 
 func main() {
@@ -107,7 +107,10 @@ func summary(log io.Writer, results []storetest.Result, ended error) int {
 	if ended != nil {
 		fmt.Fprintf(log, "storecheck: not all checks were made: %v\n", ended)
 	}
-	if n[storetest.Failed] > 0 || ended != nil {
+	switch {
+	case n[storetest.Failed] == 0 && errors.Is(ended, storetest.ErrNoSeries):
+		return statusUsage
+	case n[storetest.Failed] > 0 || ended != nil:
 		return statusFailed
 	}
 	return statusOK
