@@ -22,6 +22,7 @@ import (
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
+	"github.com/thanoskit/thanoskit/store/storetest"
 	"github.com/thanoskit/thanoskit/tlsutil"
 )
 
@@ -59,6 +60,12 @@ func TestCheckFails(t *testing.T) {
 	err := run(t.Context(), []string{"--check", "--sql.database", file}, &out, quiet())
 	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "checks failed"), "%v", err)
 	testutil.Assert(t, strings.Contains(out.String(), `FAIL series: `) && strings.Contains(out.String(), `column "time_ms": series {__name__="m", room="a"}`), out.String())
+
+	file = filepath.Join(t.TempDir(), "empty.db")
+	testutil.Ok(t, withDatabase(file, execute(t, `CREATE TABLE samples (metric TEXT, room TEXT, sensor TEXT, time_ms INTEGER, value REAL)`)))
+	out.Reset()
+	err = run(t.Context(), []string{"--check", "--sql.database", file}, &out, quiet())
+	testutil.Assert(t, errors.Is(err, storetest.ErrNoSeries) && strings.Contains(out.String(), "skip series"), "%v: %s", err, &out)
 }
 
 func TestCommandLine(t *testing.T) {
