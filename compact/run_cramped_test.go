@@ -19,6 +19,10 @@ import (
 // only what fails alone, too, is left to the next run.
 func TestNoRoomBesideOthers(t *testing.T) {
 	t.Parallel()
+	blocks := objstore.NewInMemBucket()
+	for _, group := range []string{"a", "b"} {
+		uploadJob(t, blocks, group)
+	}
 	full := &fs.PathError{Op: "write", Path: "chunks", Err: syscall.ENOSPC}
 	for name, tc := range map[string]struct {
 		failures int // of each job
@@ -33,11 +37,7 @@ func TestNoRoomBesideOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bkt := objstore.NewInMemBucket()
-			for _, group := range []string{"a", "b"} {
-				uploadFive(t, bkt, group)
-			}
-			c, err := compact.New(bkt, t.TempDir(), &compact.Options{Concurrency: 2})
+			c, err := compact.New(copyOf(t, blocks), t.TempDir(), &compact.Options{Concurrency: 2})
 			testutil.Ok(t, err)
 			defer func() { testutil.Ok(t, c.Close()) }()
 			ctx, cancel := context.WithCancel(t.Context())

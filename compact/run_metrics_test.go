@@ -61,11 +61,9 @@ func TestMetricsOfRuns(t *testing.T) {
 	bkt, reg := objstore.NewInMemBucket(), prometheus.NewRegistry()
 	from := int64(1400) * 14 * 24 * hourMS
 	for _, group := range []string{"compacted", "fails"} {
-		for k := range int64(5) {
-			upload(t, bkt, group, 2, from+k*2*hourMS, 2)
-		}
+		uploadJob(t, bkt, group)
 	}
-	for k := range int64(7) {
+	for _, k := range []int64{0, 5, 6} {
 		upload(t, bkt, "compacted and downsampled", 3, from+k*8*hourMS, 8)
 	}
 	upload(t, bkt, "overlaps", 2, from, 2)
@@ -102,7 +100,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		"garbage_collection_duration_seconds":      2,
 		"thanos_blocks_meta_syncs_total":           2,
 		"thanos_blocks_meta_sync_duration_seconds": 2,
-		"thanos_blocks_meta_synced state=loaded":   27, // 22, 3 compacted and 2 downsampled
+		"thanos_blocks_meta_synced state=loaded":   19, // 14, 3 compacted and 2 downsampled
 		"thanos_delete_delay_seconds":              48 * 3600,
 
 		"group_compaction_runs_started_total resolution=0":      4,
@@ -114,11 +112,11 @@ func TestMetricsOfRuns(t *testing.T) {
 		"downsample_duration_seconds resolution=0":              1,
 		"downsample_failures_total resolution=0":                2,
 		"thanoskit_compact_job_failures_total class=output":     3,
-		"blocks_marked_total marker=deletion-mark.json reason=": 12,
-		"garbage_collected_blocks_total":                        12,
+		"blocks_marked_total marker=deletion-mark.json reason=": 6,
+		"garbage_collected_blocks_total":                        6,
 
 		"todo_compactions":              1,
-		"todo_compaction_blocks":        4,
+		"todo_compaction_blocks":        2,
 		"todo_downsample_blocks":        2,
 		"todo_deletion_blocks":          2,
 		"thanoskit_compact_held_blocks": 2,
@@ -138,7 +136,7 @@ func TestMetricsOfRuns(t *testing.T) {
 		"garbage_collection_duration_seconds":      5,
 		"thanos_blocks_meta_syncs_total":           5,
 		"thanos_blocks_meta_sync_duration_seconds": 5,
-		"thanos_blocks_meta_synced state=loaded":   30,
+		"thanos_blocks_meta_synced state=loaded":   22,
 		"thanos_delete_delay_seconds":              48 * 3600,
 
 		"group_compaction_runs_started_total resolution=0":      5,
@@ -150,8 +148,8 @@ func TestMetricsOfRuns(t *testing.T) {
 		"downsample_duration_seconds resolution=0":              3,
 		"downsample_failures_total resolution=0":                2,
 		"thanoskit_compact_job_failures_total class=output":     3,
-		"blocks_marked_total marker=deletion-mark.json reason=": 18,
-		"garbage_collected_blocks_total":                        16,
+		"blocks_marked_total marker=deletion-mark.json reason=": 10,
+		"garbage_collected_blocks_total":                        8,
 	}, metricsOf(t, reg))
 }
 
@@ -160,16 +158,11 @@ func TestMetricsOfRuns(t *testing.T) {
 func TestMetricsWhileJobsRun(t *testing.T) {
 	t.Parallel()
 	bkt, reg := objstore.NewInMemBucket(), prometheus.NewRegistry()
-	from := int64(1400) * 14 * 24 * hourMS
-	var bytes []float64 // of the jobs
+	var bytes [2]float64 // of the jobs
 	for i, group := range []string{"a", "b"} {
-		bytes = append(bytes, 0)
-		for k := range int64(5) {
-			m := upload(t, bkt, group, 2, from+k*2*hourMS, 2)
+		for _, m := range uploadJob(t, bkt, group)[:2] {
 			for _, f := range m.Thanos.Files {
-				if k < 4 {
-					bytes[i] += float64(f.SizeBytes)
-				}
+				bytes[i] += float64(f.SizeBytes)
 			}
 		}
 	}
@@ -181,7 +174,7 @@ func TestMetricsWhileJobsRun(t *testing.T) {
 		got := metricsOf(t, reg)
 		testutil.Equals(t, 1.0, got["thanoskit_compact_running_jobs"])
 		testutil.Equals(t, 2.0, got["todo_compactions"])
-		testutil.Equals(t, 8.0, got["todo_compaction_blocks"])
+		testutil.Equals(t, 4.0, got["todo_compaction_blocks"])
 		testutil.Equals(t, float64(jobs+1), got["group_compaction_runs_started_total resolution=0"])
 		testutil.Equals(t, float64(jobs), got["group_compaction_runs_completed_total resolution=0"])
 		progress := c.Progress()

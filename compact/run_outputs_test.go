@@ -16,6 +16,10 @@ import (
 // other resolutions are to be made by then.
 func TestOutputsAfterRestart(t *testing.T) {
 	t.Parallel()
+	blocks := objstore.NewInMemBucket()
+	for _, k := range []int64{0, 5, 6} {
+		upload(t, blocks, "a", 3, int64(1400)*14*24*hourMS+k*8*hourMS, 8)
+	}
 	for name, tc := range map[string]struct {
 		downsampling compact.Downsampling
 		want         []block.Resolution
@@ -26,11 +30,7 @@ func TestOutputsAfterRestart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bkt, dir := &hooked{Bucket: objstore.NewInMemBucket()}, t.TempDir()
-			from := int64(1400) * 14 * 24 * hourMS
-			for k := range int64(7) {
-				upload(t, bkt, "a", 3, from+k*8*hourMS, 8)
-			}
+			bkt, dir := &hooked{Bucket: copyOf(t, blocks)}, t.TempDir()
 			bkt.upload = func(string) error { return errRefused }
 			c, err := compact.New(bkt, dir, nil)
 			testutil.Ok(t, err)

@@ -1,6 +1,7 @@
 package compact_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,23 @@ import (
 	"github.com/thanoskit/thanoskit/compact"
 )
 
-// uploadFive uploads blocks of a group of which four become one.
-func uploadFive(t *testing.T, bkt objstore.Bucket, group string) {
+// uploadJob uploads two blocks of a group that become one, and one behind them.
+func uploadJob(t *testing.T, bkt objstore.Bucket, group string) (metas []*block.Meta) {
 	t.Helper()
-	for k := range int64(5) {
-		upload(t, bkt, group, 2, 472_224*hourMS+k*2*hourMS, 2)
+	for _, k := range []int64{0, 3, 4} {
+		metas = append(metas, upload(t, bkt, group, 2, 472_224*hourMS+k*2*hourMS, 2))
 	}
+	return metas
+}
+
+// copyOf is a bucket with the objects of another.
+func copyOf(t *testing.T, bkt *objstore.InMemBucket) *objstore.InMemBucket {
+	t.Helper()
+	out := objstore.NewInMemBucket()
+	for name, b := range bkt.Objects() {
+		testutil.Ok(t, out.Upload(t.Context(), name, bytes.NewReader(b)))
+	}
+	return out
 }
 
 // A group of another shard is one without an owner after so many runs, however many
@@ -39,7 +51,7 @@ func TestGroupsWithoutOwnerInRuns(t *testing.T) {
 		groups[compact.ShardOf(labels.FromStrings("group", group), 2)] = group
 	}
 	for _, group := range groups {
-		uploadFive(t, bkt, group)
+		uploadJob(t, bkt, group)
 	}
 	var compactors [2]*compact.Compactor
 	for shard := range compactors {
@@ -83,7 +95,8 @@ func (b *frozen) IterWithAttributes(ctx context.Context, dir string, f func(objs
 // Where listings lag behind, a run does not do the same once more.
 func TestListingLagsBehind(t *testing.T) {
 	t.Parallel()
-	mem, _, _ := newRun(t, nil)
+	mem := objstore.NewInMemBucket()
+	uploadJob(t, mem, "a")
 	c, err := compact.New(&frozen{Bucket: mem}, t.TempDir(), nil)
 	testutil.Ok(t, err)
 	defer func() { testutil.Ok(t, c.Close()) }()
@@ -116,7 +129,11 @@ func TestLeftoversAreRemoved(t *testing.T) {
 // the job's.
 func TestRunIsCanceled(t *testing.T) {
 	t.Parallel()
-	_, c, _ := newRun(t, nil)
+	bkt := objstore.NewInMemBucket()
+	uploadJob(t, bkt, "a")
+	c, err := compact.New(bkt, t.TempDir(), nil)
+	testutil.Ok(t, err)
+	defer func() { testutil.Ok(t, c.Close()) }()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	c.SetMerge(func(ctx context.Context, _ *compact.Job, _ []string, _ string, _ makeFunc) ([]*block.Meta, error) {
 		cancel(errRefused)
@@ -133,7 +150,7 @@ func TestRunIsCanceled(t *testing.T) {
 func TestErrorsOfRun(t *testing.T) {
 	t.Parallel()
 	bkt := &hooked{Bucket: objstore.NewInMemBucket()}
-	uploadFive(t, bkt, "a")
+	uploadJob(t, bkt, "a")
 	marked := upload(t, bkt, "b", 1, jobStart, 2).ULID
 	_, err := block.PutMark(t.Context(), bkt, block.Mark{Kind: block.DeletionMark, Block: marked, Time: time.Now().Add(-49 * time.Hour)})
 	testutil.Ok(t, err)
