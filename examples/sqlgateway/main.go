@@ -106,7 +106,7 @@ func parse(args []string, out io.Writer) (*config, error) {
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		f.SetOutput(out)
-		fmt.Fprint(out, "Usage: sqlgateway [flags]\n\n")
+		_, _ = fmt.Fprint(out, "Usage: sqlgateway [flags]\n\n")
 		f.PrintDefaults()
 		return c, err
 	case err != nil:
