@@ -78,12 +78,20 @@ func (c *Compactor) stillToDelete(ctx context.Context, d *DeleteAction) (bool, e
 		return !m.Time.After(d.Since), nil
 	}
 	newest, meta, err := c.newest(ctx, d.Block)
-	if err == nil && meta {
-		if _, torn := block.FetchMeta(ctx, c.bkt, d.Block); !block.TornUpload(c.bkt, torn) {
+	if err != nil {
+		return false, err
+	}
+	if meta {
+		_, err := block.FetchMeta(ctx, c.bkt, d.Block)
+		switch {
+		case block.TornUpload(c.bkt, err):
+		case err == nil, errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt), errors.Is(err, block.ErrUnsupported):
 			return false, nil
+		default:
+			return false, err
 		}
 	}
-	return err == nil && PartialAbandoned(newest, time.Now(), c.opts), err
+	return PartialAbandoned(newest, time.Now(), c.opts), nil
 }
 
 // newest returns when the newest object of a block was written, zero if there is

@@ -95,7 +95,7 @@ func New(bkt objstore.Bucket, dir string, opts *Options) (*Compactor, error) {
 }
 
 // Close ends what runs, and waits for it. It is idempotent. Calls after it fail with
-// an error that is context.Canceled.
+// ErrClosed.
 func (c *Compactor) Close() error {
 	c.closing.Do(func() {
 		c.mu.Lock()

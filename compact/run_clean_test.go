@@ -152,6 +152,33 @@ func TestTornUploads(t *testing.T) {
 	testutil.Equals(t, []ulid.ULID{old}, r.Deleted)
 }
 
+// A bucket that does not answer whether an upload has ended meanwhile is an error, and
+// nothing is deleted until it does.
+func TestTornUploadIsNotRead(t *testing.T) {
+	t.Parallel()
+	root, id := t.TempDir(), ulid.MustNewDefault(time.Now())
+	bkt, err := filesystem.NewBucket(root)
+	testutil.Ok(t, err)
+	name, at := block.ObjectName(id, block.MetaFile), time.Now().Add(-49*time.Hour)
+	testutil.Ok(t, bkt.Upload(t.Context(), name, strings.NewReader("{")))
+	testutil.Ok(t, os.Chtimes(filepath.Join(root, name), at, at))
+	gets := 0
+	c, err := compact.New(&hooked{Bucket: bkt, get: func(string) error {
+		if gets++; gets == 2 { // The first one is the plan's.
+			return errRefused
+		}
+		return nil
+	}}, t.TempDir(), nil)
+	testutil.Ok(t, err)
+	defer func() { testutil.Ok(t, c.Close()) }()
+	deleted, err := c.Clean(t.Context())
+	testutil.Assert(t, errors.Is(err, errRefused), "%v", err)
+	testutil.Equals(t, 0, len(deleted))
+	deleted, err = c.Clean(t.Context())
+	testutil.Ok(t, err)
+	testutil.Equals(t, []ulid.ULID{id}, deleted)
+}
+
 // Sources that could not be marked are by a later run, and counted once, whoever
 // marks them.
 func TestMarkFails(t *testing.T) {
