@@ -113,6 +113,10 @@ func parse(args []string, out io.Writer) (*config, error) {
 		return c, fmt.Errorf("%w; see --help", err)
 	case f.NArg() > 0:
 		return c, fmt.Errorf("unexpected argument %q, since it is no flag; see --help", f.Arg(0))
+	case c.limits.Series < 0:
+		return c, errors.New("--store.limits.request-series is negative")
+	case *samples < 0:
+		return c, errors.New("--store.limits.request-samples is negative")
 	}
 	if len(given) > 0 {
 		c.schema.Labels = given

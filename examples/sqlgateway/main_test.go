@@ -83,6 +83,8 @@ func TestCommandLine(t *testing.T) {
 		{"--grpc-server-tls-cert=a --grpc-server-tls-min-version=9", "--grpc-server-tls-min-version"},
 		{"--grpc-server-tls-cert=a --grpc-server-tls-ciphers=x", "--grpc-server-tls-ciphers: unknown cipher suite"},
 		{"--grpc-server-tls-cert=a --grpc-server-tls-curves=X25519,x", "--grpc-server-tls-curves: unknown curve"},
+		{"--store.limits.request-series=-1", "--store.limits.request-series is negative"},
+		{"--store.limits.request-samples=-1", "--store.limits.request-samples is negative"},
 		{"--grpc-server-max-connection-age=-1s", "--grpc-server-max-connection-age is negative"},
 		{"--grpc-server-tls-cert=absent.crt --grpc-server-tls-key=absent.key", "absent.crt"},
 		{"--sql.table=absent", `look at table "absent"`},
