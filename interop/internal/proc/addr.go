@@ -21,11 +21,11 @@ const (
 )
 
 // FreeAddr returns a loopback address that nobody listens on, and that nobody else
-// gets from here, in any process, until the test ends.
+// gets from here, in any process of this user, until the test ends.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	// It stays: a file that is removed while somebody opens it keeps nobody out.
-	dir := filepath.Join(os.TempDir(), "thanoskit-ports")
+	dir := filepath.Join(os.TempDir(), fmt.Sprint("thanoskit-ports-", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
