@@ -13,8 +13,8 @@ type View struct {
 	Metas map[ulid.ULID]*Meta
 	// Partial are prefixes that are no block that can be read, with the reason:
 	// ErrPartial if there is no meta.json, or one that is a TornUpload, and only then
-	// may it be an upload that nobody goes on with; *MetaError; *UnsupportedError, where for Thanos the whole
-	// view is incomplete.
+	// may it be an upload that nobody goes on with; *MetaError; *UnsupportedError,
+	// where for Thanos the whole view is incomplete.
 	Partial map[ulid.ULID]error
 	// Excluded says for each block that a filter took out which state it got, as in
 	// the metric thanos_blocks_meta_synced.

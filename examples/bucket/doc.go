@@ -11,7 +11,7 @@
 //	bucket rewrite   --objstore.config-file=bucket.yml --id=01HF7Z... --rewrite.to-delete-config-file=what.yml --no-dry-run
 //
 // What was asked for is printed to standard output, what is to be known besides to
-// standard error: a log, as --log.level and --log.format say. The status is 0 if all is well, 1 if something could not be done,
-// 2 if the command line is wrong, and 3 if verify has found something wrong with a
-// block.
+// standard error: a log, as --log.level and --log.format say. The status is 0 if all
+// is well, 1 if something could not be done, 2 if the command line is wrong, and 3 if
+// verify has found something wrong with a block.
 package main

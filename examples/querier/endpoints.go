@@ -86,7 +86,6 @@ func (f *endpointFlags) source(p *program.Program) (*discovery.Source, error) {
 	})
 }
 
-// client is how endpoints are spoken with that the configuration says nothing of.
 // find looks endpoints up for the first time, and logs what is in the way.
 func find(ctx context.Context, source *discovery.Source, log *slog.Logger) {
 	err := source.Refresh(ctx)
@@ -99,6 +98,7 @@ func find(ctx context.Context, source *discovery.Source, log *slog.Logger) {
 	}
 }
 
+// client is how endpoints are spoken with that the configuration says nothing of.
 func (f *endpointFlags) client() discovery.ClientConfig {
 	c := discovery.ClientConfig{Compression: *f.compression}
 	if t := f.tls; t.Secure {

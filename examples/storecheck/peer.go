@@ -122,8 +122,9 @@ func (c *command) setRange(o *storetest.Options, info *store.Info, now time.Time
 
 // count returns an error if more series are chosen than may be, and if there are
 // none, unless the fixture should be there: a store that has nothing passes for a
-// good one. It is asked for labels only, and for no more of them than that. What else
-// is wrong with the answer is the checks' to say.
+// good one. It is asked for labels only, and for no more of them than that; if it has
+// none, for chunks too, up to the first series. What else is wrong with the answer is
+// the checks' to say.
 func (c *command) count(ctx context.Context, s store.Store, o *storetest.Options) error {
 	req := &store.SeriesRequest{Matchers: o.Matchers, MinTime: o.MinTime, MaxTime: o.MaxTime, SkipChunks: true, Limit: o.MaxSeries + 1}
 	n := 0
