@@ -14,7 +14,8 @@ import (
 // whose upload to the bucket has not ended, and if it is old never will. Only a
 // filesystem has such, where a file is there before its first byte is: there a torn
 // meta.json or mark is none, to Fetcher as well. In other buckets an object is there
-// as a whole or not at all, and one that ends early has been damaged since.
+// as a whole or not at all, and one that ends early has been damaged since. A bucket
+// that does not say its Provider counts as one of these.
 func TornUpload(bkt objstore.BucketReader, err error) bool {
 	if !errors.Is(err, ErrTorn) {
 		return false
