@@ -82,7 +82,9 @@
 // objects is older than Options.PartialAge, however old the block's ULID is. If the
 // bucket does not say when objects were written, it is not. In a filesystem, a
 // meta.json or a mark that ends early is none (see [block.TornUpload]). Any other
-// block whose meta.json cannot be read stays.
+// block whose meta.json cannot be read stays. A bucket that is a filesystem is not
+// synced by its client: after a power cut, verify its youngest blocks before
+// DeleteDelay is over.
 //
 // # Bad blocks
 //
