@@ -37,6 +37,8 @@ type branch struct {
 	done   chan struct{} // closed when the goroutine has ended
 	crash  any           // what it panicked with
 	cursor *cursor       // of the merge that reads it
+	// limited says that a member has a wait budget, for which time is kept.
+	limited bool
 
 	mu       sync.Mutex
 	queue    []*held
@@ -46,6 +48,9 @@ type branch struct {
 	draining bool // the branch waits for the merge
 	ended    bool
 	failed   bool // and the call with it
+	awaited  bool // the call stands still until more is known of this branch
+	since    time.Time
+	waited   time.Duration // in all, before since
 }
 
 // branchesOf returns how many branches so many members are divided among.
@@ -61,7 +66,9 @@ func (c *call) branch(streams []*stream) []*branch {
 	out := make([]*branch, n)
 	for i := range out {
 		b := &branch{call: c, places: make(chan struct{}, branchFrames), done: make(chan struct{})}
-		b.merge = newMerge(c, b, inputs(streams[i*len(streams)/n:(i+1)*len(streams)/n]))
+		of := streams[i*len(streams)/n : (i+1)*len(streams)/n]
+		b.limited = slices.ContainsFunc(of, func(s *stream) bool { return s.waitBudget() > 0 })
+		b.merge = newMerge(c, b, inputs(of))
 		out[i] = b
 	}
 	return out
@@ -172,6 +179,17 @@ func (b *branch) drains() bool {
 	return b.draining
 }
 
+// clock is that of a sink. A branch is ahead of the call most of the time, and what
+// its members take then is not held against them.
+func (b *branch) clock() (now time.Duration, runs bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.awaited {
+		return b.waited + time.Since(b.since), true
+	}
+	return b.waited, false
+}
+
 // Warn is that of a sink.
 func (b *branch) Warn(err error) error {
 	b.mu.Lock()
@@ -224,6 +242,25 @@ func (b *branch) expel(_ store.MemberStatus, cause error) { b.end(cause) }
 
 // waitBudget is that of an input. Members have theirs in the branch.
 func (b *branch) waitBudget() time.Duration { return 0 }
+
+// await is that of an input.
+func (b *branch) await(waits bool) {
+	if !b.limited {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case waits == b.awaited:
+		return
+	case waits:
+		b.since = time.Now()
+		b.merge.bell.nudge()
+	default:
+		b.waited += time.Since(b.since)
+	}
+	b.awaited = waits
+}
 
 // close waits for the goroutine, whose call has ended, and drops what nobody has
 // taken.

@@ -29,7 +29,7 @@ type cursor struct {
 	seen standing // by the tree, which sees a change of its first cursor only
 	news bool     // now has changed since
 
-	since  time.Time     // when the merge began to wait for it
+	since  time.Duration // when the merge began to wait for it, by its clock
 	waited time.Duration // in all, before that
 }
 
@@ -161,7 +161,8 @@ func (m *merge) next(c *cursor) error {
 		c.key = c.last
 		c.stand(waiting())
 	}
-	if bounded := t.bound != nil && c.moveToBound(t.bound); begins && !bounded {
+	bounded := t.bound != nil && c.moveToBound(t.bound)
+	if m.bounds = m.bounds || bounded; begins && !bounded {
 		m.need = append(m.need, c)
 	}
 	return nil

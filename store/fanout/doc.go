@@ -118,8 +118,9 @@
 //
 // A call that asks 16 members or more merges them in branches, each in a goroutine
 // and of eight members at least, as many as there are processors, and these in the
-// caller's goroutine. What is sent, when, and what it takes of BufferBytes is the
-// same; only warnings of different members may come in another order.
+// caller's goroutine. What is sent, when, what it takes of BufferBytes and of wait
+// budgets is the same. Only warnings of different members may come in another
+// order, and of failures that lie beyond a limit if a branch was ahead.
 //
 // # Backpressure
 //
@@ -132,8 +133,8 @@
 //	BufferBytes + members being asked × their largest frame
 //
 // and, for each call and each of its branches, the one series that is being merged
-// if it spans frames when the budget is used up, and 128 KiB for each member that sends plain
-// series, which are made into frames here. What members hold themselves is not
+// if it spans frames when the budget is used up, and 128 KiB for each member that
+// sends plain series, which are made into frames here. What members hold themselves is not
 // counted, of which the window of each call of a grpcstore.Client is the most (4
 // MiB if it is not told otherwise), nor what a reader keeps.
 //

@@ -15,7 +15,7 @@ import (
 // there. And a member that is blocked because its frame was not granted is
 // unblocked: what the merge still needs of the frame is copied.
 func (m *merge) fill() error {
-	now := time.Now()
+	now, _ := m.to.clock()
 	for _, c := range m.need {
 		c.since = now
 		if err := m.next(c); err != nil { // what came in the meantime
@@ -43,10 +43,11 @@ func (m *merge) fill() error {
 }
 
 // relieve takes out of need those of whom more is known by now.
-func (m *merge) relieve(now time.Time) {
+func (m *merge) relieve(now time.Duration) {
 	m.need = slices.DeleteFunc(m.need, func(c *cursor) bool {
 		if c.news {
-			c.waited += now.Sub(c.since)
+			c.waited += now - c.since
+			c.in.await(false)
 		}
 		return c.news
 	})
@@ -71,14 +72,15 @@ func (m *merge) yield(c *cursor) {
 
 // listen waits for the cursors in need, each for as long as its wait budget lasts.
 func (m *merge) listen() error {
-	now := time.Now()
+	now, runs := m.to.clock()
 	for _, c := range m.need {
 		c.since = now
+		c.in.await(true)
 	}
 	var clock waitClock
 	defer clock.stop()
-	clock.set(m.need, now)
 	for len(m.need) > 0 {
+		clock.set(m.need, now, runs)
 		select {
 		case <-m.call.ctx.Done():
 			return m.call.err()
@@ -95,9 +97,9 @@ func (m *merge) listen() error {
 					m.yield(c) // a branch may have come to need it
 				}
 			}
-			m.relieve(time.Now())
+			now, runs = m.to.clock()
 		case <-clock.expired():
-			now := time.Now()
+			now, runs = m.to.clock()
 			for _, c := range m.need {
 				if c.outOfTime(now) {
 					if err := m.expel(c, store.TimedOut, errWaitBudget); err != nil {
@@ -105,21 +107,20 @@ func (m *merge) listen() error {
 					}
 				}
 			}
-			m.relieve(now)
-			clock.set(m.need, now)
 		}
+		m.relieve(now)
 	}
 	return nil
 }
 
 // remaining is how much longer a cursor that is waited for may take, if there is
 // a limit.
-func (c *cursor) remaining(now time.Time) (d time.Duration, limited bool) {
+func (c *cursor) remaining(now time.Duration) (d time.Duration, limited bool) {
 	budget := c.in.waitBudget()
-	return budget - c.waited - now.Sub(c.since), budget > 0
+	return budget - c.waited - (now - c.since), budget > 0
 }
 
-func (c *cursor) outOfTime(now time.Time) bool {
+func (c *cursor) outOfTime(now time.Duration) bool {
 	d, limited := c.remaining(now)
 	return limited && d <= 0
 }
@@ -129,8 +130,8 @@ func (c *cursor) outOfTime(now time.Time) bool {
 type waitClock struct{ timer *time.Timer }
 
 // set makes the clock fire for the first of the cursors that are still waited
-// for.
-func (w *waitClock) set(need []*cursor, now time.Time) {
+// for, if time runs.
+func (w *waitClock) set(need []*cursor, now time.Duration, runs bool) {
 	var least time.Duration
 	found := false
 	for _, c := range need {
@@ -139,7 +140,7 @@ func (w *waitClock) set(need []*cursor, now time.Time) {
 		}
 	}
 	switch {
-	case !found:
+	case !found || !runs:
 		w.stop()
 	case w.timer == nil:
 		w.timer = time.NewTimer(least)

@@ -25,6 +25,9 @@ type input interface {
 	expel(status store.MemberStatus, cause error)
 	// waitBudget is how long the merge waits for the input in all; 0 is no limit.
 	waitBudget() time.Duration
+	// await says that the merge begins to wait for the input, or that it no longer
+	// does.
+	await(waits bool)
 }
 
 // taken is what was found in an input.
@@ -50,8 +53,13 @@ func (c *cursor) ring() {
 	c.bell.mu.Lock()
 	c.bell.rung = append(c.bell.rung, c)
 	c.bell.mu.Unlock()
+	c.bell.nudge()
+}
+
+// nudge wakes the merge up to look at its clock.
+func (b *bell) nudge() {
 	select {
-	case c.bell.heard <- struct{}{}:
+	case b.heard <- struct{}{}:
 	default:
 	}
 }

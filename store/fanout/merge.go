@@ -1,7 +1,9 @@
 package fanout
 
 import (
+	"bytes"
 	"slices"
+	"time"
 
 	"github.com/thanoskit/thanoskit/internal/encoded"
 	"github.com/thanoskit/thanoskit/internal/wire"
@@ -24,6 +26,7 @@ type merge struct {
 	cursors []*cursor
 	tree    tree
 	need    []*cursor // of whom more must be known before anything follows
+	bounds  bool      // some input has said one
 
 	bound     encoded.Departure // of the last bound of an input from the series before
 	group     []part            // equal series, which become one
@@ -51,6 +54,10 @@ type sink interface {
 	bound(key []byte)
 	// drain waits until all frames that were sent have been dropped.
 	drain() error
+	// clock is the time in which the call waits for the merge, so far. It stands
+	// still while what runs is false, and a merge that listens is nudged when it
+	// goes on.
+	clock() (now time.Duration, runs bool)
 	warner
 }
 
@@ -58,7 +65,10 @@ type sink interface {
 type warner interface{ Warn(err error) error }
 
 // reader is the sink of the merge that runs in the call's own goroutine.
-type reader struct{ store.SeriesWriter }
+type reader struct {
+	store.SeriesWriter
+	began time.Time
+}
 
 func (r reader) send(out *ownFrame, passed []*held) error {
 	err := r.sendOut(out)
@@ -76,6 +86,8 @@ func (r reader) sendOut(out *ownFrame) error {
 func (reader) bound([]byte) {}
 
 func (reader) drain() error { return nil }
+
+func (r reader) clock() (time.Duration, bool) { return time.Since(r.began), true }
 
 // part is a series of a frame that is held. The frame is an own copy of the
 // series if from is nil.
@@ -136,8 +148,8 @@ func (m *merge) run() error {
 // await waits until more is known of the first cursor's input.
 func (m *merge) await(c *cursor) error {
 	if !c.news {
-		if !slices.Contains(m.need, c) {
-			m.need = append(m.need, c) // it has come to its bound
+		if m.bounds {
+			m.needBounded(c.key)
 		}
 		if err := m.fill(); err != nil {
 			return err
@@ -146,6 +158,15 @@ func (m *merge) await(c *cursor) error {
 	m.bound = earlier(m.bound, c.seen.from)
 	m.moved(c)
 	return nil
+}
+
+// needBounded needs all cursors that have come to a bound, which is the key.
+func (m *merge) needBounded(key []byte) {
+	for _, c := range m.cursors {
+		if c.bounded && c.now.waits && bytes.Equal(c.key, key) && !slices.Contains(m.need, c) {
+			m.need = append(m.need, c)
+		}
+	}
 }
 
 // lead makes a cursor of the group that has moved on the one that others are

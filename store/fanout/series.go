@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/thanoskit/thanoskit/store"
 )
@@ -88,7 +89,7 @@ func (c *call) merge(running []*stream, w store.SeriesWriter) (err error) {
 	if c.branches = c.branch(running); c.branches != nil {
 		in = inputs(c.branches)
 	}
-	m := newMerge(c, reader{w}, in)
+	m := newMerge(c, reader{w, time.Now()}, in)
 	defer func() {
 		c.stop(running, err)
 		m.release()
@@ -163,7 +164,8 @@ func (c *call) stop(running []*stream, cause error) {
 }
 
 // late passes on warnings that the merge did not get to because it had enough.
-// A failure that it did not get to is none of what was sent.
+// A failure that it did not get to is none of what was sent, but a branch may have
+// been ahead.
 func (c *call) late(w store.SeriesWriter) error {
 	for _, b := range c.branches {
 		if err := b.pass(b.take().warnings, w); err != nil {

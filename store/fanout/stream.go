@@ -297,6 +297,9 @@ func (s *stream) attach(c *cursor) { s.cursor = c }
 // waitBudget is that of an input.
 func (s *stream) waitBudget() time.Duration { return s.of.budget }
 
+// await is that of an input.
+func (s *stream) await(bool) {}
+
 // pass is that of an input.
 func (s *stream) pass(warnings []error, to warner) error { return s.call.pass(s, warnings, to) }
 

@@ -240,3 +240,49 @@ func TestManyMembers(t *testing.T) {
 		testutil.Equals(t, []int{800, 100, 100}, []int{strings.Count(s, "answered"), strings.Count(s, "timed out"), strings.Count(s, "failed")})
 	})
 }
+
+// What a member takes while the reader is slow, or the merge waits for another
+// member, is not held against it, be it longer than the budget.
+func TestWaitBudgetCountsWaitsOnly(t *testing.T) {
+	t.Parallel()
+	const budget = time.Second
+	after := func(d time.Duration, first, rest []*store.Series) store.Store {
+		return store.Func(func(ctx context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+			if err := (&tracker{}).sendFrame(w, first...); err != nil {
+				return err
+			}
+			if err := sleep(ctx, d); err != nil {
+				return err
+			}
+			return (&tracker{}).sendFrame(w, rest...)
+		})
+	}
+	early, late := []*store.Series{series("1"), series("2")}, []*store.Series{series("5"), series("6")}
+	for name, tc := range map[string]struct {
+		reader time.Duration // for its first frame
+		other  store.Store
+		status string
+	}{
+		"slow reader":            {reader: 10 * budget, other: sends(series("1"), series("3")), status: "a answered, b answered"},
+		"as slow as the member":  {reader: 2 * budget, other: sends(series("1"), series("3")), status: "a answered, b answered"},
+		"not slow enough":        {reader: budget / 2, other: sends(series("1"), series("3")), status: "a timed out, b answered"},
+		"slow member":            {other: after(2*budget, []*store.Series{series("0")}, []*store.Series{series("3")}), status: "a answered, b answered"},
+		"member not slow enough": {other: after(budget/2, []*store.Series{series("0")}, []*store.Series{series("3")}), status: "a timed out, b answered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				members := named(after(2*budget, early, late), tc.other)
+				members[0].WaitBudget = budget
+				f := newFanout(t, nil, members...)
+				req, frames := all(), 0
+				testutil.Ok(t, f.Series(t.Context(), req, &frameReader{onFrame: func(*encoded.Frame) error {
+					if frames++; frames == 1 {
+						<-time.After(tc.reader)
+					}
+					return nil
+				}}))
+				testutil.Equals(t, tc.status, statuses(req.Outcome))
+			})
+		})
+	}
+}
