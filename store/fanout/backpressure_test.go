@@ -138,6 +138,27 @@ func TestStalledReaderBoundsMemory(t *testing.T) {
 	}
 }
 
+// A branch that has made as many series as the limit is done. Its members hold one
+// frame each even so, until what it made of them has been read.
+func TestLimitBoundsMemoryOfBranches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr := &tracker{}
+		ss := bigAnswer(10, 100)
+		f := fanout.Branch(newFanout(t, &fanout.Options{BufferBytes: 1}, named(sendsFrames(tr, 2, ss...), sendsFrames(tr, 2, ss...))...))
+		req, resume, done := all(), make(chan struct{}), make(chan error)
+		req.Limit = 1
+		go func() { done <- f.Series(t.Context(), req, stalls{resume}) }()
+		synctest.Wait()
+		frames, _, _ := tr.alive()
+		close(resume)
+		testutil.Ok(t, <-done)
+		testutil.Equals(t, 2, frames)
+		testutil.Equals(t, "a canceled, b canceled", statuses(req.Outcome))
+		tr.noneAlive(t)
+	})
+}
+
 // Members that send plain series are held back too, by the frames that are made
 // of them.
 func TestStalledReaderHoldsBackPlainSends(t *testing.T) {

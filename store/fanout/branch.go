@@ -92,7 +92,6 @@ func (b *branch) run() {
 		}
 		b.end(err)
 	}()
-	defer b.merge.release()
 	if err = b.merge.run(); errors.Is(err, errEnough) {
 		err = nil
 	}

@@ -94,6 +94,9 @@ func (c *call) merge(running []*stream, w store.SeriesWriter) (err error) {
 		c.stop(running, err)
 		m.release()
 		for _, b := range c.branches {
+			b.merge.release()
+		}
+		for _, b := range c.branches {
 			b.rethrow()
 		}
 	}()
