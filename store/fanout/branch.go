@@ -44,8 +44,9 @@ type branch struct {
 	queue    []*held
 	next     []byte // a bound of what follows the queue; nil if none is known
 	warnings []error
-	wanted   bool // the merge waits for this branch
-	draining bool // the branch waits for the merge
+	losses   []error // to be told of after the queue
+	wanted   bool    // the merge waits for this branch
+	draining bool    // the branch waits for the merge
 	ended    bool
 	failed   bool // and the call with it
 	awaited  bool // the call stands still until more is known of this branch
@@ -197,6 +198,15 @@ func (b *branch) Warn(err error) error {
 	return nil
 }
 
+// lost is that of a sink. A merge that has enough does not come to what follows the
+// queue.
+func (b *branch) lost(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.losses = append(b.losses, err)
+	return nil
+}
+
 // attach is that of an input.
 func (b *branch) attach(c *cursor) { b.cursor = c }
 
@@ -211,6 +221,8 @@ func (b *branch) take() taken {
 		b.queue = slices.Delete(b.queue, 0, 1)
 		return t
 	}
+	t.warnings = append(t.warnings, b.losses...)
+	b.losses = nil
 	t.ended, b.wanted = b.ended, !b.ended
 	t.bound, b.next = b.next, nil
 	return t
@@ -227,7 +239,7 @@ func (b *branch) pass(warnings []error, to warner) error {
 }
 
 // over is that of an input.
-func (b *branch) over(warner) error {
+func (b *branch) over(sink) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.failed {
@@ -268,7 +280,7 @@ func (b *branch) close() {
 	for _, h := range b.queue {
 		h.drop()
 	}
-	b.queue = nil
+	b.queue, b.losses = nil, nil
 }
 
 // rethrow panics with what the goroutine panicked with.

@@ -118,9 +118,9 @@
 //
 // A call that asks 16 members or more merges them in branches, each in a goroutine
 // and of eight members at least, as many as there are processors, and these in the
-// caller's goroutine. What is sent, when, what it takes of BufferBytes and of wait
-// budgets is the same. Only warnings of different members may come in another
-// order, and of failures that lie beyond a limit if a branch was ahead.
+// caller's goroutine. What is sent, when, and what it takes of BufferBytes and of
+// wait budgets is the same; only warnings of different members may come in another
+// order.
 //
 // # Backpressure
 //

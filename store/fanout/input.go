@@ -20,7 +20,7 @@ type input interface {
 	pass(warnings []error, to warner) error
 	// over is called when the input has ended, or was expelled. Its error ends the
 	// merge.
-	over(to warner) error
+	over(to sink) error
 	// expel ends the input at the fault of its member.
 	expel(status store.MemberStatus, cause error)
 	// waitBudget is how long the merge waits for the input in all; 0 is no limit.

@@ -58,6 +58,8 @@ type sink interface {
 	// still while what runs is false, and a merge that listens is nudged when it
 	// goes on.
 	clock() (now time.Duration, runs bool)
+	// lost warns of the failure of a member, which ends what it sent.
+	lost(err error) error
 	warner
 }
 
@@ -86,6 +88,8 @@ func (r reader) sendOut(out *ownFrame) error {
 func (reader) bound([]byte) {}
 
 func (reader) drain() error { return nil }
+
+func (r reader) lost(err error) error { return r.Warn(err) }
 
 func (r reader) clock() (time.Duration, bool) { return time.Since(r.began), true }
 

@@ -119,7 +119,7 @@ func (c *call) plan(w store.SeriesWriter, selected bool) ([]*stream, error) {
 		}
 	}
 	for _, s := range c.streams {
-		if err := c.report(s, w); err != nil {
+		if err := c.report(s, w.Warn); err != nil {
 			return running, err
 		}
 	}
@@ -128,7 +128,7 @@ func (c *call) plan(w store.SeriesWriter, selected bool) ([]*stream, error) {
 
 // report warns of a member that failed, or is the error of the call if the call
 // must not go on without it.
-func (c *call) report(s *stream, w warner) error {
+func (c *call) report(s *stream, warn func(error) error) error {
 	res := s.verdict()
 	if s.reported || !res.failed() {
 		return nil
@@ -137,7 +137,7 @@ func (c *call) report(s *stream, w warner) error {
 		return err
 	}
 	s.reported = true
-	return w.Warn(res.err)
+	return warn(res.err)
 }
 
 // pass passes on what a member warned of.
@@ -167,8 +167,7 @@ func (c *call) stop(running []*stream, cause error) {
 }
 
 // late passes on warnings that the merge did not get to because it had enough.
-// A failure that it did not get to is none of what was sent, but a branch may have
-// been ahead.
+// A failure that it did not get to is none of what was sent.
 func (c *call) late(w store.SeriesWriter) error {
 	for _, b := range c.branches {
 		if err := b.pass(b.take().warnings, w); err != nil {

@@ -388,6 +388,24 @@ func TestLimitIgnoresLaterFailures(t *testing.T) {
 	}
 }
 
+// A failure that comes before the limit is reached, but behind it in the order of
+// series, is none of the answer either.
+func TestLimitIgnoresFailuresBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fails := store.Func(func(_ context.Context, _ *store.SeriesRequest, w store.SeriesWriter) error {
+			return errors.Join(w.Send(series("5")), errDown)
+		})
+		f := newFanout(t, nil, named(fails, paced(time.Second, series("1"), series("2")))...)
+		req, r := all(), &frameReader{}
+		req.Limit = 1
+		testutil.Ok(t, f.Series(t.Context(), req, r))
+		testutil.Equals(t, 1, len(r.series))
+		testutil.Equals(t, 0, len(r.warnings), "%v", r.warnings)
+		testutil.Equals(t, store.Failed, req.Outcome.Members()[0].Status)
+	})
+}
+
 // One that does not heed errors of its writer must not hold up anybody.
 func TestMemberThatGoesOnSending(t *testing.T) {
 	t.Parallel()

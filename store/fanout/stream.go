@@ -304,11 +304,11 @@ func (s *stream) await(bool) {}
 func (s *stream) pass(warnings []error, to warner) error { return s.call.pass(s, warnings, to) }
 
 // over is that of an input.
-func (s *stream) over(to warner) error {
+func (s *stream) over(to sink) error {
 	if s.verdict().status == store.Canceled {
 		return s.call.err()
 	}
-	return s.call.report(s, to)
+	return s.call.report(s, to.lost)
 }
 
 // take is that of an input.
