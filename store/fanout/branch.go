@@ -24,7 +24,8 @@ const (
 
 // branch merges some of the members of a call in a goroutine of its own. The merge
 // that reads it, in the call's goroutine, has that much less to compare: with two
-// branches for two processors, a call takes little more than half the time.
+// branches for two processors, a call to members in process takes little more than
+// half the time.
 //
 // It is an input of that merge, and the sink of its own. What it made ahead holds on
 // to what it was made of, loans included. And where a member is blocked until its
