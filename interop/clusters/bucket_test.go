@@ -42,7 +42,7 @@ func (w *world) startBuckets() {
 	w.Helper()
 	root, meta := filepath.Join(w.dir, "s3"), filepath.Join(w.dir, "metadata")
 	testutil.Ok(w, os.Mkdir(meta, 0o700))
-	p := &part{name: "versitygw", path: proc.Binary(w, "versitygw"), http: free.addr(w)}
+	p := &part{name: "versitygw", path: proc.Binary(w, "versitygw"), http: proc.FreeAddr(w)}
 	p.args = []string{"--port=" + p.http, "--access=" + s3Key, "--secret=" + s3Secret, "--keep-alive", "--quiet", "posix", "--sidecar=" + meta, root}
 	p.ready = func(ctx context.Context) error { return listens(ctx, p.http) }
 	for _, c := range names {
@@ -215,7 +215,7 @@ func (w *world) compactorCommand(cluster string, k kind) (path string, args []st
 		"--objstore.config-file=" + w.bucketConfig(cluster), "--data-dir=" + filepath.Join(w.dir, "compactor-"+cluster),
 		"--consistency-delay=0s", "--deduplication.replica-label=replica", "--compact.enable-vertical-compaction",
 		"--retention.resolution-raw=" + hours(w.calendar.raw), "--retention.resolution-5m=" + hours(w.calendar.five),
-		"--http-address=" + free.addr(w),
+		"--http-address=" + proc.FreeAddr(w),
 	}
 	if k == ours {
 		args = append(args, "--deduplication.func=chain") // As Thanos does without being told.

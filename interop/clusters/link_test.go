@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // trouble is what is wrong with a link.
@@ -39,7 +41,7 @@ type link struct {
 // newLink starts a link to target that is well, until the test ends.
 func newLink(t testing.TB, target string) *link {
 	t.Helper()
-	l := &link{addr: free.addr(t), target: target, conns: map[*net.TCPConn]struct{}{}, passes: make(chan struct{})}
+	l := &link{addr: proc.FreeAddr(t), target: target, conns: map[*net.TCPConn]struct{}{}, passes: make(chan struct{})}
 	close(l.passes)
 	testutil.Ok(t, l.listen())
 	t.Cleanup(func() {

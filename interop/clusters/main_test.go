@@ -18,7 +18,6 @@ var (
 
 var (
 	examples proc.Examples // thanoskit's programs
-	free     = &ports{given: map[int]bool{}}
 	client   = &http.Client{}
 )
 

@@ -97,7 +97,7 @@ func (w *world) add(p *part) {
 
 // server is a part that fills a role and serves gRPC and HTTP.
 func (w *world) server(r role, cluster, name string, k kind, args ...string) *part {
-	p := &part{name: name, role: r, cluster: cluster, kind: k, grpc: free.addr(w), http: free.addr(w)}
+	p := &part{name: name, role: r, cluster: cluster, kind: k, grpc: proc.FreeAddr(w), http: proc.FreeAddr(w)}
 	p.args = append(args, "--grpc-address="+p.grpc, "--http-address="+p.http, "--grpc-grace-period=1s")
 	return p
 }

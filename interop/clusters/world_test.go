@@ -112,7 +112,7 @@ func phaseOf(replica string) time.Duration {
 // other, over some hours of back-filled blocks.
 func (w *world) startPrometheus(cluster string) {
 	w.Helper()
-	addrs := []string{free.addr(w), free.addr(w)}
+	addrs := []string{proc.FreeAddr(w), proc.FreeAddr(w)}
 	for i, replica := range replicas {
 		p := &part{name: "prometheus-" + cluster + "-" + replica, cluster: cluster, path: proc.Binary(w, "prometheus"), http: addrs[i]}
 		dir := w.data(cluster, replica)
@@ -203,7 +203,7 @@ const responseTimeout = 3 * time.Second
 // ingress is nginx, which lets in who has a certificate of the observer's CA.
 func (w *world) ingress(cluster, pass string) *part {
 	w.Helper()
-	p := &part{name: "nginx-" + cluster, cluster: cluster, path: nginx(w), grpc: free.addr(w)}
+	p := &part{name: "nginx-" + cluster, cluster: cluster, path: nginx(w), grpc: proc.FreeAddr(w)}
 	dir := filepath.Join(w.dir, p.name)
 	testutil.Ok(w, os.Mkdir(dir, 0o700))
 	config := w.write(p.name+".conf", `%s`, strings.NewReplacer("DIR", dir, "PKI", w.pki.dir, "LISTEN", p.grpc, "NAME", serverName(cluster), "CLUSTER", cluster, "PASS", pass).Replace(`
