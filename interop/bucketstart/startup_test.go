@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/thanoskit/thanoskit/block"
 	"github.com/thanoskit/thanoskit/block/blocktest"
 	"github.com/thanoskit/thanoskit/interop/internal/gateway"
+	"github.com/thanoskit/thanoskit/interop/internal/pair"
 )
 
 const hour = int64(3_600_000)
@@ -95,21 +95,13 @@ func startOf(t testing.TB, open opener, inner objstore.Bucket, dir string) start
 	bkt := blocktest.NewBucket(inner)
 	bkt.Delay(blocktest.Latency(*startupLatency))
 	before := liveHeap()
-	begin, used := time.Now(), processorTime(t)
+	begin, used := time.Now(), pair.ProcessorTime(t)
 	s := open(bkt, dir)
-	out := start{wall: time.Since(begin), busy: processorTime(t) - used, stats: bkt.Stats()}
+	out := start{wall: time.Since(begin), busy: pair.ProcessorTime(t) - used, stats: bkt.Stats()}
 	bkt.Reset() // The log of requests is the test's own.
 	out.heap = liveHeap() - before
 	testutil.Ok(t, s.Close())
 	return out
-}
-
-// processorTime is what this process has used so far, in user and in kernel mode.
-func processorTime(t testing.TB) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	testutil.Ok(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func liveHeap() int64 {

@@ -50,11 +50,11 @@ func (w Work) Compare(t testing.TB, pairs int) (thanos, ours Cost, r Ratios) {
 	all, busy := make([]float64, n), make([]float64, n)
 	took := [2][]float64{make([]float64, n), make([]float64, n)}
 	for i := range all {
-		cpu0, t0 := processorTime(t), time.Now()
+		cpu0, t0 := ProcessorTime(t), time.Now()
 		w.Thanos()
-		cpu1, t1 := processorTime(t), time.Now()
+		cpu1, t1 := ProcessorTime(t), time.Now()
 		w.Ours()
-		cpu2, t2 := processorTime(t), time.Now()
+		cpu2, t2 := ProcessorTime(t), time.Now()
 		took[0][i], took[1][i] = float64(t1.Sub(t0)), float64(t2.Sub(t1))
 		all[i] = took[0][i] / took[1][i]
 		busy[i] = float64(cpu1-cpu0) / float64(max(cpu2-cpu1, 1))
@@ -68,8 +68,8 @@ func (w Work) Compare(t testing.TB, pairs int) (thanos, ours Cost, r Ratios) {
 	return thanos, ours, r
 }
 
-// processorTime is what this process has used so far, in user and in kernel mode.
-func processorTime(t testing.TB) time.Duration {
+// ProcessorTime is what this process has used so far, in user and in kernel mode.
+func ProcessorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
