@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/efficientgo/core/testutil"
 
@@ -20,7 +19,7 @@ import (
 // over our querier what that answers by itself; a second time out of its cache.
 func TestQueryFrontend(t *testing.T) {
 	ours := querier(t, gateway(t))
-	proc.Await(t, "endpoint", nil, time.Minute, func(ctx context.Context) error { return proc.Endpoints(ctx, ours, 1) })
+	proc.Await(t, "endpoint", nil, proc.Patience, func(ctx context.Context) error { return proc.Endpoints(ctx, ours, 1) })
 	addr := proc.FreeAddr(t)
 	p := proc.Start(t, "query-frontend", proc.Binary(t, "thanos"), "query-frontend", "--http-address="+addr,
 		"--query-frontend.downstream-url=http://"+ours, "--query-range.split-interval=24h", "--query-frontend.vertical-shards=2",
@@ -88,7 +87,7 @@ func TestRuler(t *testing.T) {
 	proc.AwaitHTTP(t, p, "http://"+httpAddr+"/-/ready")
 
 	var recorded *promhttp.Answer
-	proc.Await(t, "what the ruler records", p, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "what the ruler records", p, proc.Patience, func(ctx context.Context) error {
 		alerts, err := promhttp.Query(ctx, "http://"+ours, "query", map[string]string{"query": `ALERTS{alertname="Golden", alertstate="firing", ruler="r1"}`})
 		if err != nil {
 			return err

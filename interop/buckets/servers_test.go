@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/efficientgo/core/testutil"
 
@@ -57,7 +56,7 @@ func (b bucket) blocks(t testing.TB) int {
 // await waits until the bucket has so many blocks.
 func (b bucket) await(t testing.TB, from *server, blocks int) {
 	t.Helper()
-	proc.Await(t, "blocks", from.Process, time.Minute, func(context.Context) error {
+	proc.Await(t, "blocks", from.Process, proc.Patience, func(context.Context) error {
 		if n := b.blocks(t); n != blocks {
 			return fmt.Errorf("the bucket has %d blocks, not %d", n, blocks)
 		}
@@ -110,7 +109,7 @@ func querier(t testing.TB, kind string, endpoints ...*server) *server {
 		args = append(args, "--endpoint="+e.grpc)
 	}
 	q := component(t, kind, "query", "querier", args...)
-	proc.Await(t, "endpoints", q.Process, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "endpoints", q.Process, proc.Patience, func(ctx context.Context) error {
 		body, err := proc.Get(ctx, "http://"+q.http+"/api/v1/stores")
 		if err != nil {
 			return err

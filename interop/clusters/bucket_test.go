@@ -86,7 +86,7 @@ func (w *world) awaitShipped() {
 			if w.shipped[id] {
 				continue
 			}
-			proc.Await(w, "upload by "+p.name, p.Process, patience, func(context.Context) error {
+			proc.Await(w, "upload by "+p.name, p.Process, proc.Patience, func(context.Context) error {
 				m, err := block.ReadMeta(filepath.Join(w.bucketDir(p.cluster), id.String()))
 				if err == nil && (m.Thanos.Source != block.SourceSidecar || m.Labels().Get("replica") != replica) {
 					err = fmt.Errorf("block %s has source %s and labels %s", id, m.Thanos.Source, m.Labels())
@@ -165,7 +165,7 @@ func (w *world) awaitSynced() {
 			continue
 		}
 		first := -1
-		proc.Await(w, "look at the bucket of "+p.name, p.Process, patience, func(ctx context.Context) error {
+		proc.Await(w, "look at the bucket of "+p.name, p.Process, proc.Patience, func(ctx context.Context) error {
 			n, err := syncs(ctx, p.http)
 			if err != nil {
 				return err

@@ -79,10 +79,10 @@ func (w *world) logOf(name string) string { return filepath.Join(w.dir, name+".l
 func (w *world) awaitReady(p *part) {
 	w.Helper()
 	if p.ready != nil {
-		proc.Await(w, p.name, p.Process, patience, p.ready)
+		proc.Await(w, p.name, p.Process, proc.Patience, p.ready)
 		return
 	}
-	proc.Await(w, p.name, p.Process, patience, func(ctx context.Context) error {
+	proc.Await(w, p.name, p.Process, proc.Patience, func(ctx context.Context) error {
 		_, err := proc.Get(ctx, "http://"+p.http+"/-/ready")
 		return err
 	})

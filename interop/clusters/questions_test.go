@@ -211,7 +211,7 @@ func (w *world) awaitScrapes() {
 		if !strings.HasPrefix(p.name, "prometheus-") {
 			continue
 		}
-		proc.Await(w, "scrapes of "+p.name, p.Process, patience, func(ctx context.Context) error {
+		proc.Await(w, "scrapes of "+p.name, p.Process, proc.Patience, func(ctx context.Context) error {
 			if w.scraped.IsZero() {
 				w.scraped = time.Now().Add(least).Truncate(time.Second)
 			}

@@ -192,7 +192,7 @@ func (w *world) compactorKilled() {
 			before := len(w.blocksIn(w.bucketDir(c)))
 			path, args := w.compactorCommand(c, ours)
 			p := proc.Run(w, "compactor-"+c, w.logOf("compactor-"+c), path, args...)
-			proc.Await(w, "a block of compactor-"+c, p, patience, func(context.Context) error {
+			proc.Await(w, "a block of compactor-"+c, p, proc.Patience, func(context.Context) error {
 				if len(w.blocksIn(w.bucketDir(c))) == before {
 					return errors.New("there is none yet")
 				}

@@ -18,9 +18,6 @@ import (
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
-// patience is how long anything is waited for that has to come.
-const patience = time.Minute
-
 // Clusters: the observer first, and those whom it observes.
 var (
 	names     = []string{"hub", "eu", "us"}

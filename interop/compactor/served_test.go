@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/prometheus/prometheus/model/labels"
@@ -28,7 +27,7 @@ func (b *bucket) served(t testing.TB) {
 	testutil.Ok(t, err)
 	defer func() { testutil.Ok(t, client.Close()) }()
 	seen := map[point]bool{}
-	proc.Await(t, "gRPC of the gateway", p, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "gRPC of the gateway", p, proc.Patience, func(ctx context.Context) error {
 		_, err := client.Describe(ctx)
 		return err
 	})

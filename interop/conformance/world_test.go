@@ -55,7 +55,7 @@ func (w *world) start(name, path string, args ...string) string {
 		}
 	}
 	if endpoints > 0 {
-		proc.Await(w.t, "endpoints of "+name, p, time.Minute, func(ctx context.Context) error { return proc.Endpoints(ctx, httpAddr, endpoints) })
+		proc.Await(w.t, "endpoints of "+name, p, proc.Patience, func(ctx context.Context) error { return proc.Endpoints(ctx, httpAddr, endpoints) })
 	}
 	return grpcAddr
 }

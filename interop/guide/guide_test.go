@@ -163,7 +163,7 @@ func TestRun(t *testing.T) {
 	testutil.Assert(t, err != nil && strings.Contains(err.Error(), "no-such-file") && strings.Contains(err.Error(), "before") && !strings.Contains(err.Error(), "after"), "error: %v", err)
 	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
 	testutil.Ok(t, err)
-	proc.Await(t, "end of what was started", nil, time.Minute, func(context.Context) error {
+	proc.Await(t, "end of what was started", nil, proc.Patience, func(context.Context) error {
 		state, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
 		if errors.Is(err, os.ErrNotExist) || err == nil && strings.Contains(string(state), ") Z ") {
 			return nil

@@ -43,7 +43,7 @@ func querier(t testing.TB, kind, gateway string, args ...string) (url string) {
 	t.Helper()
 	args = append(args, "--query.replica-label=replica", "--deduplication.func=penalty", "--endpoint="+gateway)
 	_, url, p := component(t, kind, "query", "querier", args...)
-	proc.Await(t, "gateway", p, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "gateway", p, proc.Patience, func(ctx context.Context) error {
 		body, err := proc.Get(ctx, url+"/api/v1/stores")
 		if err == nil && !strings.Contains(string(body), `"replica"`) {
 			err = fmt.Errorf("stores: %s", body)

@@ -139,7 +139,7 @@ func (b *bucket) compare(meta *block.Meta, dir string) error {
 func (b *bucket) awaitBlocks(t testing.TB, p *proc.Process, dir string, n int) look {
 	t.Helper()
 	var l look
-	proc.Await(t, fmt.Sprintf("%d blocks in the bucket", n), p, patience, func(context.Context) error {
+	proc.Await(t, fmt.Sprintf("%d blocks in the bucket", n), p, proc.Patience, func(context.Context) error {
 		if l = b.look(t, dir); len(l.whole) != n {
 			return fmt.Errorf("there are %d, and %d in part", len(l.whole), len(l.partial))
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/thanoskit/thanoskit/block"
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // Killed at any moment, our sidecar leaves nothing that is half there, and
@@ -69,7 +70,7 @@ func awaitObjects(t testing.TB, b *bucket, blocks []string, n int) {
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
 	for began := time.Now(); b.count(blocks) < n; <-tick.C {
-		if time.Since(began) > patience {
+		if time.Since(began) > proc.Patience {
 			t.Fatalf("%d objects instead of %d", b.count(blocks), n)
 		}
 	}

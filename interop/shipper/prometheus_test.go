@@ -15,9 +15,6 @@ import (
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
-// patience is how long is waited for anything: sidecars ship every 30 s.
-const patience = 90 * time.Second
-
 // history makes so many blocks of two hours, the newest a while ago, as promtool
 // writes them. They are in a directory of their own, the oldest first.
 func history(t testing.TB, blocks int) []string {

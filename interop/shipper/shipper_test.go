@@ -74,7 +74,7 @@ func idTexts(l look) []string {
 // links that are left.
 func checkRecord(t testing.TB, dir string, l look) {
 	t.Helper()
-	proc.Await(t, "record", nil, patience, func(context.Context) error {
+	proc.Await(t, "record", nil, proc.Patience, func(context.Context) error {
 		raw, err := os.ReadFile(filepath.Join(dir, "thanos.shipper.json"))
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func TestFlags(t *testing.T) {
 	paths := history(t, blocks)
 	finish(t, p.dir, paths)
 	s := startSidecar(t, "ours", p, b)
-	proc.Await(t, "refusal", s.Process, patience, func(context.Context) error {
+	proc.Await(t, "refusal", s.Process, proc.Patience, func(context.Context) error {
 		if log := s.Tail(5); !strings.Contains(log, "--storage.tsdb.max-block-duration=2h on Prometheus") {
 			return errors.New(log)
 		}
@@ -192,7 +192,7 @@ func TestFlags(t *testing.T) {
 
 	p.Stop()
 	p.start(t, "--storage.tsdb.delay-compact-file.path="+filepath.Join(p.dir, "other.json"))
-	proc.Await(t, "refusal", s.Process, patience, func(context.Context) error {
+	proc.Await(t, "refusal", s.Process, proc.Patience, func(context.Context) error {
 		if log := s.Tail(5); !strings.Contains(log, "other.json") {
 			return errors.New(log)
 		}

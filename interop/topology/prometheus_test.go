@@ -133,7 +133,7 @@ func seconds(at time.Time) string { return fmt.Sprintf("%.3f", float64(at.UnixMi
 func (p *prometheus) awaitScrapes(t testing.TB, d time.Duration) time.Time {
 	t.Helper()
 	var at time.Time
-	proc.Await(t, "scrapes", p.Process, 2*time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "scrapes", p.Process, proc.Patience, func(ctx context.Context) error {
 		at = time.Now().Truncate(time.Second).Add(-d)
 		got, err := promhttp.Query(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
 		if err != nil {

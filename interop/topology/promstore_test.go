@@ -39,7 +39,7 @@ func TestPromstore(t *testing.T) {
 			s, err := promstore.New(p.url, &promstore.Options{Name: version})
 			testutil.Ok(t, err)
 			defer s.Close()
-			proc.Await(t, "sync", p.Process, time.Minute, s.Sync)
+			proc.Await(t, "sync", p.Process, proc.Patience, s.Sync)
 
 			t.Run("info", func(t *testing.T) { promstoreInfo(t, s, version, h) })
 			t.Run("samples", func(t *testing.T) { promstoreSamples(t, s, p, h) })
@@ -199,7 +199,7 @@ func promstoreSidecar(t *testing.T, s *promstore.Store, p *prometheus, h history
 	c, err := grpcstore.Dial(sidecar(t, "thanos", p).grpc, nil)
 	testutil.Ok(t, err)
 	defer c.Close()
-	proc.Await(t, "info", nil, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "info", nil, proc.Patience, func(ctx context.Context) error {
 		_, err := c.Describe(ctx)
 		return err
 	})

@@ -77,7 +77,7 @@ func querier(t testing.TB, kind string, compression string, endpoints ...*server
 		path = examples.Binary(t, "querier")
 	}
 	s := startServer(t, "query-"+kind, path, args...)
-	proc.Await(t, "endpoints", s.Process, time.Minute, func(ctx context.Context) error { return proc.Endpoints(ctx, s.http, len(endpoints)) })
+	proc.Await(t, "endpoints", s.Process, proc.Patience, func(ctx context.Context) error { return proc.Endpoints(ctx, s.http, len(endpoints)) })
 	return s
 }
 

@@ -16,6 +16,11 @@ import (
 	"time"
 )
 
+// Patience is how long to wait for what has to come: many times what it takes, so
+// that only what never comes fails, on a machine that others keep busy too. Sidecars
+// look at their Prometheus again, and ship, every 30 s.
+const Patience = 3 * time.Minute
+
 // Process is a running program.
 type Process struct {
 	name string
@@ -119,7 +124,7 @@ func Await(t testing.TB, what string, p *Process, most time.Duration, cond func(
 // AwaitHTTP waits for a page to answer 200.
 func AwaitHTTP(t testing.TB, p *Process, url string) {
 	t.Helper()
-	Await(t, url, p, time.Minute, func(ctx context.Context) error {
+	Await(t, url, p, Patience, func(ctx context.Context) error {
 		_, err := Get(ctx, url)
 		return err
 	})

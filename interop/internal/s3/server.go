@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
@@ -37,7 +36,7 @@ func Start(t testing.TB) *Server {
 	}
 	p := proc.Start(t, "versitygw", proc.Binary(t, "versitygw"),
 		"--port="+s.addr, "--access="+key, "--secret="+secret, "--keep-alive", "posix", "--sidecar="+meta, root)
-	proc.Await(t, "S3 server", p, time.Minute, func(ctx context.Context) error {
+	proc.Await(t, "S3 server", p, proc.Patience, func(ctx context.Context) error {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.addr)
 		if err != nil {
 			return err
