@@ -45,7 +45,7 @@ func get(ctx context.Context, c bucketstore.Cache, keys ...string) []string {
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -82,18 +82,17 @@ func TestCache(t *testing.T) {
 }
 
 // TestTimeout waits no longer than it may, for servers that do not answer, and
-// then leaves them alone.
+// then leaves them alone. On a machine that has much to do, one that answers may
+// take longer too, so that it is asked until it is in time.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	reg := prometheus.NewRegistry()
-	c := open(t, memcached.Options{Servers: []string{s.addr}, Timeout: 20 * time.Millisecond, BatchKeys: 1, Concurrency: 2, Registerer: reg})
+	c := open(t, memcached.Options{Servers: []string{s.addr}, Timeout: 50 * time.Millisecond, BatchKeys: 1, Concurrency: 2, Registerer: reg})
 	s.put("k", []byte("v"))
-	testutil.Equals(t, []string{"v"}, get(t.Context(), c, "k"))
+	eventually(t, "the server answers in time", func() bool { return get(t.Context(), c, "k")[0] == "v" })
 	s.hang.Store(true)
-	start := time.Now()
-	testutil.Equals(t, []string{"-", "-", "-", "-"}, get(t.Context(), c, "k", "k", "k", "k"))
-	testutil.Assert(t, time.Since(start) < 5*time.Second, "%v", time.Since(start))
+	testutil.Equals(t, []string{"-", "-", "-", "-"}, get(t.Context(), c, "k", "k", "k", "k")) // or it hangs
 	eventually(t, "servers are left alone", func() bool {
 		asked := s.asked.Load()
 		for range 10 {
@@ -121,7 +120,8 @@ func TestCanceled(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.hang.Store(true)
-	c := open(t, memcached.Options{Servers: []string{s.addr}, Timeout: 2 * time.Second, Concurrency: 1, BatchKeys: 1})
+	c := open(t, memcached.Options{Servers: []string{s.addr}, Timeout: time.Hour, Concurrency: 1, BatchKeys: 1})
+	t.Cleanup(s.stop) // first, or the cache waits for the answer
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 2 { // One waits for an answer, one for the other.
@@ -133,9 +133,7 @@ func TestCanceled(t *testing.T) {
 	}
 	eventually(t, "the server is asked", func() bool { return s.gets.Load() > 0 })
 	cancel()
-	start := time.Now()
-	wg.Wait()
-	testutil.Assert(t, time.Since(start) < time.Second, "%v", time.Since(start))
+	wg.Wait() // not for an hour
 }
 
 func TestServersFail(t *testing.T) {
@@ -161,8 +159,9 @@ func TestQueue(t *testing.T) {
 	s.hang.Store(true)
 	reg := prometheus.NewRegistry()
 	c := open(t, memcached.Options{
-		Servers: []string{s.addr}, Timeout: 500 * time.Millisecond, Writers: 1, QueueItems: 5, QueueBytes: 2000, MaxItemBytes: 1000, Registerer: reg,
+		Servers: []string{s.addr}, Timeout: time.Hour, Writers: 1, QueueItems: 5, QueueBytes: 2000, MaxItemBytes: 1000, Registerer: reg,
 	})
+	t.Cleanup(s.stop) // first, or the cache waits for the answer
 	for i := range 100 {
 		c.Set(fmt.Sprint(i), make([]byte, 10))
 	}
@@ -177,7 +176,8 @@ func TestQueue(t *testing.T) {
 			}
 		}
 	}
-	testutil.Assert(t, skipped["set queue-full"] >= 90, "%v", skipped)
+	// One may be on its way to the server.
+	testutil.Assert(t, skipped["set queue-full"] == 94 || skipped["set queue-full"] == 95, "%v", skipped)
 	testutil.Equals(t, 1.0, skipped["set max-item-size"])
 }
 
