@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -377,34 +378,49 @@ func TestBucketOverFilesystem(t *testing.T) {
 	testutil.Ok(t, bkt.Close())
 }
 
+// The n-th request is the last of a process that dies before it, however many are
+// made at a time. Of one that dies after it, others may be made until it is answered.
 func TestBucketConcurrently(t *testing.T) {
 	t.Parallel()
-	bkt := newBucket(t)
-	bkt.Fail(blocktest.EveryNth(3, blocktest.ErrFault))
-	bkt.Cut(600, blocktest.After)
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		counts = map[error]int{}
-	)
-	for range 8 {
-		wg.Go(func() {
-			for range 100 {
-				_, err := read(t.Context(), bkt, "a", 2, 3)
-				for _, is := range []error{blocktest.ErrFault, blocktest.ErrDead} {
-					if errors.Is(err, is) {
-						mu.Lock()
-						counts[is]++
-						mu.Unlock()
+	const callers, each, cut = 8, 100, 600
+	for _, when := range []blocktest.When{blocktest.Before, blocktest.After} {
+		t.Run(when.String(), func(t *testing.T) {
+			t.Parallel()
+			bkt := newBucket(t)
+			bkt.Fail(blocktest.EveryNth(3, blocktest.ErrFault))
+			bkt.Cut(cut, when)
+			var (
+				wg                     sync.WaitGroup
+				answers, faults, deads atomic.Int64
+			)
+			for range callers {
+				wg.Go(func() {
+					for range each {
+						switch _, err := read(t.Context(), bkt, "a", 2, 3); {
+						case err == nil:
+							answers.Add(1)
+						case errors.Is(err, blocktest.ErrDead):
+							deads.Add(1)
+						case errors.Is(err, blocktest.ErrFault):
+							faults.Add(1)
+						}
 					}
-				}
+				})
 			}
+			wg.Wait()
+			testutil.Assert(t, bkt.Dead())
+			testutil.Equals(t, 0, bkt.OpenBodies())
+			testutil.Equals(t, int64(callers*each), answers.Load()+faults.Load()+deads.Load())
+			requests := bkt.Stats().Requests
+			if when == blocktest.After {
+				testutil.Assert(t, requests >= cut && deads.Load() > 0, "%d requests, %d of them dead", requests, deads.Load())
+				return
+			}
+			testutil.Equals(t, cut, requests)
+			// Each of the others may have had one under way at that moment, whose answer nobody heard.
+			refused, heard := int64(callers*each-cut+1), int64((cut-1)/3)
+			testutil.Assert(t, deads.Load() >= refused && deads.Load() < refused+callers, "%d refused", deads.Load())
+			testutil.Assert(t, faults.Load() > heard-callers && faults.Load() <= heard, "%d faults", faults.Load())
 		})
 	}
-	wg.Wait()
-	testutil.Assert(t, bkt.Dead())
-	testutil.Assert(t, bkt.Stats().Requests >= 600 && bkt.Stats().Requests < 620, "%d requests", bkt.Stats().Requests)
-	testutil.Assert(t, counts[blocktest.ErrFault] >= 190, "%d faults", counts[blocktest.ErrFault])
-	testutil.Assert(t, counts[blocktest.ErrDead] >= 180, "%d refused", counts[blocktest.ErrDead])
-	testutil.Equals(t, 0, bkt.OpenBodies())
 }
