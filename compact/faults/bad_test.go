@@ -495,14 +495,22 @@ func TestOneGroupFails(t *testing.T) {
 		testutil.Equals(t, 2, r.Compactions)
 		testutil.Assert(t, len(r.Failed) == 1 && strings.Contains(r.Failed[0].Error(), `cluster="b"`), "%v", r.Failed)
 		testutil.Equals(t, 0, len(r.Quarantined))
-		// What could be read is there for the next run.
+		// What was read is there for the next run. The third of four may have waited for
+		// the last one, which could not be read.
 		kept, err := filepath.Glob(filepath.Join(dir, "blocks", "*", block.MetaFile))
 		testutil.Ok(t, err)
-		testutil.Equals(t, 3, len(kept))
+		testutil.Assert(t, len(kept) == 2 || len(kept) == 3, "%q", kept)
 		bkt.Fail(nil)
+		bkt.Reset()
 		r, err = c.RunOnce(t.Context())
 		testutil.Ok(t, err)
 		testutil.Equals(t, 1, r.Compactions)
+		for _, file := range kept {
+			chunks := block.ObjectName(ulid.MustParse(filepath.Base(filepath.Dir(file))), "chunks/000001")
+			testutil.Assert(t, !slices.ContainsFunc(bkt.Requests(), func(r blocktest.Request) bool {
+				return r.Op == objstore.OpGet && r.Name == chunks
+			}), "%s was read again", chunks)
+		}
 	})
 }
 
