@@ -37,6 +37,7 @@ const deleteDelay = 4 * time.Second
 type bucket struct {
 	objstore.Bucket
 	config string // file
+	begin  int64  // of its first block, ms
 	batch  int    // how many batches of blocks were put into it
 	want   map[point]bool
 	blocks map[ulid.ULID][]point // what was read of blocks
@@ -51,7 +52,7 @@ type point struct {
 
 func newBucket(t testing.TB, kind string) *bucket {
 	t.Helper()
-	b := &bucket{config: filepath.Join(t.TempDir(), "bucket.yml"), want: map[point]bool{}, blocks: map[ulid.ULID][]point{}}
+	b := &bucket{config: filepath.Join(t.TempDir(), "bucket.yml"), begin: longAgo(), want: map[point]bool{}, blocks: map[ulid.ULID][]point{}}
 	yaml := fmt.Sprintf("type: FILESYSTEM\nconfig:\n  directory: %s\n", t.TempDir())
 	if kind == "S3" {
 		yaml = s3.Start(t).Config("below/a/prefix")
@@ -71,12 +72,16 @@ const (
 	step       = 5 * 60_000
 )
 
+// longAgo is a multiple of 2 d, in ms.
+func longAgo() int64 {
+	return time.Now().Add(-60 * 24 * time.Hour).Truncate(48 * time.Hour).UnixMilli()
+}
+
 // upload adds the blocks of 8 h of two replicas, which do not scrape at the same
 // time, in blocks of 2 h as sidecars upload them.
 func (b *bucket) upload(t testing.TB) {
 	t.Helper()
-	// A multiple of 2 d, long ago.
-	begin := time.Now().Add(-60*24*time.Hour).Truncate(48*time.Hour).UnixMilli() + int64(b.batch)*batchHours*hour
+	begin := b.begin + int64(b.batch)*batchHours*hour
 	b.batch++
 	dir := t.TempDir()
 	for replica, offset := range map[string]int64{"a": 0, "b": 77_000} {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/efficientgo/core/testutil"
 	"github.com/oklog/ulid/v2"
@@ -47,10 +46,9 @@ func (b *bucket) all(t testing.TB) (all []*block.Meta) {
 func TestQuarantineOfDownsampling(t *testing.T) {
 	t.Parallel()
 	b := newBucket(t, "filesystem")
-	from := time.Now().Add(-60 * 24 * time.Hour).Truncate(48 * time.Hour).UnixMilli()
-	b.uploadBlock(t, t.TempDir(), from, from+48*hour, 0, "a", "a")
+	b.uploadBlock(t, t.TempDir(), b.begin, b.begin+48*hour, 0, "a", "a")
 	id := b.damage(t)
-	b.uploadBlock(t, t.TempDir(), from, from+48*hour, 0, "b", "a")
+	b.uploadBlock(t, t.TempDir(), b.begin, b.begin+48*hour, 0, "b", "a")
 	control := exec.CommandContext(t.Context(), proc.Binary(t, "thanos"), append([]string{"compact", "--http-address=" + proc.FreeAddr(t)}, b.args("thanos", t.TempDir())...)...)
 	out, err := control.CombinedOutput()
 	testutil.NotOk(t, err)
