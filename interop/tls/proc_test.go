@@ -93,10 +93,10 @@ func start(t testing.TB, name, path string, args ...string) *server {
 	return s
 }
 
-// await polls until cond holds, or half a minute has passed.
+// await polls until cond holds, the component ends, or the time is up.
 func await(t testing.TB, what string, s *server, cond func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

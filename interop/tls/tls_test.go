@@ -157,11 +157,13 @@ func newPKICopy(t testing.TB, p *pki) *pki {
 	return out
 }
 
+// copyFile copies a file, which is there as a whole or not at all to who reads it.
 func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	b, err := os.ReadFile(from)
 	testutil.Ok(t, err)
-	testutil.Ok(t, os.WriteFile(to, b, 0o600))
+	testutil.Ok(t, os.WriteFile(to+".new", b, 0o600))
+	testutil.Ok(t, os.Rename(to+".new", to))
 }
 
 // TestRefused: who has not the right certificate gets nothing, from either.

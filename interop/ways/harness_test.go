@@ -86,7 +86,7 @@ func start(t testing.TB, ready, path string, args ...string) {
 // await polls until cond holds, the program behind it ends, or the time is up.
 func await(t testing.TB, done <-chan struct{}, cond func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), proc.Patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
