@@ -82,6 +82,7 @@ func component(t testing.TB, kind, thanosName, ourName string, args ...string) *
 	}
 	s.Process = proc.Start(t, thanosName+"-"+kind, path, append(args, "--grpc-address="+s.grpc, "--http-address="+s.http)...)
 	proc.AwaitHTTP(t, s.Process, "http://"+s.http+"/-/ready")
+	proc.AwaitTCP(t, s.Process, s.grpc)
 	return s
 }
 

@@ -64,7 +64,7 @@ func TestCachedInMemcached(t *testing.T) {
 	}
 	addr := proc.FreeAddr(t)
 	_, port, _ := strings.Cut(addr, ":")
-	proc.Start(t, "memcached", path, "-u", "nobody", "-l", "127.0.0.1", "-p", port)
+	proc.AwaitTCP(t, proc.Start(t, "memcached", path, "-u", "nobody", "-l", "127.0.0.1", "-p", port), addr)
 
 	blocks := filepath.Join(t.TempDir(), "blocks")
 	s := span{time.Unix(1_700_006_400, 0), 2, 2 * time.Hour}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/efficientgo/core/testutil"
 
@@ -56,12 +57,17 @@ func expected(component, check string) (status, says string) {
 	return passes, ""
 }
 
-// runKit runs TestKit in a process of its own, and returns what it printed.
+// runKit runs TestKit in a process of its own, which may take as long as this one
+// still may, and returns what it printed.
 func runKit(t *testing.T) []byte {
 	t.Helper()
 	self, err := os.Executable()
 	testutil.Ok(t, err)
-	cmd := exec.CommandContext(t.Context(), self, "-kit", "-test.v", "-test.timeout=5m", "-test.run=^TestKit$/./^(direct|wire|program)$")
+	timeout := time.Duration(0) // none
+	if end, ok := t.Deadline(); ok {
+		timeout = max(time.Until(end)-10*time.Second, time.Second) // to say what it was at
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-kit", "-test.v", "-test.timeout="+timeout.String(), "-test.run=^TestKit$/./^(direct|wire|program)$")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	log, err := cmd.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {

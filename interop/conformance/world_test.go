@@ -48,6 +48,7 @@ func (w *world) start(name, path string, args ...string) string {
 	grpcAddr, httpAddr := proc.FreeAddr(w.t), proc.FreeAddr(w.t)
 	p := proc.Start(w.t, name, path, append(args, "--grpc-address="+grpcAddr, "--http-address="+httpAddr)...)
 	proc.AwaitHTTP(w.t, p, "http://"+httpAddr+"/-/ready")
+	proc.AwaitTCP(w.t, p, grpcAddr)
 	endpoints := 0
 	for _, a := range args {
 		if strings.HasPrefix(a, "--endpoint=") {

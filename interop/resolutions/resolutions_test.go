@@ -35,6 +35,7 @@ func component(t testing.TB, kind, thanosName, ourName string, args ...string) (
 	}
 	p = proc.Start(t, thanosName+"-"+kind, path, args...)
 	proc.AwaitHTTP(t, p, "http://"+http+"/-/ready")
+	proc.AwaitTCP(t, p, grpc)
 	return grpc, "http://" + http, p
 }
 

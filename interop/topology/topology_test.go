@@ -48,6 +48,7 @@ func startServer(t testing.TB, name, path string, args ...string) *server {
 	s := &server{grpc: proc.FreeAddr(t), http: proc.FreeAddr(t)}
 	s.Process = proc.Start(t, name, path, append(args, "--grpc-address="+s.grpc, "--http-address="+s.http)...)
 	proc.AwaitHTTP(t, s.Process, "http://"+s.http+"/-/ready")
+	proc.AwaitTCP(t, s.Process, s.grpc)
 	return s
 }
 

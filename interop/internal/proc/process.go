@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -127,6 +128,19 @@ func AwaitHTTP(t testing.TB, p *Process, url string) {
 	Await(t, url, p, Patience, func(ctx context.Context) error {
 		_, err := Get(ctx, url)
 		return err
+	})
+}
+
+// AwaitTCP waits for somebody to take connections at an address. Thanos' components
+// say that they are ready just before they listen for gRPC.
+func AwaitTCP(t testing.TB, p *Process, addr string) {
+	t.Helper()
+	Await(t, addr, p, Patience, func(ctx context.Context) error {
+		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
 	})
 }
 

@@ -1,9 +1,7 @@
 package s3
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,13 +34,7 @@ func Start(t testing.TB) *Server {
 	}
 	p := proc.Start(t, "versitygw", proc.Binary(t, "versitygw"),
 		"--port="+s.addr, "--access="+key, "--secret="+secret, "--keep-alive", "posix", "--sidecar="+meta, root)
-	proc.Await(t, "S3 server", p, proc.Patience, func(ctx context.Context) error {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.addr)
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
+	proc.AwaitTCP(t, p, s.addr)
 	return s
 }
 
