@@ -129,13 +129,13 @@ func backfill(t testing.TB, dir string, h history, phase time.Duration, drop fun
 func seconds(at time.Time) string { return fmt.Sprintf("%.3f", float64(at.UnixMilli())/1000) }
 
 // awaitScrapes waits until Prometheus has scraped both of its targets for longer
-// than d, and returns a time d ago.
+// than d, and returns a time d ago, before which none has failed to answer for 20 s.
 func (p *prometheus) awaitScrapes(t testing.TB, d time.Duration) time.Time {
 	t.Helper()
 	var at time.Time
 	proc.Await(t, "scrapes", p.Process, proc.Patience, func(ctx context.Context) error {
 		at = time.Now().Truncate(time.Second).Add(-d)
-		got, err := promhttp.Query(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15)", "time": strconv.FormatInt(at.Unix(), 10)})
+		got, err := promhttp.Query(ctx, p.url, "query", map[string]string{"query": "count(count_over_time(up[20s]) > 15 and min_over_time(up[20s]) == 1)", "time": strconv.FormatInt(at.Unix(), 10)})
 		if err != nil {
 			return err
 		}

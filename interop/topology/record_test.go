@@ -44,7 +44,7 @@ func TestRecordedFrames(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"FuzzDecodeSeriesRequest", "FuzzDecodeLabelNamesRequest", "FuzzDecodeLabelValuesRequest", "FuzzDecodeStrings", "FuzzDecodeInfo", "FuzzDecodeResponse"} {
-		if len(r.seen[target]) == 0 {
+		if r.recorded(target) == 0 {
 			t.Errorf("nothing was sent for %s", target)
 		}
 	}
@@ -86,8 +86,17 @@ func (r *recorder) add(target string, b []byte) {
 	r.seen[target][fmt.Sprintf("%x", sha256.Sum256(b))[:16]] = b
 }
 
+// recorded is how many messages are kept for a target.
+func (r *recorder) recorded(target string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen[target])
+}
+
 func (r *recorder) write(t *testing.T, dir string) {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for target, frames := range r.seen {
 		if err := os.MkdirAll(filepath.Join(dir, target), 0o755); err != nil {
 			t.Fatal(err)
