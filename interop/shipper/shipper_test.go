@@ -133,6 +133,7 @@ func TestTurns(t *testing.T) {
 				s := startSidecar(t, who, p, b)
 				l := b.awaitBlocks(t, s.Process, p.dir, (i+1)*each)
 				checkRecord(t, p.dir, l)
+				s.awaitReady(t)
 				if got := s.metric(t, "thanos_shipper_uploads_total"); got != fmt.Sprint(each) {
 					t.Errorf("turn %d, %s: %s uploads", i, who, got)
 				}
