@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
@@ -38,13 +38,16 @@ func echo(t testing.TB, l net.Listener, cfg *tls.Config) {
 	})
 }
 
-// say has a byte echoed.
+// say has a byte echoed. It reads while it writes, as it has to without a network: the
+// server may have something to say first.
 func say(conn net.Conn) error {
-	if _, err := conn.Write([]byte{7}); err != nil {
-		return err
-	}
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := conn.Write([]byte{7})
+		wrote <- err
+	}()
 	_, err := io.ReadFull(conn, make([]byte, 1))
-	return err
+	return errors.Join(err, <-wrote)
 }
 
 // serverOf is a Server that demands certificates of the CAs in clients.crt.
@@ -59,13 +62,20 @@ func serverOf(t testing.TB, f folder, ca *tlsutil.CA, maxAge time.Duration, clie
 // clientOf is a connection of a client with a certificate of another CA.
 func clientOf(t testing.TB, addr string, serverCA, ca *tlsutil.CA) *tls.Conn {
 	t.Helper()
+	raw, err := net.Dial("tcp", addr)
+	testutil.Ok(t, err)
+	return clientOver(t, raw, serverCA, ca)
+}
+
+func clientOver(t testing.TB, raw net.Conn, serverCA, ca *tlsutil.CA) *tls.Conn {
+	t.Helper()
 	f := newFolder(t)
 	cert, key := f.client(ca, nil)
 	c, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: f.write("ca.crt", serverCA.PEM()), CertFile: cert, KeyFile: key})
 	testutil.Ok(t, err)
-	conn, err := tls.Dial("tcp", addr, c.Config("127.0.0.1"))
-	testutil.Ok(t, err)
+	conn := tls.Client(raw, to("127.0.0.1", c.Config("127.0.0.1")))
 	t.Cleanup(func() { conn.Close() })
+	testutil.Ok(t, conn.HandshakeContext(t.Context()))
 	return conn
 }
 
@@ -93,34 +103,56 @@ func TestListenerEndsConnections(t *testing.T) {
 	testutil.Ok(t, say(clientOf(t, addr, ca, renewed)))
 }
 
-// A CA that comes back in time has lost nothing; a certificate that expires ends
-// no connection.
+// A CA that comes back in time has lost nothing; one that does not has.
 func TestListenerKeepsConnections(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	ca, old, renewed := newCA(t, "servers"), newCA(t, "old"), newCA(t, "new")
-	srv := serverOf(t, f, ca, -1, old.PEM())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	testutil.Equals(t, l, srv.Listener(l)) // nothing to end
-	testutil.Ok(t, l.Close())
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolder(t)
+		ca, old, renewed := newCA(t, "servers"), newCA(t, "old"), newCA(t, "new")
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		testutil.Equals(t, net.Listener(l), serverOf(t, f, ca, -1, old.PEM()).Listener(l)) // nothing to end
 
-	srv = serverOf(t, f, ca, 400*time.Millisecond, old.PEM())
-	l, err = net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	l = srv.Listener(l)
-	echo(t, l, srv.Config())
-	conn := clientOf(t, l.Addr().String(), ca, old)
-	testutil.Ok(t, say(conn))
-	testutil.Ok(t, renewed.WriteFile(f.path("clients.crt")))
-	testutil.Ok(t, conn.SetReadDeadline(time.Now().Add(150*time.Millisecond))) // seen, and not yet over
-	_, err = conn.Read(make([]byte, 1))
-	testutil.Assert(t, errors.Is(err, os.ErrDeadlineExceeded), "%v", err)
-	testutil.Ok(t, old.WriteFile(f.path("clients.crt")))
-	testutil.Ok(t, conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
-	_, err = conn.Read(make([]byte, 1))
-	testutil.Assert(t, errors.Is(err, os.ErrDeadlineExceeded), "%v", err)
+		srv := serverOf(t, f, ca, time.Minute, old.PEM())
+		echo(t, srv.Listener(l), srv.Config())
+		near, far := net.Pipe()
+		l.conns <- far
+		conn := clientOver(t, near, ca, old)
+		testutil.Ok(t, say(conn))
+		for range 10 {
+			testutil.Ok(t, renewed.WriteFile(f.path("clients.crt")))
+			<-time.After(29 * time.Second) // seen within 15, and not over before 30
+			testutil.Ok(t, old.WriteFile(f.path("clients.crt")))
+			<-time.After(16 * time.Second)
+		}
+		<-time.After(time.Hour)
+		testutil.Ok(t, say(conn))
+		testutil.Ok(t, renewed.WriteFile(f.path("clients.crt")))
+		<-time.After(time.Minute)
+		testutil.NotOk(t, say(conn))
+	})
 }
+
+// pipeListener has connections without a network.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // The client's side ends connections to servers in the same way.
 func TestTrack(t *testing.T) {
