@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,16 +42,14 @@ func binary(t testing.TB) string {
 func start(t testing.TB, addr string, args ...string) (string, func()) {
 	t.Helper()
 	if addr == "" {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		testutil.Ok(t, err)
-		addr = ln.Addr().String()
-		testutil.Ok(t, ln.Close())
+		addr = freeAddr(t)
 	}
 	host, port, err := net.SplitHostPort(addr)
 	testutil.Ok(t, err)
 	var out bytes.Buffer
 	cmd := exec.Command(binary(t), append([]string{"-l", host, "-p", port, "-U", "0", "-u", "nobody"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	testutil.Ok(t, cmd.Start())
 	var once sync.Once
 	kill := func() {
@@ -58,7 +58,12 @@ func start(t testing.TB, addr string, args ...string) (string, func()) {
 			_ = cmd.Wait() // It was killed.
 		})
 	}
-	t.Cleanup(kill)
+	t.Cleanup(func() {
+		kill()
+		if t.Failed() {
+			t.Logf("memcached at %s says:\n%s", addr, &out)
+		}
+	})
 	eventually(t, "memcached listens", func() bool {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -69,9 +74,30 @@ func start(t testing.TB, addr string, args ...string) (string, func()) {
 	return addr, kill
 }
 
+// freeAddr returns a loopback address that nobody listens on, with a port that the
+// kernel gives to nobody who does not ask for it: those of clients begin, on Linux, at
+// 32768. Nobody else gets it while a server is away, nor does a client that dials it
+// then connect to itself.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	const first, end = 16384, 32768
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(end-first))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			testutil.Ok(t, ln.Close())
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// patience is many times what anything takes, so that only what never comes fails.
+const patience = 3 * time.Minute
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -86,7 +112,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 func open(t testing.TB, opts memcached.Options) *memcached.Cache {
 	t.Helper()
-	opts.Timeout = 5 * time.Second
+	opts.Timeout = patience // of one request, which has to be answered
 	c, err := memcached.New(&opts)
 	testutil.Ok(t, err)
 	t.Cleanup(func() { testutil.Ok(t, c.Close()) })
