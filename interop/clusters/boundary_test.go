@@ -118,12 +118,22 @@ func (w *world) partial(when string, q *question, cluster string, want *answer) 
 		return nil
 	})
 	if err != nil {
-		w.Errorf("%s: %s: %v", when, q, err)
+		w.Fatalf("%s: %s: %v", when, q, err)
 	}
-	_, err = ask(w.Context(), addr, q, "partial_response", "false")
-	var status *statusError
-	if !errors.As(err, &status) || !strings.Contains(status.text, l.addr) {
-		w.Errorf("%s: %s: want an error with partial_response=false that names %s, got %v", when, q, l.addr, err)
+	err = await(ctx, func() error {
+		got, err := ask(ctx, addr, q, "partial_response", "false")
+		if err == nil {
+			w.Errorf("%s: %s: want an error with partial_response=false, got\n%.2000s", when, q, got.text)
+			return nil
+		}
+		var status *statusError
+		if !errors.As(err, &status) || !strings.Contains(status.text, l.addr) { // As above.
+			return fmt.Errorf("want an error with partial_response=false that names %s, got %w", l.addr, err)
+		}
+		return nil
+	})
+	if err != nil {
+		w.Fatalf("%s: %s: %v", when, q, err)
 	}
 }
 

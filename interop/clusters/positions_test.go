@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+
+	"github.com/thanoskit/thanoskit/interop/internal/proc"
 )
 
 // In every position the same questions have the same answers.
@@ -78,7 +80,7 @@ func (w *world) first() map[string]*answer {
 			return nil
 		})
 		if err != nil {
-			w.Errorf("%s: %v", q.String(), err)
+			w.Fatalf("%s: %v", q.String(), err)
 		}
 	}
 	return want
@@ -101,13 +103,15 @@ func (w *world) same(when string, want map[string]*answer) {
 			return nil
 		})
 		if err != nil {
-			w.Errorf("%s: %s: %v", when, q.String(), err)
+			w.Fatalf("%s: %s: %v", when, q.String(), err)
 		}
 	}
 }
 
-// settles is how long an answer may take to become right after something has changed.
-const settles = 20 * time.Second
+// settles is how long an answer may take to become right after something has changed:
+// longer than the two minutes after which gRPC tries at the latest to connect again
+// with who was gone for long.
+const settles = proc.Patience
 
 // awaitAnswer asks the top querier until an answer is whole and right, for a while.
 func (w *world) awaitAnswer(q *question, right func(*answer) error) error {

@@ -3,7 +3,6 @@ package clusters
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -203,23 +202,37 @@ func (w *world) labelQuestions() []question {
 }
 
 // awaitScrapes waits until every Prometheus has scraped both replicas of its cluster
-// for some seconds, and since a time before which nothing changes any more.
+// for some seconds, with an answer at a time before which nothing changes any more:
+// where all are busy, one may take longer than a scrape may.
 func (w *world) awaitScrapes() {
 	w.Helper()
 	const least = 3 * time.Second
-	for _, p := range w.parts {
-		if !strings.HasPrefix(p.name, "prometheus-") {
-			continue
+	proc.Await(w, "scrapes", nil, proc.Patience, func(ctx context.Context) error {
+		if w.scraped.IsZero() {
+			w.scraped = time.Now().Add(least).Truncate(time.Second)
 		}
-		proc.Await(w, "scrapes of "+p.name, p.Process, proc.Patience, func(ctx context.Context) error {
-			if w.scraped.IsZero() {
-				w.scraped = time.Now().Add(least).Truncate(time.Second)
+		for _, p := range w.parts {
+			if !strings.HasPrefix(p.name, "prometheus-") {
+				continue
 			}
-			a, err := promhttp.Query(ctx, "http://"+p.http, "query", map[string]string{"query": "min(timestamp(up)) > " + unix(w.scraped.Add(time.Second)) + " and count(up) == 2"})
-			if err == nil && len(a.Data.Result) != 1 {
-				err = errors.New("not yet")
+			later := "min(timestamp(up)) > " + unix(w.scraped.Add(time.Second)) + " and count(up) == 2"
+			if err := holds(ctx, p.http, later, time.Now()); err != nil {
+				return err
 			}
-			return err
-		})
+			if err := holds(ctx, p.http, "sum(up) == 2 and count(prometheus_tsdb_head_series) == 2", w.scraped); err != nil {
+				w.scraped = time.Time{} // Another one.
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// holds returns an error unless a condition in PromQL was true for a Prometheus.
+func holds(ctx context.Context, addr, cond string, at time.Time) error {
+	a, err := promhttp.Query(ctx, "http://"+addr, "query", map[string]string{"query": cond, "time": unix(at)})
+	if err == nil && len(a.Data.Result) != 1 {
+		err = fmt.Errorf("%s says no to %s", addr, cond)
 	}
+	return err
 }
