@@ -66,12 +66,18 @@ func (r *round) stopped(ctx context.Context, wrap func(error) error) result {
 	case r.parent.Err() != nil:
 	case ok:
 		return result{status: expelled.status, err: expelled.err}
-	case errors.Is(cause, errWaitBudget), errors.Is(cause, errDeadline):
+	case outOfTime(cause):
 		return result{status: store.TimedOut, err: wrap(cause)}
 	case errors.Is(cause, errSuperseded):
 		return result{status: store.Pruned, reason: store.PrunedByReplica}
 	}
 	return result{status: store.Canceled, err: cause}
+}
+
+// outOfTime reports whether what was stopped took too long itself. A cause that
+// only wraps one of these is what another member's failure ended the call with.
+func outOfTime(cause error) bool {
+	return cause == errWaitBudget || cause == errDeadline //nolint:errorlint // See above.
 }
 
 // asked is what one call asks of one logical member, and what comes of it.

@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -88,8 +87,7 @@ func (t *attempt) run(try func(*attempt) error) {
 
 // expire ends an attempt whose own time has run out.
 func (t *attempt) expire() {
-	cause := context.Cause(t.ctx)
-	if errors.Is(cause, errDeadline) || errors.Is(cause, errWaitBudget) {
+	if outOfTime(context.Cause(t.ctx)) {
 		t.end(t.asked.round.stopped(t.ctx, t.wrap))
 	}
 }

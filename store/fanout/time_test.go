@@ -122,6 +122,36 @@ func TestWaitBudget(t *testing.T) {
 	}
 }
 
+// TestOthersAreNotOutOfTime: where a member that takes too long ends a call under
+// Abort, those that were stopped with it are not to blame.
+func TestOthersAreNotOutOfTime(t *testing.T) {
+	t.Parallel()
+	for why, limit := range map[string]func(*fanout.Member){
+		"deadline exceeded":   func(m *fanout.Member) { m.Deadline = time.Second },
+		"wait budget used up": func(m *fanout.Member) { m.WaitBudget = time.Second },
+	} {
+		t.Run(why, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				members := named(hangs(&tracker{}), hangs(&tracker{}), hangs(&tracker{}))
+				limit(&members[1])
+				f := newFanout(t, nil, members...)
+				const want = "a canceled, b timed out, c canceled"
+
+				req := all()
+				req.Strategy = store.Abort
+				err := f.Series(t.Context(), req, &frameReader{})
+				testutil.Equals(t, want, statuses(req.Outcome))
+				testutil.Equals(t, "store b: series: "+why+": context deadline exceeded", err.Error())
+
+				values := &store.LabelValuesRequest{Label: "l", Strategy: store.Abort, Outcome: &store.Outcome{}}
+				_, err = f.LabelValues(t.Context(), values)
+				testutil.Equals(t, want, statuses(values.Outcome))
+				testutil.Equals(t, "store b: label values: "+why+": context deadline exceeded", err.Error())
+			})
+		})
+	}
+}
+
 // Time in which the reader, and not the merge, is slow is not held against
 // members.
 func TestWaitBudgetIgnoresTheReader(t *testing.T) {
