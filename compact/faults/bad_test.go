@@ -486,7 +486,11 @@ func TestOneGroupFails(t *testing.T) {
 		begin()
 		bkt := blocktest.NewBucket(o.bucket(t))
 		bkt.Fail(blocktest.Deny(func(r blocktest.Request) bool {
-			return strings.HasPrefix(r.Name, newID(14).String()) && strings.Contains(r.Name, "chunks/")
+			if !strings.HasPrefix(r.Name, newID(14).String()) || !strings.Contains(r.Name, "chunks/") {
+				return false
+			}
+			<-time.After(time.Minute) // until the others are downloaded
+			return true
 		}))
 		dir := t.TempDir()
 		c := newCompactor(t, bkt, dir, compact.Options{})

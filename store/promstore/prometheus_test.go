@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -49,8 +48,7 @@ type fake struct {
 	metrics *prometheus.Registry
 	url     string
 
-	conns    atomic.Int32 // that were opened
-	refuse   atomic.Bool  // whatever the label APIs are asked
+	refuse   atomic.Bool // whatever the label APIs are asked
 	external atomic.Pointer[labels.Labels]
 	version  string
 	// samplesOnly makes it a server that does not know streamed remote read.
@@ -87,11 +85,6 @@ func newFake(t *testing.T, external ...string) *fake {
 	f.setExternal(external...)
 	srv := httptest.NewUnstartedServer(f.handler())
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0) // of clients that had enough
-	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			f.conns.Add(1)
-		}
-	}
 	srv.Start()
 	f.url = srv.URL + "/prefix"
 	t.Cleanup(func() {
