@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,7 @@ func stalls(t testing.TB) faulty {
 // conns is a listener that keeps what it accepted.
 type conns struct {
 	net.Listener
+	gone     atomic.Bool // for those who dial
 	mu       sync.Mutex
 	accepted []net.Conn
 }
@@ -50,6 +52,15 @@ func (l *conns) Accept() (net.Conn, error) {
 		l.accepted = append(l.accepted, c)
 	}
 	return c, err
+}
+
+// dial dials it for as long as it is there.
+func (l *conns) dial(ctx context.Context, _ string) (net.Conn, error) {
+	addr := l.Addr().String()
+	if l.gone.Load() {
+		addr = nobody
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 }
 
 // each does something to every connection, once and for all.
@@ -71,7 +82,10 @@ func TestConnectionFaults(t *testing.T) {
 		text   []string
 		gone   bool // for good
 	}{
-		"server killed": {breaks: func(_ *conns, stop func()) { stop() }, text: []string{"Unavailable"}, gone: true},
+		"server killed": {breaks: func(l *conns, stop func()) {
+			l.gone.Store(true)
+			stop()
+		}, text: []string{"Unavailable"}, gone: true},
 		"connection reset": {breaks: func(l *conns, _ func()) {
 			l.each(func(c net.Conn) {
 				_ = c.(*net.TCPConn).SetLinger(0)
@@ -91,8 +105,8 @@ func TestConnectionFaults(t *testing.T) {
 			t.Parallel()
 			l := &conns{Listener: listen(t)}
 			stop := serve(t, stalls(t), l)
-			c := dial(t, l.Addr().String())
-			r := newRig(t, fanout.Options{}, fanout.Member{Store: c}, overLoopback)
+			c := dial(t, "passthrough:///bad", grpc.WithContextDialer(l.dial))
+			r := newRig(t, patient, fanout.Member{Store: c}, overLoopback)
 			// It is the break that ends the call: nothing else would.
 			breaks := func(do func()) {
 				done := make(chan struct{})
@@ -136,10 +150,10 @@ func TestDeadAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &conns{Listener: listen(t)}
-			if tc.answer == nil {
-				testutil.Ok(t, l.Close())
-			} else {
+			addr := nobody
+			if tc.answer != nil {
+				l := &conns{Listener: listen(t)}
+				addr = l.Addr().String()
 				var work sync.WaitGroup
 				work.Go(func() {
 					for {
@@ -152,8 +166,8 @@ func TestDeadAddress(t *testing.T) {
 				})
 				t.Cleanup(func() { _ = l.Close(); work.Wait(); l.each(func(c net.Conn) { _ = c.Close() }) })
 			}
-			bad := fanout.Member{Store: dial(t, l.Addr().String()), WaitBudget: tc.budget}
-			r := newRig(t, fanout.Options{}, bad, overLoopback)
+			bad := fanout.Member{Store: dial(t, addr), WaitBudget: tc.budget}
+			r := newRig(t, patient, bad, overLoopback)
 			r.check(t, tc.want)
 			r.checkLabels(t)
 		})

@@ -170,7 +170,7 @@ func TestIngressGroup(t *testing.T) {
 	n, s := newIngress(t, true)
 	r := &rig{bad: badData(t).Store}
 	members := append(slices.Clone(s.Members()), r.well(t, inMemory)...)
-	f := fanWith(t, fanout.Options{InfoInterval: time.Hour}, members...)
+	f := fanWith(t, fanout.Options{InfoInterval: time.Hour, InfoTimeout: patient.InfoTimeout}, members...)
 	others, own := r.whole(t)
 	ask := func(prefix string) *store.Outcome {
 		a := f.ask(t, store.Abort)
@@ -217,7 +217,7 @@ func TestIngressAddresses(t *testing.T) {
 	n, s := newIngress(t, false)
 	n.kill("10.0.0.2:443")
 	r := &rig{bad: badData(t).Store}
-	f := fanWith(t, fanout.Options{}, append(slices.Clone(s.Members()), r.well(t, inMemory)...)...)
+	f := fanWith(t, patient, append(slices.Clone(s.Members()), r.well(t, inMemory)...)...)
 	others, own := r.whole(t)
 	a := f.ask(t, store.Warn)
 	testutil.Ok(t, a.err)
@@ -269,13 +269,13 @@ func TestExpiredCertificate(t *testing.T) {
 		testutil.Ok(t, err)
 		t.Cleanup(func() { testutil.Ok(t, s.Close()) })
 		testutil.Assert(t, errors.Is(s.Refresh(t.Context()), tlsutil.ErrExpired))
-		r := newRig(t, fanout.Options{}, fanout.Member{Store: s.Members()[0].Store}, others)
+		r := newRig(t, patient, fanout.Member{Store: s.Members()[0].Store}, others)
 		r.check(t, fate{status: store.Failed, is: tlsutil.ErrExpired, text: []string{"info: ", l.Addr().String()}, anyTime: true})
 	})
 	t.Run("found by the server", func(t *testing.T) {
-		r := newRig(t, fanout.Options{}, fanout.Member{Store: secure(t, nil, expired)}, others)
+		r := newRig(t, patient, fanout.Member{Store: secure(t, nil, expired)}, others)
 		r.check(t, fate{status: store.Failed, is: store.ErrUnavailable, text: []string{"info: "}, anyTime: true})
-		r = newRig(t, fanout.Options{}, fanout.Member{Store: secure(t, nil, good)}, others)
+		r = newRig(t, patient, fanout.Member{Store: secure(t, nil, good)}, others)
 		r.check(t, fate{status: store.Answered, arrived: seriesOfBad, anyTime: true})
 	})
 }

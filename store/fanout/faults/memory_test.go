@@ -109,7 +109,7 @@ func TestHugeAnswer(t *testing.T) {
 	for _, s := range small {
 		members = append(members, fanout.Member{Name: s.cluster, Store: overLoopback(t, s)})
 	}
-	f, err := fanout.New(fanout.Static(members...), &fanout.Options{BufferBytes: budget})
+	f, err := fanout.New(fanout.Static(members...), &fanout.Options{BufferBytes: budget, InfoTimeout: patient.InfoTimeout})
 	testutil.Ok(t, err)
 	testutil.Ok(t, f.Sync(t.Context()))
 
@@ -146,7 +146,7 @@ func TestHugeAnswerIsRefused(t *testing.T) {
 	c, err := grpcstore.Dial(l.Addr().String(), &grpcstore.ClientOptions{Limits: store.Limits{Bytes: 8 << 20}})
 	testutil.Ok(t, err)
 	t.Cleanup(func() { testutil.Ok(t, c.Close()) })
-	r := newRig(t, fanout.Options{}, fanout.Member{Store: c}, overLoopback)
+	r := newRig(t, patient, fanout.Member{Store: c}, overLoopback)
 	for _, strategy := range []store.PartialResponseStrategy{store.Warn, store.Abort} {
 		req, w := everything(), &warned{}
 		req.Strategy = strategy
@@ -200,7 +200,7 @@ func TestBudgetSmallerThanAFrame(t *testing.T) {
 				members = append(members, fanout.Member{Name: name, Store: tracked{client(name), &alive, nil}})
 			}
 			for _, budget := range []int64{1, 300, 5000} {
-				r := fanWith(t, fanout.Options{BufferBytes: budget}, members...)
+				r := fanWith(t, fanout.Options{BufferBytes: budget, InfoTimeout: patient.InfoTimeout}, members...)
 				for range 2 {
 					a := r.ask(t, store.Abort)
 					testutil.Ok(t, a.err)

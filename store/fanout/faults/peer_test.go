@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/thanoskit/thanoskit/store"
+	"github.com/thanoskit/thanoskit/store/fanout"
 	"github.com/thanoskit/thanoskit/store/grpcstore"
 	"github.com/thanoskit/thanoskit/store/memstore"
 )
@@ -79,9 +80,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// patient are the options of a fan-out over real connections, on a machine that has
+// much to do.
+var patient = fanout.Options{InfoTimeout: 5 * time.Minute}
+
+// nobody is an address at which nobody listens, and nobody will, as somebody may at a
+// port that was free a moment ago.
+const nobody = "127.0.0.1:1"
+
 // redial makes lost connections come back soon.
 var redial = grpc.WithConnectParams(grpc.ConnectParams{
-	Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 10 * time.Millisecond}, MinConnectTimeout: 5 * time.Second,
+	Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 10 * time.Millisecond}, MinConnectTimeout: time.Minute,
 })
 
 // dial makes a client, of which each series is a frame so that it is there as

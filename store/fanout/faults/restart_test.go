@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/efficientgo/core/testutil"
+	"google.golang.org/grpc"
 
 	"github.com/thanoskit/thanoskit/store"
 	"github.com/thanoskit/thanoskit/store/fanout"
@@ -35,28 +36,33 @@ func (c *counted) LabelValues(ctx context.Context, req *store.LabelValuesRequest
 	return c.remote.LabelValues(ctx, req)
 }
 
-// process is a server that goes and comes back at the same address, as in a rolling
-// restart: it lets its calls finish.
+// process is a server that goes and comes back, as in a rolling restart: it lets its
+// calls finish. It has a new port each time, which its clients know: another may have
+// taken the old one.
 type process struct {
 	counted
-	addr string
+	addr atomic.Pointer[string]
 	stop func()
 }
 
 func (p *process) start(t testing.TB) {
 	t.Helper()
-	l, err := net.Listen("tcp", p.addr)
-	testutil.Ok(t, err)
-	p.addr = l.Addr().String()
+	l := listen(t)
 	srv, err := grpcstore.NewServer(&p.counted, nil)
 	testutil.Ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- srv.Run(ctx, l) }()
+	p.addr.Store(new(l.Addr().String()))
 	p.stop = sync.OnceFunc(func() {
+		p.addr.Store(new(nobody))
 		cancel()
 		testutil.Ok(t, <-ran)
 	})
+}
+
+func (p *process) dial(ctx context.Context, _ string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", *p.addr.Load())
 }
 
 // TestRollingRestartUnderLoad: the replicas of a group go and come back, one after
@@ -64,13 +70,13 @@ func (p *process) start(t testing.TB) {
 // asked of one replica.
 func TestRollingRestartUnderLoad(t *testing.T) {
 	t.Parallel()
-	replicas := []*process{{addr: "127.0.0.1:0"}, {addr: "127.0.0.1:0"}}
+	replicas := []*process{{}, {}}
 	var members []fanout.Member
 	for i, p := range replicas {
 		p.remote = hold(t, 8, "replicated")
 		p.start(t)
 		t.Cleanup(func() { p.stop() })
-		members = append(members, fanout.Member{Name: string(rune('0' + i)), Group: "g", Store: dial(t, p.addr)})
+		members = append(members, fanout.Member{Name: string(rune('0' + i)), Group: "g", Store: dial(t, "passthrough:///process", grpc.WithContextDialer(p.dial))})
 	}
 	want := dataOf(t, replicas[0].remote)
 	for _, cluster := range []string{"x", "y"} {
@@ -78,7 +84,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		want = all(want, dataOf(t, s))
 		members = append(members, fanout.Member{Name: cluster, Store: overLoopback(t, s)})
 	}
-	r := fanWith(t, fanout.Options{InfoInterval: 20 * time.Millisecond}, members...)
+	r := fanWith(t, fanout.Options{InfoInterval: 20 * time.Millisecond, InfoTimeout: patient.InfoTimeout}, members...)
 	testutil.Ok(t, r.Sync(t.Context()))
 	stop := running(t, r.Store)
 
@@ -158,7 +164,7 @@ func (r *rig) askWhole(want data) error {
 // until waits for a condition that other goroutines bring about.
 func until(t testing.TB, condition func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

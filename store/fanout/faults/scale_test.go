@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,16 +33,17 @@ func hangs(t testing.TB, cluster string) remote {
 
 func clusterOf(i int) string { return fmt.Sprintf("c%04d", i) }
 
-// oneHangs is 20 members of which the 14th hangs, with a wait budget of 100 ms.
-func oneHangs(t testing.TB, to func(testing.TB, remote) remote) *rig {
+// oneHangs is 20 members of which the 14th hangs, and has a wait budget of 100 ms.
+func oneHangs(t testing.TB, opts fanout.Options, to func(testing.TB, remote) remote) *rig {
 	t.Helper()
 	r := &rig{reg: prometheus.NewRegistry()}
+	opts.Registerer = r.reg
 	var members []fanout.Member
 	for i := range 20 {
 		s := hold(t, 3, clusterOf(i))
 		m := fanout.Member{Name: clusterOf(i)}
 		if i == 13 {
-			m.Store = tracked{to(t, hangs(t, clusterOf(i))), &r.alive, nil}
+			m.Store, m.WaitBudget = tracked{to(t, hangs(t, clusterOf(i))), &r.alive, nil}, 100*time.Millisecond
 		} else {
 			r.others = append(r.others, s)
 			m.Store = tracked{to(t, s), &r.alive, nil}
@@ -53,7 +52,7 @@ func oneHangs(t testing.TB, to func(testing.TB, remote) remote) *rig {
 	}
 	r.bad = hold(t, 0)
 	var err error
-	r.Store, err = fanout.New(fanout.Static(members...), &fanout.Options{WaitBudget: 100 * time.Millisecond, Registerer: r.reg})
+	r.Store, err = fanout.New(fanout.Static(members...), &opts)
 	testutil.Ok(t, err)
 	return r
 }
@@ -80,8 +79,8 @@ func (r *rig) checkOneHangs(t testing.TB, a answer) {
 	}
 }
 
-// TestOneHangsInFakeTime: every query takes exactly the wait budget, one at a time
-// and many at once.
+// TestOneHangsInFakeTime: every query takes exactly the wait budget, which all have,
+// one at a time and many at once.
 func TestOneHangsInFakeTime(t *testing.T) {
 	t.Parallel()
 	const budget = 100 * time.Millisecond
@@ -89,7 +88,7 @@ func TestOneHangsInFakeTime(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := oneHangs(t, tr.to)
+				r := oneHangs(t, fanout.Options{WaitBudget: budget}, tr.to)
 				for range 10 {
 					a := r.ask(t, store.Warn)
 					testutil.Equals(t, budget, a.took)
@@ -121,36 +120,20 @@ func TestOneHangsInFakeTime(t *testing.T) {
 	}
 }
 
-// TestOneHangsOverLoopback is the same in real time, which is logged. A machine that
-// is busy may keep others from answering in time too; so what is asserted is that
-// those that did are whole, and that at times all do.
+// TestOneHangsOverLoopback is the same in real time, which is logged. The others have
+// no wait budget: a machine that is busy may keep them from answering in time too.
 func TestOneHangsOverLoopback(t *testing.T) {
-	r := oneHangs(t, overLoopback)
+	r := oneHangs(t, patient, overLoopback)
 	testutil.Ok(t, r.Sync(t.Context()))
-	others, _ := r.whole(t)
 	var took []time.Duration
-	whole := 0
-	for len(took) < 10 || whole == 0 && len(took) < 100 {
+	for range 10 {
 		a := r.ask(t, store.Warn)
-		testutil.Ok(t, a.err)
-		testutil.Assert(t, a.took >= 100*time.Millisecond && a.took < 10*time.Second, "it took %v", a.took)
+		r.checkOneHangs(t, a)
+		testutil.Assert(t, a.took >= 100*time.Millisecond, "it took %v", a.took)
 		took = append(took, a.took)
-		want := maps.Clone(others)
-		for i, m := range a.outcome.Members() {
-			if m.Status != store.Answered {
-				testutil.Assert(t, m.Status == store.TimedOut && errors.Is(m.Err, context.DeadlineExceeded), "%s %s: %v", m.Member, m.Status, m.Err)
-				maps.DeleteFunc(want, func(name string, _ []sample) bool { return strings.Contains(name, strconv.Quote(m.Member)) })
-			}
-			testutil.Assert(t, i != 13 || m.Status == store.TimedOut)
-		}
-		a.data.holds(t, want, others)
-		if len(a.warnings) == 1 {
-			whole++
-		}
 	}
-	testutil.Assert(t, whole > 0, "the 19 were never whole")
 	slices.Sort(took)
-	t.Logf("20 members over loopback, one hanging, wait budget 100 ms: %d queries took %v to %v, median %v; the 19 were whole in %d", len(took), took[0], took[len(took)-1], took[len(took)/2], whole)
+	t.Logf("20 members over loopback, one hanging, wait budget 100 ms: %d queries took %v to %v, median %v", len(took), took[0], took[len(took)-1], took[len(took)/2])
 }
 
 // hub is many Stores behind one listener, by the :authority that they are asked
