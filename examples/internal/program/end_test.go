@@ -28,6 +28,45 @@ func logged(t *testing.T) (*Program, *bytes.Buffer) {
 
 func isReady(context.Context) error { return nil }
 
+// readyLog hands on what a program logs, and where it listens once it is ready.
+type readyLog struct {
+	slog.Handler
+	addrs chan map[string]string // by "grpc" and "http"
+}
+
+// logsReady has a program tell where it listens, once.
+func logsReady(p *Program, log slog.Handler) readyLog {
+	r := readyLog{log, make(chan map[string]string, 1)}
+	p.Log = slog.New(r)
+	return r
+}
+
+func (r readyLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (r readyLog) Handle(ctx context.Context, rec slog.Record) error {
+	if rec.Message == "ready" {
+		addrs := map[string]string{}
+		rec.Attrs(func(a slog.Attr) bool {
+			addrs[a.Key] = a.Value.String()
+			return true
+		})
+		r.addrs <- addrs
+	}
+	return r.Handler.Handle(ctx, rec)
+}
+
+// await waits until the program is ready, which must not end before.
+func (r readyLog) await(t *testing.T, ended <-chan error) map[string]string {
+	t.Helper()
+	select {
+	case addrs := <-r.addrs:
+		return addrs
+	case err := <-ended:
+		t.Fatalf("program ended: %v", err)
+		return nil
+	}
+}
+
 // What ends a program is logged, once.
 func TestEndIsLogged(t *testing.T) {
 	p, log := logged(t)

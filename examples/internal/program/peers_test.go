@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,18 +39,14 @@ func TestPeersFile(t *testing.T) {
 	pair, err := ca.IssueServer(tlsutil.Leaf{Hosts: []string{"127.0.0.1"}})
 	testutil.Ok(t, err)
 	testutil.Ok(t, pair.WriteFiles(path("tls.crt"), path("tls.key")))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	addr := l.Addr().String()
-	testutil.Ok(t, l.Close())
 	peers := func(text string) { testutil.Ok(t, os.WriteFile(path("peers.yml"), []byte(text), 0o600)) }
 	peers("peers: [{name: eu.example, labels: {cluster: eu}}, {name: all.example, everything: true}]")
 
 	var log bytes.Buffer
 	p := New("test")
-	p.Log = slog.New(slog.NewTextHandler(&log, nil))
+	ready := logsReady(p, slog.NewTextHandler(&log, nil))
 	testutil.Ok(t, p.Flags.Parse([]string{
-		"--grpc-address=" + addr, "--http-address=127.0.0.1:0", "--grpc-grace-period=0s", "--grpc-server-peers-file=" + path("peers.yml"),
+		"--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--grpc-grace-period=0s", "--grpc-server-peers-file=" + path("peers.yml"),
 		"--grpc-server-tls-cert=" + path("tls.crt"), "--grpc-server-tls-key=" + path("tls.key"), "--grpc-server-tls-client-ca=" + path("ca.crt"),
 	}))
 	s := memstore.New(nil)
@@ -60,11 +55,8 @@ func TestPeersFile(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	ready := make(chan struct{})
-	go func() {
-		served <- p.Serve(ctx, s, grpcstore.ServerOptions{}, nil, func(context.Context) error { close(ready); return nil })
-	}()
-	<-ready
+	go func() { served <- p.Serve(ctx, s, grpcstore.ServerOptions{}, nil, isReady) }()
+	addr := ready.await(t, served)["grpc"]
 	clients := map[string]*grpcstore.Client{}
 	for _, name := range []string{"eu", "all", "other"} {
 		pair, err := ca.IssueClient(tlsutil.Leaf{Hosts: []string{name + ".example"}})
@@ -187,23 +179,20 @@ func TestHTTPPeers(t *testing.T) {
 	peers := func(text string) { testutil.Ok(t, os.WriteFile(path("peers.yml"), []byte(text), 0o600)) }
 	peers("peers: [{name: grafana.example, labels: {cluster: eu}}]")
 	p, _ := logged(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	addr := l.Addr().String()
-	testutil.Ok(t, l.Close())
+	ready := logsReady(p, slog.DiscardHandler)
 	p.httpPeers = newPeersFlag(p.Flags, httpPeersFlag, "HTTP", "--http.config")
-	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=" + addr, "--http.config=" + config, "--http-peers-file=" + path("peers.yml")}))
+	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=127.0.0.1:0", "--http.config=" + config, "--http-peers-file=" + path("peers.yml")}))
 	allow, err := p.HTTPAllow()
 	testutil.Ok(t, err)
-	ready, served := make(chan struct{}), make(chan error, 1)
+	served := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		served <- p.ServeHTTP(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ms, err := allow(r.Context())
 			fmt.Fprint(w, ms, err)
-		}), func(context.Context) error { close(ready); return nil })
+		}), isReady)
 	}()
-	<-ready
+	addr := ready.await(t, served)["http"]
 	clients := map[string]*http.Client{}
 	for _, name := range []string{"grafana", "other"} {
 		c, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: path("ca.crt"), CertFile: path(name + ".crt"), KeyFile: path(name + ".key")})

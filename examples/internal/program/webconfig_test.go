@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -204,14 +205,17 @@ func TestServeHTTPWithTLS(t *testing.T) {
 	t.Parallel()
 	dir, file := webFiles(t, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}")
 	p := NewHTTP("test")
-	p.Log = silent
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	testutil.Ok(t, err)
-	addr := l.Addr().String()
-	testutil.Ok(t, l.Close())
-	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=" + addr, "--http.config=" + file}))
+	ready := logsReady(p, slog.DiscardHandler)
+	testutil.Ok(t, p.Flags.Parse([]string{"--http-address=127.0.0.1:0", "--http.config=" + file}))
 	var body string
 	p.Go(func(ctx context.Context) error {
+		var addr string
+		select {
+		case addrs := <-ready.addrs:
+			addr = addrs["http"]
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		c, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: filepath.Join(dir, "ca.crt")})
 		if err != nil {
 			return err
@@ -231,11 +235,11 @@ func TestServeHTTPWithTLS(t *testing.T) {
 		body = string(b)
 		return errors.Join(err, ErrDone)
 	})
-	testutil.Ok(t, p.ServeHTTP(t.Context(), nil, func(context.Context) error { return nil }))
+	testutil.Ok(t, p.ServeHTTP(t.Context(), nil, isReady))
 	testutil.Assert(t, strings.Contains(body, `thanoskit_tls_certificate_not_after_timestamp_seconds{file="`+filepath.Join(dir, "tls.crt")), "%s", body)
 
 	p = NewHTTP("test")
 	testutil.Ok(t, p.Flags.Parse([]string{"--http.config=/absent"}))
-	err = p.ServeHTTP(t.Context(), nil, nil)
+	err := p.ServeHTTP(t.Context(), nil, nil)
 	testutil.Assert(t, errors.Is(err, os.ErrNotExist), "%v", err)
 }
