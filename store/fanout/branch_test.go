@@ -21,7 +21,7 @@ func TestInBranches(t *testing.T) {
 	if *branches {
 		return
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-branches", "-test.failfast",
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-branches", "-test.failfast", "-test.timeout=5m",
 		"-test.run=^Test(Abort|Cancel|Departs|Limit|Member|Merge|Outcome|Reader|Require|Series|Stalled|Views|Wait|Writer)")
 	out, err := cmd.CombinedOutput()
 	testutil.Ok(t, err, string(out))

@@ -360,17 +360,19 @@ func TestGroupOfFanouts(t *testing.T) {
 // What is known of a group is kept when the Source yields it anew.
 func TestGroupSurvivesChange(t *testing.T) {
 	t.Parallel()
-	bad, good := &counted{Store: failing(errDown)}, &counted{Store: sends(series("1"))}
-	src := &shifting{}
-	src.set(grouped(bad, good)...)
-	f, err := fanout.New(src, nil)
-	testutil.Ok(t, err)
-	for range 10 {
+	synctest.Test(t, func(t *testing.T) {
+		bad, good := &counted{Store: failing(errDown)}, &counted{Store: sends(series("1"))}
+		src := &shifting{}
 		src.set(grouped(bad, good)...)
-		_, _, err := outcomeOf(t, f, store.Abort)
+		f, err := fanout.New(src, nil)
 		testutil.Ok(t, err)
-	}
-	testutil.Equals(t, []int64{1, 10}, []int64{bad.asked.Load(), good.asked.Load()})
+		for range 10 {
+			src.set(grouped(bad, good)...)
+			_, _, err := outcomeOf(t, f, store.Abort)
+			testutil.Ok(t, err)
+		}
+		testutil.Equals(t, []int64{1, 10}, []int64{bad.asked.Load(), good.asked.Load()})
+	})
 }
 
 func TestGroupNames(t *testing.T) {

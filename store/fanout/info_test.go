@@ -305,31 +305,33 @@ func (s *shifting) Members() []fanout.Member     { return *s.members.Load() }
 
 func TestMembersChange(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	a, b := newPatient(infoOf("eu")), newPatient(infoOf("us"))
-	src := &shifting{}
-	src.set(fanout.Member{Name: "a", Store: a})
-	f, err := fanout.New(src, &fanout.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	testutil.Ok(t, err)
-	testutil.Equals(t, "a answered", ask(t, f))
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a, b := newPatient(infoOf("eu")), newPatient(infoOf("us"))
+		src := &shifting{}
+		src.set(fanout.Member{Name: "a", Store: a})
+		f, err := fanout.New(src, &fanout.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		testutil.Ok(t, err)
+		testutil.Equals(t, "a answered", ask(t, f))
 
-	// The same name is the same member: what it said still holds.
-	src.set(fanout.Member{Name: "b", Store: b}, fanout.Member{Name: "a", Store: a})
-	testutil.Equals(t, "b answered, a answered", ask(t, f))
-	testutil.Equals(t, int64(1), a.asked.Load())
+		// The same name is the same member: what it said still holds.
+		src.set(fanout.Member{Name: "b", Store: b}, fanout.Member{Name: "a", Store: a})
+		testutil.Equals(t, "b answered, a answered", ask(t, f))
+		testutil.Equals(t, int64(1), a.asked.Load())
 
-	src.set(fanout.Member{Name: "a", Store: a}, fanout.Member{Name: "a", Store: b}, fanout.Member{Name: "c"}, fanout.Member{Store: b})
-	testutil.Equals(t, "a answered, a failed, c failed,  failed", ask(t, f))
-	h := f.Health()
-	testutil.Equals(t, []string{
-		"store a: info: more than one member has this name", "store c: info: member without a Store", "store : info: member without a name",
-	}, texts([]error{h[1].Err, h[2].Err, h[3].Err}))
-	testutil.Equals(t, 3, strings.Count(log.String(), "member cannot be asked"))
+		src.set(fanout.Member{Name: "a", Store: a}, fanout.Member{Name: "a", Store: b}, fanout.Member{Name: "c"}, fanout.Member{Store: b})
+		testutil.Equals(t, "a answered, a failed, c failed,  failed", ask(t, f))
+		h := f.Health()
+		testutil.Equals(t, []string{
+			"store a: info: more than one member has this name", "store c: info: member without a Store", "store : info: member without a name",
+		}, texts([]error{h[1].Err, h[2].Err, h[3].Err}))
+		testutil.Equals(t, 3, strings.Count(log.String(), "member cannot be asked"))
 
-	src.set()
-	req, r := all(), &frameReader{}
-	testutil.Ok(t, f.Series(t.Context(), req, r))
-	testutil.Equals(t, []error{store.ErrNoStores}, r.warnings)
+		src.set()
+		req, r := all(), &frameReader{}
+		testutil.Ok(t, f.Series(t.Context(), req, r))
+		testutil.Equals(t, []error{store.ErrNoStores}, r.warnings)
+	})
 }
 
 func TestNewRejects(t *testing.T) {
