@@ -88,7 +88,7 @@ func (a *attacker) survived(t *testing.T) bool {
 // connection ends or goes on without them.
 func TestHostileFrames(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, patient)
 	for name, tc := range map[string]struct {
 		attack  func(a *attacker)
 		survive bool

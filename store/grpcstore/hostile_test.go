@@ -71,11 +71,11 @@ func (l *connCounter) await(n int) {
 	}
 }
 
-// patience is how long the fortress waits for handshakes: long enough for those of
-// a good client on a machine that has much to do.
-const patience = 3 * time.Second
+// patient is how long a fortress waits for handshakes that nobody means to hold up.
+const patient = time.Minute
 
-func newFortress(t *testing.T) *fortress {
+// newFortress is one that waits for so long for handshakes.
+func newFortress(t *testing.T, patience time.Duration) *fortress {
 	t.Helper()
 	r := newRotating(t, newNamedCA(t, 0), 0, 0)
 	f := &fortress{T: t, ca: newNamedCA(t, 1), caFile: r.file("ca.crt"), roots: x509.NewCertPool()}
@@ -141,7 +141,7 @@ func (f *fortress) stands(t *testing.T) {
 // Whoever has no business there is not let in.
 func TestHostileHandshakes(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, patient)
 	f.stands(t)
 	past := time.Now().Add(-time.Hour)
 	other := newNamedCA(t, 1) // has even the right name
@@ -191,7 +191,7 @@ func TestHostileHandshakes(t *testing.T) {
 // A client of ours does not talk to a server with a certificate for somebody else.
 func TestServerOfAnotherName(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, patient)
 	cli, err := tlsutil.NewClient(&tlsutil.ClientOptions{CAFile: f.caFile, ServerName: "other.example"})
 	testutil.Ok(t, err)
 	c, err := grpcstore.Dial(f.addr, &grpcstore.ClientOptions{DialOptions: []grpc.DialOption{grpc.WithTransportCredentials(grpcstore.TLS(cli, ""))}})
@@ -205,7 +205,7 @@ func TestServerOfAnotherName(t *testing.T) {
 // What does not speak TLS gets no answer but, at most, an alert.
 func TestHostileBytes(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, patient)
 	for name, sent := range map[string][]byte{
 		"HTTP/2":                []byte(http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
 		"HTTP/1.1":              []byte("POST /thanos.Store/Series HTTP/1.1\r\nHost: store\r\nContent-Length: 0\r\n\r\n"),
@@ -238,7 +238,7 @@ func isTimeout(err error) bool {
 // Many connections that get nowhere are ended, and keep nobody out meanwhile.
 func TestSlowHandshakes(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, 6*time.Second) // enough for good clients, on a machine that has much to do
 	f.stands(t)
 	secure := func(t *testing.T, raw net.Conn, sent string) {
 		cfg := f.config()
@@ -324,7 +324,7 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // The suite would notice a call that is served: the least of them is.
 func TestStrangersCount(t *testing.T) {
 	t.Parallel()
-	f := newFortress(t)
+	f := newFortress(t, patient)
 	a := f.attacker(t)
 	a.call(1)
 	a.message(1, [5]byte{})
