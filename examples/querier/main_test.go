@@ -111,9 +111,12 @@ func TestFind(t *testing.T) {
 func TestReady(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testutil.Ok(t, err)
-	addr := l.Addr().String()
-	testutil.Ok(t, l.Close()) // nobody answers there
-	s, err := sourceOf(t, "--endpoint="+addr)
+	defer l.Close()
+	// Nobody can listen on this connection's own address while it lasts.
+	conn, err := net.Dial("tcp", l.Addr().String())
+	testutil.Ok(t, err)
+	defer conn.Close()
+	s, err := sourceOf(t, "--endpoint="+conn.LocalAddr().String())
 	testutil.Ok(t, err)
 	defer func() { testutil.Ok(t, s.Close()) }()
 	all, err := fanout.New(s, nil)
