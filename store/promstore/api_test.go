@@ -194,6 +194,7 @@ func TestHealth(t *testing.T) {
 	testutil.Ok(t, health())
 
 	srv.Close()
+	addr.Store("127.0.0.1:1") // the port may be another's by now; nobody listens at this one
 	err = health()
 	testutil.Assert(t, errors.Is(err, store.ErrUnavailable), "%v", err)
 	err = s.Series(t.Context(), &store.SeriesRequest{MaxTime: math.MaxInt64}, &counter{})

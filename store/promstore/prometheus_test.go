@@ -103,6 +103,7 @@ func (f *fake) setExternal(external ...string) {
 func (f *fake) store(t *testing.T, opts promstore.Options) *promstore.Store {
 	t.Helper()
 	opts.AllowNoExternalLabels = true
+	opts.Timeout = time.Minute // the machine may have much to do
 	s, err := promstore.New(f.url, &opts)
 	testutil.Ok(t, err)
 	t.Cleanup(func() { testutil.Ok(t, s.Close()) })
