@@ -50,6 +50,9 @@ func (r *replica) open(u *unit) error {
 		return fmt.Errorf("open tsdb: %w", err)
 	}
 	u.onEnd(db.Close)
+	if u.topology.steady {
+		db.DisableCompactions()
+	}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "prometheus_tsdb_lowest_timestamp_seconds",
 		Help: "Lowest timestamp value stored in the database.",
@@ -79,18 +82,19 @@ func (r *replica) open(u *unit) error {
 	return nil
 }
 
-// run scrapes until the context ends.
+// run scrapes until the context ends, first an interval from now: there can be no
+// two samples of one millisecond.
 func (r *replica) run(ctx context.Context) error {
 	tick := time.NewTicker(scrapeInterval)
 	defer tick.Stop()
 	for {
-		if err := r.scrape(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
+		}
+		if err := r.scrape(ctx); err != nil && ctx.Err() == nil {
+			return err
 		}
 	}
 }

@@ -137,7 +137,7 @@ func fetched(t *topology) *inquiry {
 // newSuite starts a topology, and asks it for what is right while all is well.
 func newSuite(t *testing.T, opts options) *suite {
 	t.Helper()
-	opts.http, opts.host = "127.0.0.1:0", ownHost()
+	opts.http, opts.host, opts.steady = "127.0.0.1:0", ownHost(), true
 	g := newGates()
 	opts.between = g.between
 	top, err := startTopology(t.Context(), t.TempDir(), opts)

@@ -32,6 +32,9 @@ type options struct {
 	patience time.Duration
 	// interval is how often a querier asks its members what they hold; 0 is usual.
 	interval time.Duration
+	// steady has the Prometheus make no more blocks than there are at first: when they
+	// do is a matter of the time of day, and answers from buckets are others then.
+	steady bool
 	// between is put between a unit and the bucket of a cluster; nothing is if nil.
 	between func(*unit, *cluster, objstore.Bucket) objstore.Bucket
 }
