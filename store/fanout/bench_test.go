@@ -142,3 +142,23 @@ func BenchmarkSeries(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFirstSync is what it takes until all members of a new fan-out are known,
+// each with external labels of its own.
+func BenchmarkFirstSync(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
+			stores := make([]store.Store, n)
+			for i := range stores {
+				stores[i] = withInfo(sends(), infoOf(fmt.Sprint(i)))
+			}
+			members := named(stores...)
+			b.ReportAllocs()
+			for b.Loop() {
+				f := newFanout(b, nil, members...)
+				testutil.Ok(b, f.Sync(b.Context()))
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/member")
+		})
+	}
+}

@@ -176,7 +176,7 @@ func (f *Store) members() *memberSet {
 	}
 	set := f.update(old, now)
 	f.set.Store(set)
-	f.metrics.update(f.known)
+	f.metrics.count(set.members)
 	return set
 }
 
@@ -210,13 +210,6 @@ func (f *Store) update(old *memberSet, source []Member) *memberSet {
 	}
 	set.logical = group(set.members, source, balances, f.opts.WaitBudget)
 	return set
-}
-
-// changed is told whenever a member was asked for its Info.
-func (f *Store) changed(before, after *Health) {
-	if !sameKind(before, after) {
-		f.metrics.update(f.known)
-	}
 }
 
 // maxAge is the age up to which what a member said of itself is acted upon.
@@ -281,12 +274,8 @@ func (f *Store) refreshed(ctx context.Context, members []*member, notBefore time
 
 // Health returns what is known of each member, replicas of groups and those that
 // were removed among them, in the order of the Source. It asks none of them.
-func (f *Store) Health() []Health { return healthOf(f.members().members) }
-
-// known is Health of the members that were yielded last.
-func (f *Store) known() []Health { return healthOf(f.set.Load().members) }
-
-func healthOf(members []*member) []Health {
+func (f *Store) Health() []Health {
+	members := f.members().members
 	out := make([]Health, len(members))
 	for i, m := range members {
 		out[i] = m.known()

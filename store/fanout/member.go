@@ -189,7 +189,9 @@ func (m *member) describe(ctx context.Context) (Health, error) {
 	for _, l := range lines {
 		m.fanout.opts.Logger.Log(ctx, l.level, l.message, l.args...) //nolint:sloglint // Constants all, where lines are made.
 	}
-	m.fanout.changed(&before, &after)
+	if !sameKind(&before, &after) {
+		m.fanout.metrics.recount(m)
+	}
 	return after, nil
 }
 

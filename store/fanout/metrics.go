@@ -25,8 +25,10 @@ type metrics struct {
 	members     *prometheus.GaugeVec
 	connections *prometheus.GaugeVec
 
-	mu    sync.Mutex
-	share map[nodes]int // of this fan-out, in members and connections
+	mu sync.Mutex
+	// counted are the members of this fan-out, as what each is counted in members and
+	// connections.
+	counted map[*knowledge]nodes
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -79,33 +81,54 @@ func (m *metrics) observe(o *store.MemberOutcome) {
 // nodes is a kind of member that is counted together.
 type nodes struct{ health, externalLabels, component string }
 
-// update brings the share of this fan-out up to date with its members. Calls at
-// the same time follow each other, and the last sees what is last.
-func (m *metrics) update(known func() []Health) {
+// count counts the members of the fan-out in place of those that it had before.
+func (m *metrics) count(members []*member) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	health := known()
-	share := make(map[nodes]int, len(health))
-	for i := range health {
-		share[kindOf(&health[i])]++
-	}
-	for n, count := range m.share {
-		if share[n] != count {
-			m.add(n, -count)
+	gone := m.counted
+	m.counted = make(map[*knowledge]nodes, len(members))
+	for _, one := range members {
+		if n, ok := gone[one.knowledge]; ok {
+			m.counted[one.knowledge] = n
+			delete(gone, one.knowledge)
 		}
+		m.move(one)
 	}
-	for n, count := range share {
-		if m.share[n] != count {
-			m.add(n, count)
-		}
+	for _, n := range gone {
+		m.add(n, -1)
 	}
-	m.share = share
 }
 
-func (m *metrics) add(n nodes, count int) {
-	m.members.WithLabelValues(n.health).Add(float64(count))
+// recount counts a member as what it is by now, unless it has gone. It is called
+// whenever that has changed: of calls at the same time, the last sees what is last.
+func (m *metrics) recount(one *member) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.counted[one.knowledge]; ok {
+		m.move(one)
+	}
+}
+
+// move counts a member as what it is by now in place of what it was, if anything.
+// It is called with the lock held.
+func (m *metrics) move(one *member) {
+	h := one.known()
+	now := kindOf(&h)
+	before, ok := m.counted[one.knowledge]
+	if ok && before == now {
+		return
+	}
+	m.counted[one.knowledge] = now
+	m.add(now, 1)
+	if ok {
+		m.add(before, -1)
+	}
+}
+
+func (m *metrics) add(n nodes, count float64) {
+	m.members.WithLabelValues(n.health).Add(count)
 	if n.health == "healthy" {
-		m.connections.WithLabelValues(n.externalLabels, n.component).Add(float64(count))
+		m.connections.WithLabelValues(n.externalLabels, n.component).Add(count)
 	}
 }
 
