@@ -398,7 +398,7 @@ type drainedBody struct {
 
 func (b *drainedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // As io.Reader demands.
+	if err == io.EOF {
 		b.once.Do(func() { b.of.cut.Add(-1) })
 	}
 	return n, err
