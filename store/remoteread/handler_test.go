@@ -542,7 +542,11 @@ func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := store.Func(func(ctx context.Context, _ *store.SeriesRequest, _ store.SeriesWriter) error {
-		entered <- struct{}{}
+		select {
+		case entered <- struct{}{}:
+		case <-ctx.Done(): // one that was given up may get here when the other has left
+			return ctx.Err()
+		}
 		select {
 		case <-leave:
 		case <-ctx.Done():
