@@ -120,7 +120,8 @@ func isLarge(f *storetest.Fixture) bool {
 
 func (w *world) sidecar() string {
 	return w.component("sidecar", func(w *world) string {
-		return w.start("sidecar", proc.Binary(w.t, "thanos"), "sidecar", "--prometheus.url="+w.prometheus(), "--tsdb.path="+w.t.TempDir())
+		return w.start("sidecar", proc.Binary(w.t, "thanos"), "sidecar", "--prometheus.url="+w.prometheus(), "--tsdb.path="+w.t.TempDir(),
+			"--prometheus.get_config_timeout=1m") // else it is not ready for 30 s after one slow answer
 	})
 }
 

@@ -58,6 +58,8 @@ func sidecar(t testing.TB, kind string, p *prometheus) *server {
 	name := fmt.Sprintf("sidecar-%s-%s", kind, p.external["replica"])
 	args := []string{"--prometheus.url=" + p.url}
 	if kind == "thanos" {
+		// After a Prometheus that was slow to answer once, it would not be ready for 30 s.
+		args = append(args, "--prometheus.get_config_timeout=1m")
 		return startServer(t, name, proc.Binary(t, "thanos"), append([]string{"sidecar", "--tsdb.path=" + t.TempDir()}, args...)...)
 	}
 	return startServer(t, name, examples.Binary(t, "sidecar"), args...)
