@@ -109,10 +109,16 @@ func TestConnectionFaults(t *testing.T) {
 			r := newRig(t, patient, fanout.Member{Store: c}, overLoopback)
 			// It is the break that ends the call: nothing else would.
 			breaks := func(do func()) {
-				done := make(chan struct{})
-				go func() { defer close(done); r.await(sentBefore); tc.breaks(l, stop) }()
+				ctx, over := context.WithCancel(t.Context())
+				var work sync.WaitGroup
+				work.Go(func() {
+					if r.await(ctx, sentBefore) {
+						tc.breaks(l, stop)
+					}
+				})
 				do()
-				<-done
+				over()
+				work.Wait()
 			}
 			want := fate{status: store.Failed, is: store.ErrUnavailable, text: append(tc.text, "store bad: series: "), arrived: sentBefore / 2, anyTime: true}
 			breaks(func() { r.checkWarn(t, want) })
@@ -248,7 +254,11 @@ func TestSilentNetwork(t *testing.T) {
 				}))
 				r := newRig(t, fanout.Options{WaitBudget: tc.budget}, fanout.Member{Store: c}, inMemory)
 				testutil.Ok(t, r.Sync(t.Context()))
-				go func() { r.await(sentBefore); close(cut) }()
+				go func() {
+					if r.await(t.Context(), sentBefore) {
+						close(cut)
+					}
+				}()
 				r.checkWarn(t, tc.want)
 			})
 		})

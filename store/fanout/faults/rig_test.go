@@ -150,11 +150,17 @@ func (r *rig) query(t testing.TB, strategy store.PartialResponseStrategy, change
 	return out
 }
 
-// await waits for a number of frames of the bad member.
-func (r *rig) await(n int) {
+// await waits for a number of frames of the bad member, and reports whether they came
+// before ctx ended.
+func (r *rig) await(ctx context.Context, n int) bool {
 	for range n {
-		<-r.came
+		select {
+		case <-r.came:
+		case <-ctx.Done():
+			return false
+		}
 	}
+	return true
 }
 
 // leavesNothing checks that no frame is alive and no byte borrowed.
