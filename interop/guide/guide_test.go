@@ -122,7 +122,7 @@ func prepare(t *testing.T, dir, build string) {
 // run runs a script in a directory, and ends all that it has started. An error has
 // what there is in logs.
 func run(ctx context.Context, dir, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", text)
 	cmd.Dir = dir
