@@ -212,7 +212,7 @@ func TestLink(t *testing.T) {
 		n, err := io.ReadFull(c, buf)
 		return string(buf[:n]), err
 	}
-	const patience = 20 * time.Second
+	const patience = proc.Patience
 	c := dial()
 	defer c.Close()
 	got, err := says(c, patience)

@@ -76,7 +76,7 @@ func start(t testing.TB, env []string, file string, args ...string) *process {
 func (p *process) await(what string, cond func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(2 * time.Minute); !cond(); {
+	for end := time.After(3 * time.Minute); !cond(); {
 		select {
 		case <-tick.C:
 		case <-p.done:

@@ -148,7 +148,7 @@ func start(t *testing.T, p pki) ports {
 
 // await waits until somebody listens at an address.
 func await(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, proc.Patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
