@@ -3,8 +3,8 @@ package block_test
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/efficientgo/core/testutil"
@@ -19,24 +19,12 @@ import (
 // So many requests at a time, and not more.
 func TestFetcherConcurrency(t *testing.T) {
 	t.Parallel()
-	bkt := world(t, objstore.NewInMemBucket())
-	var mu sync.Mutex
-	running, most := 0, 0
-	bkt.Delay(func(blocktest.Request) time.Duration {
-		mu.Lock()
-		defer mu.Unlock()
-		running++
-		most = max(most, running)
-		return time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		bkt := world(t, objstore.NewInMemBucket())
+		bkt.Delay(blocktest.Latency(time.Second)) // until all have asked that may
+		fetch(t, bkt, &block.FetcherOptions{Concurrency: 3})
+		testutil.Equals(t, 3, bkt.Stats().Concurrent)
 	})
-	bkt.Fail(func(blocktest.Request) error {
-		mu.Lock()
-		defer mu.Unlock()
-		running--
-		return nil
-	})
-	fetch(t, bkt, &block.FetcherOptions{Concurrency: 3})
-	testutil.Assert(t, most > 1 && most <= 3, "%d", most)
 }
 
 func TestFetcherMetrics(t *testing.T) {
