@@ -623,21 +623,34 @@ func TestMembersThatCannotAreHelped(t *testing.T) {
 
 func TestOutcomeCounts(t *testing.T) {
 	t.Parallel()
-	tr := &tracker{}
-	f := newFanout(t, nil, named(
-		sendsFrames(tr, 2, series("1", chunk(1, 2, "abc")), series("1", chunk(3, 4, "d")), series("2")),
-		sends(series("1", chunk(1, 2, "abc"))),
-		sends(),
-	)...)
-	req := all()
-	testutil.Ok(t, f.Series(context.Background(), req, &frameReader{}))
-	lset := int64(len(encoded.AppendLabels(nil, labels.FromStrings("__name__", "1"))))
-	for i, want := range []store.MemberOutcome{{Series: 3, Chunks: 2, Bytes: 3*lset + 4}, {Series: 1, Chunks: 1, Bytes: lset + 3}, {}} {
-		m := req.Outcome.Members()[i]
-		testutil.Equals(t, name(i), m.Member)
-		testutil.Equals(t, []int64{want.Series, want.Chunks, want.Bytes}, []int64{m.Series, m.Chunks, m.Bytes})
-		testutil.Assert(t, m.Duration > 0 && m.FirstSeries <= m.Duration && (m.FirstSeries > 0) == (m.Series > 0))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		after := func(d time.Duration, s store.Store) store.Store {
+			return store.Func(func(ctx context.Context, req *store.SeriesRequest, w store.SeriesWriter) error {
+				if err := sleep(ctx, d); err != nil {
+					return err
+				}
+				return s.Series(ctx, req, w)
+			})
+		}
+		f := newFanout(t, nil, named(
+			after(time.Second, sendsFrames(&tracker{}, 2, series("1", chunk(1, 2, "abc")), series("1", chunk(3, 4, "d")), series("2"))),
+			after(2*time.Second, paced(time.Second, series("1", chunk(1, 2, "abc")))),
+			after(5*time.Second, sends()),
+		)...)
+		req := all()
+		testutil.Ok(t, f.Series(t.Context(), req, &frameReader{}))
+		lset := int64(len(encoded.AppendLabels(nil, labels.FromStrings("__name__", "1"))))
+		for i, want := range []store.MemberOutcome{
+			{Series: 3, Chunks: 2, Bytes: 3*lset + 4, FirstSeries: time.Second, Duration: time.Second},
+			{Series: 1, Chunks: 1, Bytes: lset + 3, FirstSeries: 3 * time.Second, Duration: 3 * time.Second},
+			{Duration: 5 * time.Second},
+		} {
+			m := req.Outcome.Members()[i]
+			testutil.Equals(t, name(i), m.Member)
+			testutil.Equals(t, []int64{want.Series, want.Chunks, want.Bytes}, []int64{m.Series, m.Chunks, m.Bytes})
+			testutil.Equals(t, []time.Duration{want.FirstSeries, want.Duration}, []time.Duration{m.FirstSeries, m.Duration})
+		}
+	})
 }
 
 func TestNestedOutcome(t *testing.T) {
