@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/thanoskit/thanoskit/store/bucketstore/memcached"
 )
@@ -13,7 +14,10 @@ func ExampleNew() {
 	s := newServer(&t) // As "cache-0:11211" would be.
 	defer s.stop()
 
-	cache, err := memcached.New(&memcached.Options{Servers: []string{s.addr}})
+	cache, err := memcached.New(&memcached.Options{
+		Servers: []string{s.addr},
+		Timeout: time.Minute, // by default it does not wait as long as a bucket might take
+	})
 	if err != nil {
 		panic(err)
 	}
